@@ -1,0 +1,123 @@
+"""Program: what the compiler hands to golden and machine, and all that they know of a network."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spusim.formats.layout import PackedMatrix
+from spusim.numerics.modes import Numerics
+
+HOST = 15  # bit of `send`'s destination mask that means the host
+TABLE_NONE = 63
+TABLE_RELU = 62
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A thread: where it starts, and how many tokens arm it."""
+
+    name: str
+    entry: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix descriptor with the image it describes.
+
+    `base` is the first weight memory row (with the data banks as weight banks: the first row of
+    words across the banks); the slice of PE p starts there: first, with `preload`, the index
+    words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
+    """
+
+    name: str
+    packed: PackedMatrix
+    activation_bits: int
+    base: int
+    index_base: int
+    preload: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A look-up table: entries (2**address_bits [+1]) int32, at `base` in table memory.
+
+    An input x (16 bit) is looked up at (x >> fraction_bits) + 2**(address_bits-1), clipped to
+    the table; the low fraction_bits interpolate.
+    """
+
+    name: str
+    entries: np.ndarray
+    base: int
+    address_bits: int
+    fraction_bits: int
+    interpolate: bool
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Initial contents of data memory from a word address on: (words, word_bits/8) uint8."""
+
+    name: str
+    address: int
+    words: np.ndarray
+
+
+@dataclass(frozen=True)
+class CoreImage:
+    """What one core is loaded with."""
+
+    code: np.ndarray  # (instructions,) uint64
+    threads: tuple[Thread, ...]
+    matrices: tuple[Matrix, ...]
+    tables: tuple[Table, ...]
+    segments: tuple[Segment, ...]
+    # (name, first word address, words), the compiler's memory map, for people
+    symbols: tuple[tuple[str, int, int], ...] = ()
+    # instruction index -> comment
+    comments: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InputPort:
+    """What the host sends for a frame: elements, packed into words, to a channel of `cores`."""
+
+    cores: tuple[int, ...]
+    channel: int
+    thread: int  # gets the message's token
+    elements: int
+    bits: int  # of an element in memory
+
+
+@dataclass(frozen=True)
+class OutputPort:
+    """One of the host's channels: `elements` of a frame's output from `offset` on."""
+
+    core: int
+    channel: int  # the `channel` of the `send` to the host
+    offset: int
+    elements: int
+    bits: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program for the whole chip. Cores' init threads get a token when a file starts."""
+
+    name: str
+    isa_version: str
+    arch_name: str
+    word_bits: int  # of the data memory
+    pes: int
+    accumulators: int  # of a core: rows that fit
+    numerics: Numerics
+    cores: tuple[CoreImage, ...]
+    input: InputPort
+    outputs: tuple[OutputPort, ...]
+    init_threads: tuple[tuple[int, int], ...]  # (core, thread)
+    labels: tuple[str, ...] = ()
+    output_exponent: int = 0  # value = integer * 2**output_exponent
+    hashes: dict[str, str] = field(default_factory=dict)  # network, arch
+    # matrix name -> layer, and layer -> (dense MACs a frame)
+    layer_of: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
