@@ -27,22 +27,30 @@ class KeywordNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features [N, frames, BANDS] to logits [N, classes]."""
-        return self.trace(features)[0]
+        return self.trace(features)[1].mean(dim=1)
 
-    def trace(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits [N, classes], hidden states [N, frames, H] and last cell states [N, H]."""
-        hidden, (_, cell) = self.lstm(features)
-        logits = self.fc2(torch.relu(self.fc1(hidden))).mean(dim=1)
-        return logits, hidden, cell[0]
+    def trace(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return hidden states [N, frames, H] and frame logits [N, frames, classes]."""
+        hidden, _ = self.lstm(features)
+        return hidden, self.fc2(torch.relu(self.fc1(hidden)))
 
     def gates(self, features: Tensor, hidden: Tensor) -> Tensor:
         """Return the gate pre-activations [N, frames, 4 H] that led to `hidden` [N, frames, H]."""
         previous = nn.functional.pad(hidden, (0, 0, 1, 0))[:, :-1]
         lstm = self.lstm
-        return (
-            nn.functional.linear(features, lstm.weight_ih_l0, lstm.bias_ih_l0)
-            + nn.functional.linear(previous, lstm.weight_hh_l0, lstm.bias_hh_l0)
-        )
+        from_input = nn.functional.linear(features, lstm.weight_ih_l0, lstm.bias_ih_l0)
+        return from_input + nn.functional.linear(previous, lstm.weight_hh_l0, lstm.bias_hh_l0)
+
+
+def cell_states(gates: Tensor) -> Tensor:
+    """Replay the cell states [N, frames, H] from gate pre-activations [N, frames, 4 H]."""
+    enter, forget, new, _ = gates.chunk(4, dim=2)
+    step = torch.sigmoid(enter) * torch.tanh(new)
+    keep = torch.sigmoid(forget)
+    cells = [step[:, 0]]
+    for frame in range(1, step.shape[1]):
+        cells.append(keep[:, frame] * cells[-1] + step[:, frame])
+    return torch.stack(cells, dim=1)
 
 
 def decode(codes: NDArray[np.uint8]) -> Tensor:
@@ -54,7 +62,8 @@ def restored(state: State) -> KeywordNet:
     """Return a network with the given tensors, of any float type, widened to float32."""
     net = KeywordNet()
     net.load_state_dict({key: value.float() for key, value in state.items()})
-    return net.eval()
+    net.eval()
+    return net
 
 
 def float_logits(state: State, codes: NDArray[np.uint8]) -> Tensor:
@@ -73,39 +82,28 @@ def float_accuracy(state: State, codes: NDArray[np.uint8], labels: NDArray[np.ui
 def activation_statistics(state: State, codes: NDArray[np.uint8]) -> dict[str, float]:
     """Return the largest magnitudes and the fractions of zeros met on feature codes [N, T, B]."""
     net = restored(state)
-    largest = {"|gate|": 0.0, "|cell|": 0.0, "|frame logit|": 0.0}
-    beyond, zeros, batches = 0.0, 0.0, 0
+    largest = {"|gate|": 0.0, "|cell|": 0.0, "fc1 output": 0.0, "|frame logit|": 0.0}
+    wide_gates = wide_cells = zeros = 0.0
     with torch.no_grad():
         for part in _batches(codes):
             features = decode(part)
-            hidden, _ = net.lstm(features)
+            hidden, logits = net.trace(features)
             gates = net.gates(features, hidden)
+            cells = cell_states(gates)
             middle = torch.relu(net.fc1(hidden))
-            values = (gates, _cells(gates), net.fc2(middle))
+            values = (gates, cells, middle, logits)
             for name, value in zip(largest, values, strict=True):
                 largest[name] = max(largest[name], value.abs().max().item())
-            beyond += (gates.abs() > 8).float().mean().item()
-            zeros += (middle == 0).float().mean().item()
-            batches += 1
+            wide_gates += (gates.abs() > 8).float().mean().item() * len(part) / len(codes)
+            wide_cells += (cells.abs() > 8).float().mean().item() * len(part) / len(codes)
+            zeros += (middle == 0).float().mean().item() * len(part) / len(codes)
     return {
         **{f"max {name}": value for name, value in largest.items()},
-        "gates beyond 8": beyond / batches,
+        "gates beyond +-8, per million": wide_gates * 1e6,
+        "cells beyond +-8, per million": wide_cells * 1e6,
         "zero input features": float(np.mean(codes == 0)),
-        "zero fc1 outputs": zeros / batches,
+        "zero fc1 outputs": zeros,
     }
-
-
-def _cells(gates: Tensor) -> Tensor:
-    """Replay the cell states [N, frames, H] from gate pre-activations [N, frames, 4 H]."""
-    enter, forget, new, _ = gates.chunk(4, dim=2)
-    step = torch.sigmoid(enter) * torch.tanh(new)
-    keep = torch.sigmoid(forget)
-    cell = torch.zeros_like(step[:, 0])
-    cells = []
-    for frame in range(step.shape[1]):
-        cell = keep[:, frame] * cell + step[:, frame]
-        cells.append(cell)
-    return torch.stack(cells, dim=1)
 
 
 def _batches(codes: NDArray[np.uint8], size: int = 256) -> Iterator[NDArray[np.uint8]]:

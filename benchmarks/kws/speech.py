@@ -21,18 +21,19 @@ from scipy.signal import resample_poly
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 LABELS = (*COMMANDS, "silence", "unknown")
 SILENCE, UNKNOWN = LABELS.index("silence"), LABELS.index("unknown")
-OTHER_WORDS = tuple(
-    "one two three four five six seven eight bed cat dog house tree happy bird".split()
-)
-
-ACCENTS = tuple(
-    "en-gb en-us en-us-nyc en-029 en-gb-scotland en-gb-x-rp en-gb-x-gbclan en-gb-x-gbcwmd".split()
-)
-TRAINING_SPEAKERS = tuple(
-    "m1 m2 m4 m5 m6 m8 f1 f2 f4 croak whisper klatt klatt2 klatt4 grandma grandpa aunty "
-    "robosoft robosoft7 kaukovalta".split()
-)
-HELD_OUT_SPEAKERS = tuple("m3 m7 f3 f5 klatt3 whisperf".split())
+OTHER_WORDS = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "bed", "cat", "dog",
+    "house", "tree", "happy", "bird",
+)  # fmt: skip
+ACCENTS = (
+    "en-gb", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+)  # fmt: skip
+TRAINING_SPEAKERS = (
+    "m1", "m2", "m4", "m5", "m6", "m8", "f1", "f2", "f4", "croak", "whisper", "klatt",
+    "klatt2", "klatt4", "grandma", "grandpa", "aunty", "robosoft", "robosoft7", "kaukovalta",
+)  # fmt: skip
+HELD_OUT_SPEAKERS = ("m3", "m7", "f3", "f5", "klatt3", "whisperf")
 
 SAMPLE_RATE = 16_000  # Hz
 CLIP = SAMPLE_RATE  # samples in a clip: one second
@@ -48,11 +49,15 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Utterance:
-    """One spoken word (or none, for silence) and the seed of everything random about it."""
+    """One spoken word (or none, for silence) and the seed of everything random about it.
+
+    Its formants, pitch and speed are scaled together by a random factor within 1 +- warp.
+    """
 
     label: int
     word: str
     voice: str
+    warp: float
     seed: tuple[int, ...]
 
 
@@ -65,7 +70,9 @@ class Dataset:
     voices: NDArray[np.str_]
 
 
-def plan(speakers: tuple[str, ...], takes: int, others: int, seed: int) -> list[Utterance]:
+def plan(
+    speakers: tuple[str, ...], takes: int, others: int, warp: float, seed: int
+) -> list[Utterance]:
     """Say each command `takes` times and `others` other words in every accent and speaker."""
     rng = np.random.default_rng([seed, 1])
     utterances: list[Utterance] = []
@@ -76,33 +83,36 @@ def plan(speakers: tuple[str, ...], takes: int, others: int, seed: int) -> list[
         voice = f"{accent}+{speaker}"
         voice_id = int.from_bytes(hashlib.sha256(voice.encode()).digest()[:4], "big")
         utterances += [
-            Utterance(label, word, voice, (seed, voice_id, i))
+            Utterance(label, word, voice, warp, (seed, voice_id, i))
             for i, (label, word) in enumerate(words)
         ]
     return utterances
 
 
-def speak(word: str, voice: str, rng: np.random.Generator) -> Audio:
-    """Return the word at 16 kHz with silence trimmed, peak 1, at most one second long."""
+def speak(utterance: Utterance, rng: np.random.Generator) -> Audio:
+    """Return the word [samples] at 16 kHz with silence trimmed, peak 1, at most one second long."""
     speed, pitch, amplitude = rng.integers([115, 25, 60], [215, 76, 141])
-    command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch)]
-    command += ["-a", str(amplitude), "--stdout", word]
+    command = ["espeak-ng", "-v", utterance.voice, "-s", str(speed), "-p", str(pitch)]
+    command += ["-a", str(amplitude), "--stdout", utterance.word]
     wave = subprocess.run(command, capture_output=True, check=True).stdout
     if int.from_bytes(wave[24:28], "little") != ESPEAK_RATE:
-        raise ValueError(f"{voice}: expected audio at {ESPEAK_RATE} Hz")
+        raise ValueError(f"{utterance.voice}: expected audio at {ESPEAK_RATE} Hz")
     samples = np.frombuffer(wave, dtype="<i2", offset=44).astype(np.float64)
-    audio = resample_poly(samples, 320, 441)
+    factor = rng.uniform(1 - utterance.warp, 1 + utterance.warp) if utterance.warp else 1.0
+    audio = resample_poly(samples, 320, round(441 * factor))
     audio /= np.abs(audio).max()
     loud = np.flatnonzero(np.abs(audio) > 0.02)
-    return audio[loud[0] : loud[-1] + 1][:CLIP]
+    word: Audio = audio[loud[0] : loud[-1] + 1][:CLIP]
+    return word
 
 
 def coloured_noise(rng: np.random.Generator) -> Audio:
     """Return one second of unit-power noise, power falling as 1/f^0 (white) to 1/f^2 (brown)."""
     spectrum = np.fft.rfft(rng.standard_normal(CLIP))
     frequency = np.maximum(np.fft.rfftfreq(CLIP, 1 / SAMPLE_RATE), 20.0)
-    noise = np.fft.irfft(spectrum * frequency ** (-rng.uniform(0.0, 2.0) / 2), CLIP)
-    return noise / np.sqrt(np.mean(noise**2))
+    noise: Audio = np.fft.irfft(spectrum * frequency ** (-rng.uniform(0.0, 2.0) / 2), CLIP)
+    noise /= np.sqrt(np.mean(noise**2))
+    return noise
 
 
 def record(word_audio: Audio | None, rng: np.random.Generator) -> Audio:
@@ -137,13 +147,14 @@ def feature_codes(audio: Audio) -> Codes:
     power = np.abs(np.fft.rfft(frames * window) / (window.sum() / 2)) ** 2
     level_db = 10 * np.log10(power @ mel_filters().T + 1e-12)
     features = (level_db - FLOOR_DB) / DB_PER_UNIT
-    return np.clip(np.round(features / CODE_SCALE), 0, 255).astype(np.uint8)
+    codes: Codes = np.clip(np.round(features / CODE_SCALE), 0, 255).astype(np.uint8)
+    return codes
 
 
 def render(utterance: Utterance, copies: int) -> Codes:
     """Say the word once and record it `copies` times: codes [copies, FRAMES, BANDS]."""
     rng = np.random.default_rng(utterance.seed)
-    audio = speak(utterance.word, utterance.voice, rng) if utterance.word else None
+    audio = speak(utterance, rng) if utterance.word else None
     return np.stack([feature_codes(record(audio, rng)) for _ in range(copies)])
 
 
@@ -160,9 +171,7 @@ def synthesise(utterances: list[Utterance], copies: int, name: str) -> Dataset:
     return Dataset(np.concatenate(blocks), labels, voices)
 
 
-def load_or_synthesise(
-    work: Path, name: str, utterances: list[Utterance], copies: int
-) -> Dataset:
+def load_or_synthesise(work: Path, name: str, utterances: list[Utterance], copies: int) -> Dataset:
     """Return the named data set, from the work folder if this code has made it before."""
     recipe = Path(__file__).read_bytes() + repr((utterances, copies)).encode()
     path = work / f"{name}_{hashlib.sha256(recipe).hexdigest()[:12]}.npz"

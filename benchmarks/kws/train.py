@@ -11,64 +11,67 @@ from pathlib import Path
 import numpy as np
 import torch
 from model import (
-    PENCIL,
     PRUNED_LAYERS,
     KeywordNet,
     State,
     activation_statistics,
+    cell_states,
     decode,
     float_accuracy,
     float_logits,
     pencil_mask,
     sparsity,
 )
-from safetensors.torch import save_file
 from speech import (
-    CODE_SCALE,
     COMMANDS,
     HELD_OUT_SPEAKERS,
-    HOP,
     LABELS,
-    SAMPLE_RATE,
     TRAINING_SPEAKERS,
-    WINDOW,
     Dataset,
     load_or_synthesise,
     plan,
 )
+from storage import feature_metadata, save_network, write
 from torch import Tensor, nn
 
 ZEROS = 0.85  # fraction of the weights of each pruned layer that ends up zero
 BATCH = 128
 PRUNE_EVERY = 10  # optimiser steps between two mask updates
-GATE_LIMIT, CELL_LIMIT = 6.0, 5.0  # magnitudes beyond these are penalised in training
+GATE_LIMIT, CELL_LIMIT, LOGIT_LIMIT = 6.0, 5.0, 12.0  # magnitudes beyond these are penalised
 RANGE_PENALTY = 0.02
 HELD_OUT_PER_CLASS, CALIBRATION_CLIPS = 13, 40  # sizes of the small shipped sets
 CLIP_MARGIN = 1.0  # a demonstration clip's logit leads all others by at least this much
+WARP = 0.15  # training voices are scaled in frequency by up to this much
 
 Masks = dict[str, Tensor]
 
 
 def prepare(work: Path, seed: int, quick: bool) -> tuple[Dataset, Dataset]:
     """Return the training set and the full held-out set, whose speakers do not overlap."""
-    if quick:
-        training, takes, copies, held_out = TRAINING_SPEAKERS[::5], 1, 1, HELD_OUT_SPEAKERS[:2]
-    else:
-        training, takes, copies, held_out = TRAINING_SPEAKERS, 3, 4, HELD_OUT_SPEAKERS
-    train = plan(training, takes=takes, others=2 * takes, seed=seed)
-    test = plan(held_out, takes=3, others=3, seed=seed + 1)
+    step, takes, copies = (3, 1, 1) if quick else (1, 3, 4)
+    train = plan(TRAINING_SPEAKERS[::step], takes, others=2 * takes, warp=WARP, seed=seed)
+    test = plan(HELD_OUT_SPEAKERS[::step], takes=3, others=3, warp=0.0, seed=seed + 1)
     return (
         load_or_synthesise(work, "training", train, copies),
         load_or_synthesise(work, "heldout", test, 1),
     )
 
 
-def range_penalty(net: KeywordNet, features: Tensor, hidden: Tensor, cell: Tensor) -> Tensor:
-    """Return how far gate pre-activations and last cell states leave their fixed-point range."""
-    gates = net.gates(features, hidden)[:, ::3]
-    over_gates = torch.relu(gates.abs() - GATE_LIMIT).square().mean(dim=(0, 1)).sum()
-    over_cells = torch.relu(cell.abs() - CELL_LIMIT).square().mean(dim=0).sum()
-    return RANGE_PENALTY * (over_gates + over_cells)
+def range_penalty(net: KeywordNet, features: Tensor, hidden: Tensor, logits: Tensor) -> Tensor:
+    """Return how far gates, cell states and frame logits leave their range, on part of a batch."""
+    gates = net.gates(features[::4], hidden[::4])
+    limited = ((gates, GATE_LIMIT), (cell_states(gates), CELL_LIMIT), (logits, LOGIT_LIMIT))
+    excess = [
+        torch.relu(value.abs() - limit).square().sum(dim=2).mean() for value, limit in limited
+    ]
+    return RANGE_PENALTY * torch.stack(excess).sum()
+
+
+def loss_of(net: KeywordNet, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cross entropy of a batch, and that plus the range penalty."""
+    hidden, logits = net.trace(features)
+    loss = nn.functional.cross_entropy(logits.mean(dim=1), labels, label_smoothing=0.05)
+    return loss, loss + range_penalty(net, features, hidden, logits)
 
 
 def fit(
@@ -88,11 +91,9 @@ def fit(
     for epoch in range(epochs):
         started, total = time.perf_counter(), 0.0
         for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):
-            features = decode(data.codes[chosen.numpy()])
-            logits, hidden, cell = net.trace(features)
-            loss = nn.functional.cross_entropy(logits, labels[chosen], label_smoothing=0.05)
+            loss, penalised = loss_of(net, decode(data.codes[chosen.numpy()]), labels[chosen])
             optimiser.zero_grad()
-            (loss + range_penalty(net, features, hidden, cell)).backward()
+            penalised.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -100,8 +101,10 @@ def fit(
             after_step(done / steps)
             total += loss.item() * len(chosen)
         seconds = time.perf_counter() - started
-        print(f"  epoch {epoch + 1}/{epochs}: loss {total / len(labels):.4f}, {seconds:.0f} s",
-              flush=True)
+        print(
+            f"  epoch {epoch + 1}/{epochs}: loss {total / len(labels):.4f}, {seconds:.0f} s",
+            flush=True,
+        )
 
 
 def prune(net: KeywordNet, data: Dataset, epochs: int, generator: torch.Generator) -> None:
@@ -129,39 +132,10 @@ def shipped(net: KeywordNet) -> State:
     return {key: value.detach().half().contiguous() for key, value in net.state_dict().items()}
 
 
-def save_network(path: Path, state: State, name: str) -> None:
-    """Write the tensors of a network with a description of what they are."""
-    zeros = sparsity(state)
-    metadata = {
-        "network": name,
-        "labels": json.dumps(LABELS),
-        "created_by": "benchmarks/kws/train.py",
-        "pruning": f"pencils of {PENCIL} consecutive output rows of one input column, "
-        "kept or dropped by L2 norm within each layer" if zeros["all four"] > 0.5 else "none",
-        "density": json.dumps({key: round(1 - part, 4) for key, part in zeros.items()}),
-        "input": f"features = code * {CODE_SCALE}; logits are the mean over all frames",
-    }
-    save_file(state, path, metadata)
-
-
-def feature_metadata(what: str, **more: str) -> dict[str, str]:
-    """Return safetensors metadata describing feature codes."""
-    return {
-        "content": what,
-        "scale": "1/16",
-        "labels": json.dumps(LABELS),
-        "sample_rate_hz": str(SAMPLE_RATE),
-        "hop_samples": str(HOP),
-        "window_samples": str(WINDOW),
-        "created_by": "benchmarks/kws/train.py",
-        **more,
-    }
-
-
 def save_samples(path: Path, data: Dataset, what: str) -> None:
     """Write feature codes [N, frames, bands] and labels [N]."""
     tensors = {"features": torch.from_numpy(data.codes), "labels": torch.from_numpy(data.labels)}
-    save_file(tensors, path, feature_metadata(what))
+    write(path, tensors, feature_metadata(what))
 
 
 def subset(data: Dataset, chosen: np.ndarray) -> Dataset:
@@ -194,7 +168,7 @@ def save_clips(path: Path, state: State, data: Dataset, rng: np.random.Generator
         "one clip per command word from held-out voices; chosen at random among those the "
         f"pruned network classifies correctly with a logit margin of at least {CLIP_MARGIN}"
     )
-    save_file(tensors, path, feature_metadata(what, voices=json.dumps(voices)))
+    write(path, tensors, feature_metadata(what, voices=json.dumps(voices)))
 
 
 def save_data(out: Path, work: Path, train: Dataset, test: Dataset, seed: int) -> Dataset:
@@ -210,45 +184,52 @@ def save_data(out: Path, work: Path, train: Dataset, test: Dataset, seed: int) -
     calibration = subset(train, chosen)
     what = "training voices, random utterances for calibrating quantisation"
     save_samples(out / "kws_calibration.safetensors", calibration, what)
-    np.savez_compressed(work / "heldout_full.npz", features=test.codes, labels=test.labels,
-                        voices=test.voices)
+    np.savez_compressed(
+        work / "heldout_full.npz", features=test.codes, labels=test.labels, voices=test.voices
+    )
     return small
 
 
+def summary(state: State, test: Dataset, small: Dataset) -> dict[str, float]:
+    """Return accuracies, ranges, activation zeros and weight zeros of a shipped network."""
+    return {
+        f"accuracy, full held-out ({len(test.labels)})": float_accuracy(
+            state, test.codes, test.labels
+        ),
+        f"accuracy, shipped held-out ({len(small.labels)})": float_accuracy(
+            state, small.codes, small.labels
+        ),
+        **activation_statistics(state, test.codes),
+        **{f"zeros, {key}": value for key, value in sparsity(state).items()},
+    }
+
+
 def report(states: dict[str, State], test: Dataset, small: Dataset) -> None:
-    """Print accuracy, ranges, activation zeros and weight zeros of the shipped networks."""
-    columns: dict[str, dict[str, float]] = {}
-    for name, state in states.items():
-        columns[name] = {
-            f"accuracy, full held-out ({len(test.labels)})":
-                float_accuracy(state, test.codes, test.labels),
-            f"accuracy, shipped held-out ({len(small.labels)})":
-                float_accuracy(state, small.codes, small.labels),
-            **activation_statistics(state, test.codes),
-            **{f"zeros, {key}": value for key, value in sparsity(state).items()},
-        }
-    print(f"{'':40}" + "".join(f"{name:>10}" for name in columns))
-    for row in next(iter(columns.values())):
-        print(f"{row:40}" + "".join(f"{column[row]:10.4f}" for column in columns.values()))
+    """Print a table of the shipped networks, and where the pruned one is right."""
+    columns = [summary(state, test, small) for state in states.values()]
+    print(f"{'':36}" + "".join(f"{name:>10}" for name in states))
+    for row in columns[0]:
+        print(f"{row:36}" + "".join(f"{column[row]:10.4f}" for column in columns))
     predicted = float_logits(states["pruned"], test.codes).argmax(dim=1).numpy()
     correct = predicted == test.labels
-    print("\npruned, by class:", ", ".join(
-        f"{word} {correct[test.labels == i].mean():.3f}" for i, word in enumerate(LABELS)))
     speakers = np.array([voice.split("+")[1] for voice in test.voices])
-    print("pruned, by speaker:", ", ".join(
-        f"{name} {correct[speakers == name].mean():.3f}" for name in np.unique(speakers)))
+    for kind, of in (("class", np.array(LABELS)[test.labels]), ("speaker", speakers)):
+        shares = (f"{name} {correct[of == name].mean():.3f}" for name in np.unique(of))
+        print(f"pruned, by {kind}:", ", ".join(shares))
 
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    data = Path(__file__).resolve().parents[2] / "configs" / "networks" / "kws_data"
     parser.add_argument("--work", type=Path, default=Path("build/kws"), help="cache folder")
-    parser.add_argument("--out", type=Path, default=data, help="folder of the data files")
+    parser.add_argument("--out", type=Path, help="data folder (default: kws_data of the project)")
     parser.add_argument("--epochs", type=int, default=10, help="dense, and again pruning, epochs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few voices, to try the script")
-    return parser.parse_args()
+    options = parser.parse_args()
+    project_data = Path(__file__).resolve().parents[2] / "configs" / "networks" / "kws_data"
+    options.out = options.out or (options.work / "data" if options.quick else project_data)
+    return options
 
 
 def main() -> None:

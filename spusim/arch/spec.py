@@ -3,7 +3,7 @@
 Rules between fields live in `rules.py`; reading YAML lives in `load.py`.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ WeightMode = Literal["dense", "decompress", "skip"]
 ActivationMode = Literal["dense", "gate", "skip"]
 FormatName = Literal["dense", "bitmap", "run_length", "pencil"]
 Precision = Literal["4x8", "4x16", "8x8", "8x16", "16x8", "16x16"]
+MacsPerLane = Annotated[int, Field(ge=1, le=64)]
 
 
 class ArchError(SpusimError):
@@ -20,49 +21,53 @@ class ArchError(SpusimError):
 
 
 class Spec(BaseModel):
-    """Base of all specs: frozen, and unknown keys are refused."""
+    """Base of all specs: frozen; unknown keys, infinities and NaN are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class QueueSpec(Spec):
     """A PE's activation queue."""
 
-    depth: int = Field(8, ge=1, le=65536, description="columns a PE's queue holds")
+    depth: int = Field(default=8, ge=1, le=65536, description="columns a PE's queue holds")
     release: Literal["pop", "done"] = Field(
-        "pop", description="a slot frees when its column is popped, or when it is done"
+        default="pop", description="a slot frees when its column is popped, or when it is done"
     )
 
 
 class ScannerSpec(Spec):
     """The activation scanner, which finds the nonzero activations."""
 
-    width: int = Field(4, ge=1, le=4096, description="activations examined a cycle")
+    width: int = Field(default=4, ge=1, le=4096, description="activations examined a cycle")
     buffer_words: int = Field(
-        512, ge=1, description="operand buffer, in data memory words (weights in data memory only)"
+        default=512,
+        ge=1,
+        description="operand buffer, in data memory words (weights in data memory only)",
     )
 
 
 class DecoderSpec(Spec):
     """A PE's sparse decoder."""
 
-    entries_per_cycle: int = Field(8, ge=1, le=1024, description="stored entries decoded a cycle")
+    entries_per_cycle: int = Field(
+        default=8, ge=1, le=1024, description="stored entries decoded a cycle"
+    )
 
 
 class WeightMemorySpec(Spec):
     """A weight memory private to each PE."""
 
     words: int = Field(ge=1, description="words per PE")
-    word_bits: Literal[32, 64, 128, 256] = 64
+    word_bits: Literal[32, 64, 128, 256] = Field(default=64, description="bits of a word")
 
 
 class IndexMemorySpec(Spec):
     """A PE's memory for pointers and indices."""
 
-    words: int = Field(512, ge=1, description="words per PE")
-    word_bits: Literal[32, 64, 128, 256] = 64
+    words: int = Field(default=512, ge=1, description="words per PE")
+    word_bits: Literal[32, 64, 128, 256] = Field(default=64, description="bits of a word")
     mode: Literal["resident", "preload"] = Field(
-        "preload",
+        default="preload",
         description="resident: holds every matrix's pointers and indices; "
         "preload: they are copied from the weight bank before each product",
     )
@@ -71,120 +76,148 @@ class IndexMemorySpec(Spec):
 class DataMemorySpec(Spec):
     """A core's data memory: single-port banks, consecutive words in consecutive banks."""
 
-    banks: int = Field(8, ge=1, le=1024)
-    words: int = Field(8192, ge=1, description="words per bank")
-    word_bits: Literal[32, 64, 128, 256] = 64
+    banks: int = Field(default=8, ge=1, le=1024, description="word a is in bank a mod banks")
+    words: int = Field(default=8192, ge=1, description="words per bank")
+    word_bits: Literal[32, 64, 128, 256] = Field(default=64, description="bits of a word")
 
 
 class TableMemorySpec(Spec):
     """Memory of the look-up tables of the nonlinear functions."""
 
-    banks: int = Field(4, ge=1, le=64)
-    words: int = Field(2048, ge=1, description="words per bank")
-    word_bits: Literal[8, 16, 32] = 16
-    ports: int = Field(2, ge=1, le=4, description="reads per bank and cycle")
+    banks: int = Field(default=4, ge=1, le=64, description="banks, read in parallel")
+    words: int = Field(default=2048, ge=1, description="words per bank")
+    word_bits: Literal[8, 16, 32] = Field(default=16, description="bits of a table entry")
+    ports: int = Field(default=2, ge=1, le=4, description="reads per bank and cycle")
 
 
 class InstructionMemorySpec(Spec):
     """Instruction memory of a core."""
 
-    words: int = Field(4096, ge=1)
+    words: int = Field(default=4096, ge=1, description="64-bit instructions")
 
 
 class SparseSpec(Spec):
     """What the sparse engine exploits, and how matrices are stored."""
 
-    weights: WeightMode = "skip"
-    activations: ActivationMode = "skip"
-    format: FormatName | Literal["auto"] = "pencil"
-    formats: tuple[FormatName, ...] = Field(
-        ("dense", "bitmap", "pencil"), description="formats the decoder understands"
+    weights: WeightMode = Field(
+        default="skip", description="stored dense; stored compressed, computed dense; or skipped"
     )
-    pencil: int = Field(8, ge=1, le=64, description="output rows of a pencil")
-    index_bits: int = Field(4, ge=1, le=16, description="relative index of run_length")
-    pointer_bits: int = Field(16, ge=8, le=32, description="column pointer, where stored")
+    activations: ActivationMode = Field(
+        default="skip",
+        description="dense: all are multiplied; gate: zeros save energy; skip: and time",
+    )
+    format: Literal["dense", "bitmap", "run_length", "pencil", "auto"] = Field(
+        default="pencil", description="how matrices are stored; auto: the smallest, for each layer"
+    )
+    formats: tuple[FormatName, ...] = Field(
+        default=("dense", "bitmap", "pencil"),
+        min_length=1,
+        description="formats the decoder understands",
+    )
+    pencil: int = Field(default=8, ge=1, le=64, description="output rows of a pencil")
+    index_bits: int = Field(default=4, ge=1, le=16, description="relative index of run_length")
+    pointer_bits: int = Field(default=16, ge=8, le=32, description="column pointer, where stored")
 
 
 class PipelineSpec(Spec):
     """Depths of the pipelines, in cycles."""
 
-    mac_stages: int = Field(3, ge=1, le=64)
-    vector_stages: int = Field(3, ge=1, le=64)
-    dispatch_cycles: int = Field(1, ge=1, le=64, description="ready queue to first issue")
+    mac_stages: int = Field(default=3, ge=1, le=64, description="multiply to accumulator write")
+    vector_stages: int = Field(default=3, ge=1, le=64, description="last beat to completion")
+    dispatch_cycles: int = Field(default=1, ge=1, le=64, description="ready queue to first issue")
 
 
 class VectorSpec(Spec):
     """The vector unit."""
 
-    lanes: int = Field(8, ge=1, le=1024, description="elements a beat")
+    lanes: int = Field(default=8, ge=1, le=1024, description="elements a beat")
 
 
 class SequencerSpec(Spec):
     """Thread sequencing."""
 
-    threads: int = Field(64, ge=1, le=64, description="scoreboard entries")
-    ready_queue: int = Field(64, ge=1, le=64)
-    contexts: int = Field(2, ge=1, le=64, description="threads in flight at once")
-    descriptors: int = Field(64, ge=1, le=256, description="matrix descriptors")
+    threads: int = Field(default=64, ge=1, le=64, description="scoreboard entries")
+    ready_queue: int = Field(default=64, ge=1, le=64, description="armed threads that can wait")
+    contexts: int = Field(default=2, ge=1, le=64, description="threads in flight at once")
+    descriptors: int = Field(default=64, ge=1, le=256, description="matrix descriptors")
 
 
 class CoreSpec(Spec):
     """One core."""
 
-    pes: int = Field(8, ge=1, le=1024)
-    lanes: int = Field(8, ge=1, le=1024, description="MAC lanes per PE")
-    precisions: dict[Precision, int] = Field(
-        description="MACs a lane does in a cycle at weight x activation bits"
+    pes: int = Field(default=8, ge=1, le=1024, description="processing elements")
+    lanes: int = Field(default=8, ge=1, le=1024, description="MAC lanes per PE")
+    precisions: dict[Precision, MacsPerLane] = Field(
+        min_length=1, description="MACs a lane does in a cycle at weight x activation bits"
     )
-    layer_weight_bits: Literal[4, 8, 16] = Field(8, description="default of `spusim layer`")
-    layer_activation_bits: Literal[8, 16] = Field(16, description="default of `spusim layer`")
-    accumulators: int = Field(128, ge=1, description="accumulators per PE")
-    queue: QueueSpec = QueueSpec()
-    scanner: ScannerSpec = ScannerSpec()
-    decoder: DecoderSpec = DecoderSpec()
+    layer_weight_bits: Literal[4, 8, 16] = Field(default=8, description="default of `spusim layer`")
+    layer_activation_bits: Literal[8, 16] = Field(
+        default=16, description="default of `spusim layer`"
+    )
+    accumulators: int = Field(default=128, ge=1, description="accumulators per PE")
+    queue: QueueSpec = Field(default_factory=QueueSpec)
+    scanner: ScannerSpec = Field(default_factory=ScannerSpec)
+    decoder: DecoderSpec = Field(default_factory=DecoderSpec)
     weight_memory: WeightMemorySpec | None = Field(
-        None, description="private to each PE; null: the data banks hold the weights"
+        default=None, description="private to each PE; null: the data banks hold the weights"
     )
-    index_memory: IndexMemorySpec = IndexMemorySpec()
-    data_memory: DataMemorySpec = DataMemorySpec()
-    table_memory: TableMemorySpec = TableMemorySpec()
-    instruction_memory: InstructionMemorySpec = InstructionMemorySpec()
-    sparse: SparseSpec = SparseSpec()
-    ports: Literal["reserved", "shared"] = "reserved"
-    hazard: Literal["bypass", "stall"] = "bypass"
-    pipeline: PipelineSpec = PipelineSpec()
-    vector: VectorSpec = VectorSpec()
-    sequencer: SequencerSpec = SequencerSpec()
+    index_memory: IndexMemorySpec = Field(default_factory=IndexMemorySpec)
+    data_memory: DataMemorySpec = Field(default_factory=DataMemorySpec)
+    table_memory: TableMemorySpec = Field(default_factory=TableMemorySpec)
+    instruction_memory: InstructionMemorySpec = Field(default_factory=InstructionMemorySpec)
+    sparse: SparseSpec = Field(default_factory=SparseSpec)
+    ports: Literal["reserved", "shared"] = Field(
+        default="reserved",
+        description="instructions hold their banks, or units contend every cycle",
+    )
+    hazard: Literal["bypass", "stall"] = Field(
+        default="bypass", description="what updating an accumulator twice in a row costs"
+    )
+    pipeline: PipelineSpec = Field(default_factory=PipelineSpec)
+    vector: VectorSpec = Field(default_factory=VectorSpec)
+    sequencer: SequencerSpec = Field(default_factory=SequencerSpec)
 
 
 class NumericsSpec(Spec):
     """Arithmetic; all that values depend on besides network and stream."""
 
-    accumulator_bits: int = Field(32, ge=8, le=48)
-    overflow: Literal["saturate", "wrap"] = Field("saturate", description="of the accumulators")
-    rounding: Literal["floor", "half_up", "half_even"] = "half_up"
-    requantize_overflow: Literal["saturate", "wrap"] = "saturate"
-    table_address_bits: int = Field(8, ge=2, le=15)
-    table_interpolate: bool = True
+    accumulator_bits: int = Field(default=32, ge=8, le=48, description="width of an accumulator")
+    overflow: Literal["saturate", "wrap"] = Field(
+        default="saturate", description="of the accumulators"
+    )
+    rounding: Literal["floor", "half_up", "half_even"] = Field(
+        default="half_up", description="of right shifts"
+    )
+    requantize_overflow: Literal["saturate", "wrap"] = Field(
+        default="saturate", description="of results written to memory"
+    )
+    table_address_bits: int = Field(default=8, ge=2, le=15, description="log2 of a table's entries")
+    table_interpolate: bool = Field(
+        default=True, description="linear interpolation between entries"
+    )
 
 
 class LinkSpec(Spec):
     """Router between cores, and the host link."""
 
-    hop_cycles: int = Field(2, ge=1, le=1024, description="latency of the router")
-    channels: int = Field(4, ge=1, le=16, description="receive channels per core")
-    channel_words: int = Field(256, ge=1, description="words a receive channel holds")
-    host_cycles_per_word: int = Field(16, ge=1, le=65536)
+    hop_cycles: int = Field(default=2, ge=1, le=1024, description="latency of the router")
+    channels: int = Field(default=4, ge=1, le=16, description="receive channels per core")
+    channel_words: int = Field(default=256, ge=1, description="words a receive channel holds")
+    host_cycles_per_word: int = Field(default=16, ge=1, le=65536, description="of the host link")
 
 
 class Arch(Spec):
     """An SPU: what `configs/arch/*.yaml` describes."""
 
-    name: str
-    description: str = ""
-    cores: int = Field(1, ge=1, le=15)
-    clock_mhz: float = Field(gt=0)
-    technology: str = "cacti22"
+    name: str = Field(min_length=1, description="what results call it; else the file's name")
+    description: str = Field(default="", description="one sentence for people")
+    cores: int = Field(default=1, ge=1, le=15, description="cores on the chip")
+    clock_mhz: float = Field(gt=0, description="the one clock")
+    technology: str = Field(
+        default="cacti22",
+        min_length=1,
+        description="energy and area: a shipped table's name or a path",
+    )
     core: CoreSpec
-    numerics: NumericsSpec = NumericsSpec()
-    link: LinkSpec = LinkSpec()
+    numerics: NumericsSpec = Field(default_factory=NumericsSpec)
+    link: LinkSpec = Field(default_factory=LinkSpec)

@@ -1,0 +1,49 @@
+"""Loading an architecture: a preset or a file, its bases, settings, and every check."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from spusim.arch.document import Entry
+from spusim.arch.rules import Rule, broken_rules
+from spusim.arch.shelf import PathLike, Shelf
+from spusim.arch.spec import Arch, ArchError
+from spusim.arch.validate import build
+
+ARCHS = Shelf("arch", "architecture", ArchError)
+
+
+def load_arch(name_or_path: PathLike, settings: Sequence[str] = ()) -> Arch:
+    """Load a shipped architecture by name, or a YAML file by path.
+
+    settings: `core.queue.depth=2` strings, laid over the file in order; values are YAML.
+    A file may build on another with `base: name-or-path`; a null section takes back what its
+    base set. Raises ArchError naming file and line (or setting), value, rule and remedy.
+    """
+    tree = ARCHS.read(name_or_path, settings)
+    arch = build(Arch, tree, ArchError)
+    broken = broken_rules(arch)
+    if broken:
+        raise ArchError(
+            "\n".join(f"{_blame(rule, tree)}: {rule.complaint(arch)}" for rule in broken)
+        )
+    return arch
+
+
+def list_archs() -> list[str]:
+    """Names of the shipped architectures, sorted."""
+    return ARCHS.names()
+
+
+def arch_hash(arch: Arch) -> str:
+    """Return the sha256 (hex) of all that an architecture says but its name and description."""
+    content = arch.model_dump(mode="json", exclude={"name", "description"})
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _blame(rule: Rule, tree: Entry) -> str:
+    """Return the place of the rule's field that was set last; ties go to the first named."""
+    entries = [tree.find(path.split(".")) for path in rule.fields]
+    present = [entry for entry in entries if entry is not None]
+    return max(present, key=lambda entry: entry.layer).origin if present else tree.origin

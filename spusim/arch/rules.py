@@ -1,0 +1,276 @@
+"""Rules between the fields of an architecture: what cannot be built, and what to do instead."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spusim.arch.spec import Arch, ArchError, CoreSpec
+
+ADDRESS_WORDS = 1 << 16  # data and table addresses of the instruction set are 16 bits
+ACCUMULATOR_ROWS = 1 << 20  # and accumulator rows 20
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: `holds` says whether an Arch obeys it, `message` and `remedy` what to say if not.
+
+    fields: dotted paths of the values involved, the likeliest culprit first.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    docs: str
+    holds: Callable[[Arch], bool]
+    message: Callable[[Arch], str]
+    remedy: Callable[[Arch], str]
+
+    def complaint(self, arch: Arch) -> str:
+        """Message and remedy for an architecture that breaks the rule."""
+        return f"{self.message(arch)}; {self.remedy(arch)}"
+
+
+def broken_rules(arch: Arch) -> list[Rule]:
+    """Return the rules that arch breaks, in the table's order."""
+    return [rule for rule in RULES if not rule.holds(arch)]
+
+
+def check_arch(arch: Arch) -> Arch:
+    """Return arch if it obeys every rule; raises ArchError with a line per broken rule.
+
+    For architectures made in Python (`model_copy`); `load_arch` has checked its own.
+    """
+    broken = broken_rules(arch)
+    if broken:
+        raise ArchError("\n".join(f"{arch.name}: {rule.complaint(arch)}" for rule in broken))
+    return arch
+
+
+def describe_rules() -> str:
+    """Return the rules as a Markdown table, for the manual."""
+    rows = [f"| {rule.name} | `{'`, `'.join(rule.fields)}` | {rule.docs} |" for rule in RULES]
+    return "\n".join(["| rule | fields | what it asks |", "|---|---|---|", *rows])
+
+
+def operand_bits(precision: str) -> tuple[int, int]:
+    """Split a precision such as `8x16` into weight and activation bits."""
+    weight, activation = precision.split("x")
+    return int(weight), int(activation)
+
+
+def widest_activation_bits(core: CoreSpec) -> int:
+    """Bits of the widest activation that the lanes multiply."""
+    return max(operand_bits(precision)[1] for precision in core.precisions)
+
+
+def _widest_product(arch: Arch) -> tuple[int, str]:
+    return max((sum(operand_bits(p)), p) for p in arch.core.precisions)
+
+
+def _nearest_divisors(arch: Arch) -> str:
+    """Name the divisors of the bank count on either side of the PE count."""
+    banks, pes = arch.core.data_memory.banks, arch.core.pes
+    divisors = [d for d in range(1, banks + 1) if banks % d == 0]
+    below = [d for d in divisors if d < pes][-1:]
+    above = [d for d in divisors if d > pes][:1]
+    return f"try {' or '.join(str(d) for d in below + above)}"
+
+
+def _memory_words(arch: Arch) -> int:
+    return arch.core.data_memory.banks * arch.core.data_memory.words
+
+
+def _table_words(arch: Arch) -> int:
+    return arch.core.table_memory.banks * arch.core.table_memory.words
+
+
+def _table_entries(arch: Arch) -> int:
+    return (1 << arch.numerics.table_address_bits) + arch.numerics.table_interpolate
+
+
+def _window_words(arch: Arch) -> int:
+    """Most data memory words that a scanner window touches; windows follow without gaps."""
+    word = arch.core.data_memory.word_bits
+    bits = arch.core.scanner.width * widest_activation_bits(arch.core)
+    return math.ceil((word - math.gcd(bits, word) + bits) / word)
+
+
+def _layer_precision(arch: Arch) -> str:
+    return f"{arch.core.layer_weight_bits}x{arch.core.layer_activation_bits}"
+
+
+def _accumulator_rows(arch: Arch) -> int:
+    return arch.core.pes * arch.core.accumulators
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "pes_divide_banks",
+        ("core.pes", "core.data_memory.banks"),
+        "Without `core.weight_memory` the data banks are the weight banks, shared out evenly: "
+        "the number of PEs divides the number of banks.",
+        lambda a: a.core.weight_memory is not None or a.core.data_memory.banks % a.core.pes == 0,
+        lambda a: (
+            f"core.pes (={a.core.pes}) must divide core.data_memory.banks "
+            f"(={a.core.data_memory.banks}), which are its weight banks"
+        ),
+        _nearest_divisors,
+    ),
+    Rule(
+        "resident_index",
+        ("core.index_memory.mode", "core.weight_memory", "core.sparse.weights"),
+        "Resident pointers and indices ask for private weight memories, unless weights are "
+        "stored dense and have none.",
+        lambda a: (
+            a.core.index_memory.mode == "preload"
+            or a.core.weight_memory is not None
+            or a.core.sparse.weights == "dense"
+        ),
+        lambda a: (
+            "core.index_memory.mode (=resident) needs core.weight_memory (=null): the data "
+            "banks, which then hold the weights, are no place for resident pointers"
+        ),
+        lambda a: "set core.index_memory.mode to preload, or give core.weight_memory its words",
+    ),
+    Rule(
+        "format_understood",
+        ("core.sparse.format", "core.sparse.formats"),
+        "The format matrices are stored in is one that the decoder understands, or `auto`.",
+        lambda a: a.core.sparse.format in (*a.core.sparse.formats, "auto"),
+        lambda a: (
+            f"core.sparse.format (={a.core.sparse.format}) must be one of "
+            f"core.sparse.formats (={', '.join(a.core.sparse.formats)}) or auto"
+        ),
+        lambda a: f"try {a.core.sparse.formats[0]}, or add {a.core.sparse.format} to the formats",
+    ),
+    Rule(
+        "formats_once",
+        ("core.sparse.formats",),
+        "No format is listed twice.",
+        lambda a: len(set(a.core.sparse.formats)) == len(a.core.sparse.formats),
+        lambda a: (
+            f"core.sparse.formats (={', '.join(a.core.sparse.formats)}) must name each format once"
+        ),
+        lambda a: f"write [{', '.join(dict.fromkeys(a.core.sparse.formats))}]",
+    ),
+    Rule(
+        "dense_format",
+        ("core.sparse.weights", "core.sparse.formats"),
+        "`core.sparse.weights: dense` stores matrices in the format `dense`.",
+        lambda a: a.core.sparse.weights != "dense" or "dense" in a.core.sparse.formats,
+        lambda a: (
+            "core.sparse.weights (=dense) stores matrices dense, which core.sparse.formats "
+            f"(={', '.join(a.core.sparse.formats)}) must include"
+        ),
+        lambda a: "add dense to the formats, or try skip",
+    ),
+    Rule(
+        "pencil_rows",
+        ("core.sparse.pencil", "core.accumulators", "core.sparse.formats"),
+        "A PE has an accumulator for every row of a pencil.",
+        lambda a: (
+            "pencil" not in a.core.sparse.formats or a.core.sparse.pencil <= a.core.accumulators
+        ),
+        lambda a: (
+            f"core.sparse.pencil (={a.core.sparse.pencil}) must be at most "
+            f"core.accumulators (={a.core.accumulators}): a PE owns whole pencils"
+        ),
+        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    ),
+    Rule(
+        "product_fits",
+        ("numerics.accumulator_bits", "core.precisions"),
+        "An accumulator is at least as wide as the widest product: weight bits + activation bits.",
+        lambda a: a.numerics.accumulator_bits >= _widest_product(a)[0],
+        lambda a: (
+            f"numerics.accumulator_bits (={a.numerics.accumulator_bits}) must hold a product of "
+            f"core.precisions: {_widest_product(a)[1]} makes {_widest_product(a)[0]} bits"
+        ),
+        lambda a: f"try {_widest_product(a)[0]}, or drop {_widest_product(a)[1]}",
+    ),
+    Rule(
+        "layer_precision",
+        ("core.layer_weight_bits", "core.layer_activation_bits", "core.precisions"),
+        "The default precision of `spusim layer` is one that the lanes compute.",
+        lambda a: _layer_precision(a) in a.core.precisions,
+        lambda a: (
+            f"core.layer_weight_bits x core.layer_activation_bits (={_layer_precision(a)}) "
+            f"must be one of core.precisions (={', '.join(a.core.precisions)})"
+        ),
+        lambda a: "try weight and activation bits from that list, or add the precision",
+    ),
+    Rule(
+        "data_addresses",
+        ("core.data_memory.words", "core.data_memory.banks"),
+        "A core's data memory has at most 65536 words, which 16-bit addresses reach.",
+        lambda a: _memory_words(a) <= ADDRESS_WORDS,
+        lambda a: (
+            f"core.data_memory.banks x core.data_memory.words (={a.core.data_memory.banks} "
+            f"x {a.core.data_memory.words} = {_memory_words(a)}) must be at most {ADDRESS_WORDS}, "
+            "which 16-bit addresses reach"
+        ),
+        lambda a: f"try {max(1, ADDRESS_WORDS // a.core.data_memory.banks)} words a bank",
+    ),
+    Rule(
+        "table_addresses",
+        ("core.table_memory.words", "core.table_memory.banks"),
+        "A core's table memory has at most 65536 entries, which 16-bit addresses reach.",
+        lambda a: _table_words(a) <= ADDRESS_WORDS,
+        lambda a: (
+            f"core.table_memory.banks x core.table_memory.words (={_table_words(a)}) must "
+            f"be at most {ADDRESS_WORDS}, which 16-bit addresses reach"
+        ),
+        lambda a: f"try {ADDRESS_WORDS // a.core.table_memory.banks} words a bank",
+    ),
+    Rule(
+        "table_fits",
+        ("numerics.table_address_bits", "core.table_memory.words", "core.table_memory.banks"),
+        "Table memory holds at least one table: 2**table_address_bits entries, one more when "
+        "interpolated.",
+        lambda a: _table_entries(a) <= _table_words(a),
+        lambda a: (
+            f"numerics.table_address_bits (={a.numerics.table_address_bits}) makes tables of "
+            f"{_table_entries(a)} entries, more than core.table_memory holds (={_table_words(a)})"
+        ),
+        lambda a: (
+            f"try {max(2, int(math.log2(max(4, _table_words(a) - 1))))} address bits, or "
+            f"{math.ceil(_table_entries(a) / a.core.table_memory.banks)} words a bank"
+        ),
+    ),
+    Rule(
+        "accumulator_addresses",
+        ("core.accumulators", "core.pes"),
+        "A core has at most 1048576 accumulators, which 20-bit rows reach.",
+        lambda a: _accumulator_rows(a) <= ACCUMULATOR_ROWS,
+        lambda a: (
+            f"core.pes x core.accumulators (={a.core.pes} x {a.core.accumulators} = "
+            f"{_accumulator_rows(a)}) must be at most {ACCUMULATOR_ROWS}, which 20-bit rows reach"
+        ),
+        lambda a: f"try {ACCUMULATOR_ROWS // a.core.pes} accumulators",
+    ),
+    Rule(
+        "window_in_buffer",
+        ("core.scanner.buffer_words", "core.scanner.width", "core.data_memory.word_bits"),
+        "Without `core.weight_memory` the scanner's buffer holds at least one window.",
+        lambda a: (
+            a.core.weight_memory is not None or _window_words(a) <= a.core.scanner.buffer_words
+        ),
+        lambda a: (
+            f"core.scanner.buffer_words (={a.core.scanner.buffer_words}) must hold a window "
+            f"of core.scanner.width (={a.core.scanner.width}) activations: {_window_words(a)} words"
+        ),
+        lambda a: f"try {_window_words(a)} words, or a narrower scanner",
+    ),
+    Rule(
+        "window_in_banks",
+        ("core.scanner.width", "core.data_memory.banks", "core.data_memory.word_bits"),
+        "With `core.weight_memory` the scanner reads a window in one cycle, each word from "
+        "another single-port bank of the data memory.",
+        lambda a: a.core.weight_memory is None or _window_words(a) <= a.core.data_memory.banks,
+        lambda a: (
+            f"core.scanner.width (={a.core.scanner.width}) makes windows of "
+            f"{_window_words(a)} words, which core.data_memory.banks (={a.core.data_memory.banks}) "
+            "single-port banks must deliver in one cycle"
+        ),
+        lambda a: f"try {_window_words(a)} banks, or a narrower scanner",
+    ),
+)

@@ -1,0 +1,130 @@
+"""Instructions before they are words: operands by name, the vector state they need, a comment."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spusim.isa import Isa, encode
+from spusim.program import Thread
+
+# What of the state set by `vset` an instruction depends on.
+VECTOR_STATE: dict[str, frozenset[str]] = {
+    mnemonic: frozenset(names.split())
+    for mnemonic, names in {
+        "vqs": "len wd sd",
+        "vqm": "len wd",
+        "vqc": "len wd",
+        "vadd": "len wa wb wd sa sb sd",
+        "vmul": "len wa wb wd sd",
+        "vmax": "len wa wb wd sa sb sd",
+        "vmov": "len wa wd sd",
+        "vrelu": "len wa wd sd",
+        "vlut": "len wa wd sa",
+        "vfill": "len wd",
+    }.items()
+}
+_ANY_STATE = {"len": 0, "wa": 16, "wb": 16, "wd": 16, "sa": 0, "sb": 0, "sd": 0}
+
+
+@dataclass(frozen=True)
+class Op:
+    """One instruction; `state` holds the fields of the vector state that it depends on.
+
+    Widths are in bits here and become indices of the enumeration when the word is made.
+    """
+
+    mnemonic: str
+    comment: str
+    operands: dict[str, int] = field(default_factory=dict)
+    state: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ThreadCode:
+    """A thread to be: `ops` None where a core lacks a thread that other cores have."""
+
+    name: str
+    tokens: int
+    ops: tuple[Op, ...] | None
+
+
+def op(mnemonic: str, comment: str, **operands: int) -> Op:
+    """Return an instruction that does not depend on the vector state."""
+    return Op(mnemonic, comment, operands)
+
+
+def vector_op(mnemonic: str, comment: str, state: dict[str, int], **operands: int) -> Op:
+    """Return a vector instruction; `state` has exactly the fields that it depends on."""
+    if set(state) != VECTOR_STATE[mnemonic]:
+        raise KeyError(f"{mnemonic} depends on {sorted(VECTOR_STATE[mnemonic])}, not {[*state]}")
+    return Op(mnemonic, comment, operands, state)
+
+
+def with_vector_state(ops: Iterable[Op]) -> list[Op]:
+    """Insert the fewest `vset` that give every instruction its state.
+
+    Instructions that agree wherever both depend on a field share one `vset`, which stands in
+    front of the first of them; a longest run first leaves the fewest runs.
+    """
+    done: list[Op] = []
+    run: list[Op] = []
+    needed: dict[str, int] = {}
+    for each in ops:
+        if each.state and any(needed.get(k) != v for k, v in each.state.items() if k in needed):
+            done += _run(needed, run)
+            run, needed = [], {}
+        if each.state and not needed:
+            done += run
+            run = []
+        needed |= each.state
+        run.append(each)
+    return done + _run(needed, run)
+
+
+def _run(needed: dict[str, int], run: list[Op]) -> list[Op]:
+    if not needed:
+        return run
+    state = _ANY_STATE | needed
+    shifts = ", ".join(f"{k} {v}" for k, v in needed.items() if k.startswith("s"))
+    comment = f"{state['len']} elements{', shifts ' + shifts if shifts else ''}"
+    return [Op("vset", comment, state), *run]
+
+
+@dataclass(frozen=True)
+class CoreCode:
+    """Words, threads and comments of a core."""
+
+    words: np.ndarray
+    threads: tuple[Thread, ...]
+    comments: dict[int, str]
+
+
+def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
+    """Lay threads out one after the other, each closed by `end`, and encode them.
+
+    A thread that the core lacks starts at another's `end`: nothing ever arms it.
+    """
+    ops: list[Op] = []
+    entries: list[int | None] = []
+    for thread in threads:
+        entries.append(None if thread.ops is None else len(ops))
+        if thread.ops is not None:
+            ops += [*with_vector_state(thread.ops), op("end", f"end of {thread.name}")]
+    last = len(ops) - 1
+    return CoreCode(
+        np.array([_word(isa, each) for each in ops], dtype=np.uint64),
+        tuple(
+            Thread(thread.name, last if entry is None else entry, thread.tokens)
+            for thread, entry in zip(threads, entries, strict=True)
+        ),
+        {index: each.comment for index, each in enumerate(ops) if each.comment},
+    )
+
+
+def _word(isa: Isa, each: Op) -> int:
+    operands = dict(each.operands)
+    for field_ in isa.instructions[each.mnemonic].operands:
+        if field_.kind.names:
+            operands[field_.name] = field_.kind.names.index(str(operands[field_.name]))
+    return encode(isa, each.mnemonic, operands)

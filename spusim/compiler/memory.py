@@ -1,0 +1,78 @@
+"""Where vectors lie in a core's data memory."""
+
+from dataclasses import dataclass
+
+from spusim.arch import Arch
+from spusim.compiler.errors import CompileError
+
+ADDRESS_WORDS = 2**16
+SCALE_ALIGN_WORDS = 4  # the operand `scale` counts in these
+SCALE_ENTRY_BYTES = 8
+
+
+def words_of(elements: int, bits: int, word_bits: int) -> int:
+    """Return the words that `elements` of `bits` fill."""
+    return -(-elements * bits // word_bits)
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Elements of `bits` from a word address on."""
+
+    address: int
+    elements: int
+    bits: int
+    word_bits: int
+
+    @property
+    def words(self) -> int:
+        """Words that it touches."""
+        return words_of(self.elements, self.bits, self.word_bits)
+
+    @property
+    def full(self) -> "Vector":
+        """The same words with the last one's unused elements."""
+        return Vector(
+            self.address, self.words * self.word_bits // self.bits, self.bits, self.word_bits
+        )
+
+    def part(self, first: int, elements: int) -> "Vector":
+        """Return `elements` of it from element `first`, the first of a word, on."""
+        words, rest = divmod(first * self.bits, self.word_bits)
+        if rest:
+            raise CompileError(
+                f"element {first} of {self.bits} bits does not start a {self.word_bits}-bit word; "
+                "parts of vectors must be cut at words"
+            )
+        return Vector(self.address + words, elements, self.bits, self.word_bits)
+
+
+class DataMap:
+    """A core's data memory as it is given away, from word 0 on."""
+
+    def __init__(self, arch: Arch, core: int) -> None:
+        self.word_bits = arch.core.data_memory.word_bits
+        self.core = core
+        self.symbols: list[tuple[str, int, int]] = []
+        self.used_words = 0
+
+    def vector(self, name: str, elements: int, bits: int) -> Vector:
+        """Give a vector whole words of its own."""
+        words = words_of(elements, bits, self.word_bits)
+        return Vector(self._take(name, words), elements, bits, self.word_bits)
+
+    def scale(self, name: str, entries: int) -> int:
+        """Give room to scale entries; returns the first word's address, a multiple of 4."""
+        self.used_words += -self.used_words % SCALE_ALIGN_WORDS
+        return self._take(name, words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits))
+
+    def _take(self, name: str, words: int) -> int:
+        address = self.used_words
+        self.used_words += words
+        self.symbols.append((name, address, words))
+        if self.used_words > ADDRESS_WORDS:
+            raise CompileError(
+                f"core {self.core} needs {self.used_words} words for vectors up to {name}, and "
+                f"16-bit addresses reach {ADDRESS_WORDS}; use more cores or smaller layers"
+            )
+        return address

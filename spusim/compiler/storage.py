@@ -1,0 +1,231 @@
+"""How matrices are stored: format, tiles of columns, and room in the weight and index memories."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from spusim.arch import Arch
+from spusim.compiler.errors import CompileError
+from spusim.compiler.stages import elements_per_word
+from spusim.formats import (
+    Layout,
+    PackedMatrix,
+    entries_per_word,
+    footprint,
+    pack,
+    slice_heights,
+    smallest_format,
+)
+from spusim.formats.footprint import flag_words, pointer_words
+from spusim.program import Matrix
+
+NARROW_BIAS_BITS = 32
+WIDE_BIAS_BITS = 48
+
+
+def weight_word_bits(arch: Arch) -> int:
+    """Return the word width of the memory that holds the weights."""
+    core = arch.core
+    return (core.weight_memory or core.data_memory).word_bits
+
+
+def layout_for(arch: Arch, form: str, weight_bits: int, biased: bool) -> Layout:
+    """Return how a matrix of a format is packed on an architecture."""
+    core = arch.core
+    word_bits = weight_word_bits(arch)
+    resident = core.index_memory.mode == "resident"
+    pointers = form == "run_length" or (resident and form != "dense")
+    wide = arch.numerics.accumulator_bits > NARROW_BIAS_BITS
+    return Layout(
+        format=form,
+        pes=core.pes,
+        word_bits=word_bits,
+        index_word_bits=core.index_memory.word_bits if resident else word_bits,
+        weight_bits=weight_bits,
+        group=core.sparse.pencil if form == "pencil" else 1,
+        index_bits=core.sparse.index_bits,
+        pointer_bits=core.sparse.pointer_bits if pointers else 0,
+        bias_bits=(min(WIDE_BIAS_BITS, word_bits) if wide else NARROW_BIAS_BITS) if biased else 0,
+    )
+
+
+def choose_format(arch: Arch, weight: np.ndarray, weight_bits: int, name: str) -> tuple[str, str]:
+    """Return a layer's format, and a note where `auto` chose it. weight (rows, columns)."""
+    sparse = arch.core.sparse
+    if sparse.weights == "dense":
+        return "dense", ""
+    if sparse.format != "auto":
+        return sparse.format, ""
+    layouts = [layout_for(arch, form, weight_bits, False) for form in sparse.formats]
+    best = smallest_format(weight, layouts)
+    kib = footprint(weight, layouts[sparse.formats.index(best)]).total / 8192
+    return best, f"layer {name}: format {best} is the smallest, {kib:.1f} KiB"
+
+
+def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
+    """Say that a word packs fewer entries than the preset was made for, or nothing."""
+    made_for = arch.core.layer_weight_bits
+    now, then = (
+        entries_per_word(layout_for(arch, form, bits, False)) for bits in (weight_bits, made_for)
+    )
+    if now >= then:
+        return ""
+    return (
+        f"layer {name}: a {weight_word_bits(arch)}-bit word packs {now} entries of {weight_bits}-bit "
+        f"weights ({form}), where {arch.name} was made for {then} of {made_for} bits"
+    )
+
+
+def column_tiles(
+    arch: Arch, layout: Layout, shape: tuple[int, int], activation_bits: int, name: str, check: bool
+) -> list[tuple[int, int]]:
+    """Cut a matrix (rows, columns) into [first, end) of columns that scanner and index memory hold.
+
+    Cuts are at multiples of a data word's elements and of the scanner's width, so that windows and
+    operands of all tiles are aligned. Raises CompileError where not even one such unit fits.
+    """
+    rows, columns = shape
+    unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width)
+    most = columns
+    for rule in (_buffer_rule, _index_rule):
+        fits, complaint = rule(arch, layout, rows, activation_bits)
+        if fits(most):
+            continue
+        units = _most(lambda n, fits=fits: fits(n * unit), most // unit)
+        if not units and check:
+            raise CompileError(f"{arch.name}: layer {name}: {complaint(min(unit, columns))}")
+        most = max(1, units) * unit
+    return [(first, min(first + most, columns)) for first in range(0, columns, most)]
+
+
+Rule = tuple[Callable[[int], bool], Callable[[int], str]]
+
+
+def _buffer_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) -> Rule:
+    words = arch.core.scanner.buffer_words
+    columns = words * elements_per_word(arch, activation_bits)
+    return (
+        lambda n: arch.core.weight_memory is not None or n <= columns,
+        lambda n: (
+            f"{n} activations of {activation_bits} bits are the fewest that can be scanned at once, "
+            f"and core.scanner.buffer_words (={words}) hold {columns}; enlarge the buffer or take "
+            "a narrower scanner"
+        ),
+    )
+
+
+def _index_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) -> Rule:
+    memory = arch.core.index_memory
+    heights = slice_heights(rows, layout)
+
+    def need(columns: int) -> int:
+        words = pointer_words(layout, columns) + int(flag_words(layout, heights, columns).max())
+        return -(-words * layout.index_word_bits // memory.word_bits)
+
+    return (
+        lambda n: memory.mode == "resident" or need(n) <= memory.words,
+        lambda n: (
+            f"pointers and indices of {n} columns take {need(n)} words of a PE's index memory, and "
+            f"core.index_memory.words (={memory.words}); give it {need(n)} words or use more PEs"
+        ),
+    )
+
+
+def _most(holds: Callable[[int], bool], limit: int) -> int:
+    """Return the largest n <= limit that `holds`, by bisection; 0 if none does."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """A tile as it is packed, with its descriptor's number."""
+
+    number: int
+    name: str
+    layer: str
+    packed: PackedMatrix
+    activation_bits: int
+
+    @property
+    def mnemonic(self) -> str:
+        """The instruction that reads its format, going on from nothing."""
+        return "dmv" if self.packed.layout.format == "dense" else "spmv"
+
+    @property
+    def slice_words(self) -> int:
+        """Words of the longest slice: bias and entries."""
+        return max(len(words) for words in self.packed.slices)
+
+    @property
+    def index_words(self) -> int:
+        """Words of the longest pointers and indices."""
+        return max(len(words) for words in self.packed.indices)
+
+
+class MatrixStore:
+    """The matrices of one core, in the order of their descriptors."""
+
+    def __init__(self, arch: Arch) -> None:
+        self.arch = arch
+        self.tiles: list[StoredMatrix] = []
+
+    def add(
+        self, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None, layout: Layout,
+        activation_bits: int,
+    ) -> StoredMatrix:  # fmt: skip
+        """Pack a tile (rows, columns); PEs without rows or entries simply have shorter slices."""
+        packed = pack(weight, layout, bias)
+        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits)
+        self.tiles.append(tile)
+        return tile
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where a core's matrices lie, and what they need.
+
+    rows [first, end): words of a bank where the data banks hold the weights, else words of a PE's
+    weight memory; index_words: words of a PE's index memory that are taken.
+    """
+
+    matrices: tuple[Matrix, ...]
+    depths: tuple[int, ...]
+    end_row: int
+    index_words: int
+
+
+def place_matrices(arch: Arch, tiles: list[StoredMatrix], vector_words: int) -> Storage:
+    """Put matrices one after the other, behind the vectors where they share a memory."""
+    preload = arch.core.index_memory.mode == "preload"
+    banks = arch.core.data_memory.banks
+    row = 0 if arch.core.weight_memory else -(-vector_words // banks)
+    index_base, matrices, depths = 0, [], []
+    for tile in tiles:
+        matrices.append(
+            Matrix(tile.name, tile.packed, tile.activation_bits, row, index_base, preload)
+        )
+        depths.append(depth_rows(arch, tile))
+        row += depths[-1]
+        index_base += 0 if preload else tile.index_words
+    return Storage(tuple(matrices), tuple(depths), row, index_base)
+
+
+def depth_rows(arch: Arch, tile: StoredMatrix) -> int:
+    """Return the rows that a tile's longest slice takes (T3)."""
+    words = max(
+        len(words) + (len(index) if arch.core.index_memory.mode == "preload" else 0)
+        for words, index in zip(tile.packed.slices, tile.packed.indices, strict=True)
+    )
+    return -(-words // words_per_row(arch))
+
+
+def words_per_row(arch: Arch) -> int:
+    """Return the words of one PE in a row of weight memory: B/P of the data banks, else one."""
+    core = arch.core
+    return 1 if core.weight_memory else core.data_memory.banks // core.pes

@@ -1,0 +1,120 @@
+"""Attaching energy, power's ingredients and area to a run's counts."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from spusim.arch.shelf import PathLike
+from spusim.arch.spec import Arch
+from spusim.energy.costs import EVENTS, TERMS, Prices, price
+from spusim.energy.technology import Technology, load_technology
+from spusim.errors import SpusimError
+from spusim.result import RunResult
+
+_NOTE = "energy: "
+
+
+class EnergyError(SpusimError):
+    """Counts that cannot be priced."""
+
+
+def attach_energy(
+    result: RunResult, arch: Arch, technology: Technology | PathLike | None = None
+) -> RunResult:
+    """Return the result with energy_pj, frame_energy_pj (frames,) and area_um2 filled in.
+
+    technology: a table, its name or path; default: the architecture's. energy_pj has every term
+    and their sum `total`, all pJ; area_um2 the terms that take area and `total`. Raises
+    EnergyError for a count that no price exists for, TechnologyError for a bad table.
+    """
+    if not isinstance(technology, Technology):
+        technology = load_technology(technology or arch.technology)
+    prices = price(arch, technology)
+    counts = _checked_counts(result, prices)
+    energy = dict.fromkeys(TERMS, 0.0)
+    for event, count in counts.items():
+        term, each_pj = prices.events[event]
+        energy[term] += count * each_pj
+    energy["leakage"] = prices.leakage_uw * result.cycles / result.clock_mhz  # uW x us = pJ
+    area = {**prices.area_um2, "total": sum(prices.area_um2.values())}
+    kept = tuple(note for note in result.notes if not note.startswith(_NOTE))
+    return replace(
+        result,
+        energy_pj={**energy, "total": sum(energy.values())},
+        frame_energy_pj=_per_frame(result, counts, prices, energy["clock"] + energy["leakage"]),
+        area_um2=area,
+        notes=kept + tuple(_NOTE + note for note in prices.notes),
+        details={**result.details, "technology": technology.name},
+    )
+
+
+def _checked_counts(result: RunResult, prices: Prices) -> dict[str, int]:
+    """Return all that was counted, as plain integers, `cycle` among it.
+
+    Raises EnergyError for unknown names and impossible counts; what was counted zero times may
+    belong to a unit that the architecture lacks, and is left out.
+    """
+    counts = {event: int(count) for event, count in result.counts.items()}
+    counts.setdefault("cycle", result.cycles)
+    if counts["cycle"] != result.cycles:
+        raise EnergyError(
+            f"{result.name}: count cycle (={counts['cycle']}) must equal the run's cycles "
+            f"(={result.cycles}); leave it out or correct it"
+        )
+    for event, frame_count in result.frame_counts.items():
+        if event not in counts and np.any(frame_count):
+            raise EnergyError(
+                f"{result.name}: frame_counts of {event} have no total in counts; add it"
+            )
+    for event, count in counts.items():
+        if count < 0:
+            raise EnergyError(f"{result.name}: count {event} (={count}) must not be negative")
+        if event not in prices.events and (count or event not in EVENTS):
+            raise EnergyError(f"{result.name}: {_unknown(event, prices.events)}")
+    return {event: count for event, count in counts.items() if event in prices.events}
+
+
+def _unknown(event: str, known: Mapping[str, object]) -> str:
+    kind, _, precision = event.partition(".")
+    if kind in ("mac", "mac_gated"):
+        computed = [name.partition(".")[2] for name in known if name.startswith("mac.")]
+        return (
+            f"count {event}: the lanes do not compute {precision or 'that'}; core.precisions are "
+            f"{', '.join(computed)}"
+        )
+    close = difflib.get_close_matches(event, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the names are {', '.join(sorted(known))}"
+    return f"count {event} has no price on this architecture; {hint}"
+
+
+def _per_frame(
+    result: RunResult, counts: Mapping[str, int], prices: Prices, timed_pj: float
+) -> np.ndarray:
+    """Energy of each frame, (frames,) float64 pJ; they sum to the run's total.
+
+    Events are priced where they were counted; what no frame counted goes to the first, before
+    which a run sets up. Clock and leakage are shared out by frame_cycles.
+    """
+    frames = result.frames
+    energy = np.zeros(frames)
+    if not frames:
+        return energy
+    for event, count in counts.items():
+        if event == "cycle":
+            continue
+        each_pj = prices.events[event][1]
+        inside = np.asarray(result.frame_counts.get(event, np.zeros(frames, np.int64)))
+        outside = count - int(inside.sum())
+        if inside.shape != (frames,) or outside < 0:
+            raise EnergyError(
+                f"{result.name}: frame_counts of {event} (shape {inside.shape}, sum "
+                f"{int(inside.sum())}) must have one entry for each of {frames} frames and at "
+                f"most the total of {count}; correct what counts them"
+            )
+        energy += inside * each_pj
+        energy[0] += outside * each_pj
+    cycles = result.frame_cycles.astype(np.float64)
+    share = cycles / cycles.sum() if cycles.sum() else np.full(frames, 1 / frames)
+    return np.asarray(energy + timed_pj * share)

@@ -1,0 +1,80 @@
+"""The static counts that fix a matrix's time: entries, words and beats by column and PE (T5)."""
+
+import numpy as np
+
+from spusim.formats.base import ends_of
+from spusim.formats.checks import checked_weight
+from spusim.formats.errors import FormatError
+from spusim.formats.image import read_slices
+from spusim.formats.layout import ColumnCounts, Layout, PackedMatrix
+from spusim.formats.places import count_places
+from spusim.formats.registry import entries_per_word, format_of
+from spusim.formats.rows import slice_heights
+
+# A column's own pointer and the next one's, which ends it.
+POINTER_READS = 2
+
+
+def column_counts(
+    matrix: PackedMatrix | np.ndarray, entries_per_beat: int, layout: Layout | None = None
+) -> ColumnCounts:
+    """Count what each column costs each PE, (columns, pes) int32 arrays.
+
+    matrix: a packed matrix, or the weight (rows, columns) with the layout that it would be packed
+    in; both give the same. entries_per_beat: E of T5. Raises FormatError as `pack` does.
+    """
+    if entries_per_beat < 1:
+        raise FormatError(f"entries_per_beat (={entries_per_beat}) must be at least 1")
+    if isinstance(matrix, PackedMatrix):
+        layout, rows = matrix.layout, matrix.rows
+        places, nonzeros = _packed_places(matrix)
+    elif layout is None:
+        raise FormatError("column_counts of a bare weight needs the layout to pack it in")
+    else:
+        rows = len(matrix)
+        places, nonzeros = count_places(checked_weight(matrix, layout), layout)
+    words, beats = _words_and_beats(places, entries_per_word(layout), entries_per_beat)
+    heights = slice_heights(rows, layout)
+    return ColumnCounts(
+        entries=places,
+        words=words.astype(np.int32),
+        beats=beats.astype(np.int32),
+        nonzeros=nonzeros,
+        index_words=_index_words(layout, heights, len(places)),
+        slice_rows=heights.astype(np.int32),
+    )
+
+
+def _packed_places(packed: PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
+    form, layout = format_of(packed.layout), packed.layout
+    places = np.empty((packed.columns, layout.pes), np.int32)
+    nonzeros = np.empty_like(places)
+    encoded = read_slices(layout, packed.rows, packed.columns, packed.slices, packed.indices)
+    for pe, part in enumerate(encoded):
+        places[:, pe] = np.diff(part.starts)
+        nonzeros[:, pe] = np.diff(ends_of(form.values(part.fields, layout) != 0)[part.starts])
+    return places, nonzeros
+
+
+def _words_and_beats(
+    places: np.ndarray, per_word: int, per_beat: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count by the first word that a column lies in, the full ones between, and the last."""
+    ends = np.cumsum(places, axis=0, dtype=np.int64)
+    starts = ends - places
+    first, last = starts // per_word, (ends - 1) // per_word
+    several = last > first
+    head = np.minimum(ends, (first + 1) * per_word) - starts
+    between = np.where(several, last - first - 1, 0)
+    tail = np.where(several, ends - last * per_word, 0)
+    beats = -(-head // per_beat) + between * -(-per_word // per_beat) - (-tail // per_beat)
+    return np.where(places > 0, last - first + 1, 0), beats
+
+
+def _index_words(layout: Layout, heights: np.ndarray, columns: int) -> np.ndarray:
+    form = format_of(layout)
+    flags = form.index_flags(heights, layout).astype(np.int64)
+    starts = np.arange(columns)[:, None] * flags
+    words = (starts + flags - 1) // layout.index_word_bits - starts // layout.index_word_bits + 1
+    pointers = POINTER_READS if form.pointer_bits(layout) else 0
+    return (np.where(flags > 0, words, 0) + pointers).astype(np.int32)

@@ -1,0 +1,87 @@
+"""What a checkpoint holds, without a topology: shapes, densities by structure, memory by format."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from spusim.formats import FORMATS, FormatError, Layout, footprint, structure_statistics
+from spusim.frontend.checkpoint import read_checkpoint
+
+_WORD_BITS = 64
+_INDEX_BITS = 4
+_POINTER_BITS = (16, 32)  # the wider ones where a slice is too long for the others
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """A tensor of a checkpoint; what follows `dtype` is None or empty unless it is a weight.
+
+    Densities are fractions from 0 to 1: of nonzero elements; of pencils, rows (outputs) and columns
+    (inputs) with any nonzero. imbalance: nonzeros of the fullest PE over the mean. format_bytes:
+    bytes of the weight in each format.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    element_density: float | None = None
+    pencil_density: float | None = None
+    row_density: float | None = None
+    column_density: float | None = None
+    imbalance: float | None = None
+    format_bytes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it has two dimensions or more, and so a matrix's statistics."""
+        return self.element_density is not None
+
+
+def inspect_checkpoint(
+    path: str | Path, pes: int = 8, group: int = 8, weight_bits: int = 8
+) -> list[LayerStatistics]:
+    """Describe every tensor of a checkpoint, in its order.
+
+    Weights of more than two dimensions count as (out, all others). `pes` PEs share a matrix;
+    pencils have `group` rows; memory is for 64-bit words of `weight_bits` weights, without bias.
+    Raises CheckpointError, or FormatError for impossible pes, group or weight_bits.
+    """
+    checkpoint = read_checkpoint(path)
+    return [
+        _described(name, values, checkpoint.dtypes[name], pes, group, weight_bits)
+        for name, values in checkpoint.tensors.items()
+    ]
+
+
+def _described(
+    name: str, values: np.ndarray, dtype: str, pes: int, group: int, weight_bits: int
+) -> LayerStatistics:
+    if values.ndim < 2 or values.size == 0:
+        return LayerStatistics(name, values.shape, dtype)
+    marks = (values != 0).astype(np.int8).reshape(len(values), -1)
+    found = structure_statistics(marks, group, pes)
+    return LayerStatistics(
+        name,
+        values.shape,
+        dtype,
+        found.element_density,
+        found.pencil_density,
+        1.0 - found.zero_rows,
+        1.0 - found.zero_columns,
+        found.load_imbalance,
+        {form: _bytes(marks, form, pes, group, weight_bits) for form in FORMATS},
+    )
+
+
+def _bytes(marks: np.ndarray, form: str, pes: int, group: int, weight_bits: int) -> int:
+    """Return the bytes of a matrix in a format, with the narrowest pointers that reach."""
+    rows = group if form == "pencil" else 1
+    narrow, wide = (
+        Layout(form, pes, _WORD_BITS, _WORD_BITS, weight_bits, rows, _INDEX_BITS, pointer_bits)
+        for pointer_bits in _POINTER_BITS
+    )
+    try:
+        return footprint(marks, narrow).total // 8
+    except FormatError:
+        return footprint(marks, wide).total // 8

@@ -1,0 +1,138 @@
+"""From a network's name or file to the quantised Network: topology, checkpoint, prune, quantise."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spusim.frontend.bind import bind
+from spusim.frontend.chain import FloatLayer, FloatLinear, FloatLstm, FloatNetwork
+from spusim.frontend.checkpoint import load_state_dict
+from spusim.frontend.errors import TopologyError
+from spusim.frontend.prune import prune_matrices
+from spusim.frontend.quantise import quantise
+from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
+from spusim.frontend.streams import load_stream
+from spusim.frontend.topology import PruneModel, TopologyModel
+from spusim.frontend.topology_file import load_topology
+from spusim.frontend.yaml_file import nearest
+from spusim.network.records import Network, Stream
+from spusim.resources import shipped
+
+_MATRICES: dict[type, tuple[str, ...]] = {
+    FloatLinear: ("weight",),
+    FloatLstm: ("weight_ih", "weight_hh"),
+}
+
+
+def load_network(
+    name_or_path: str | Path,
+    checkpoint: str | Path | None = None,
+    calibrate: str | Stream | None = None,
+    settings: Sequence[str] = (),
+) -> Network:
+    """Return the quantised network that a network file describes.
+
+    name_or_path: a network file (.yaml) or a shipped name. checkpoint and calibrate take the
+    place of the file's `weights` and `quantise.calibrate`; settings such as
+    `quantise.per_channel=true` or `prune.density=0.2` that of its keys. Raises TopologyError,
+    CheckpointError, PruneError, StreamError or NetworkError.
+    """
+    path = find_network(name_or_path)
+    topology = load_topology(path, settings)
+    network = load_float_network(path, topology, checkpoint)
+    stream = _calibration(path, topology, calibrate)
+    return quantise(
+        network,
+        stream,
+        weight_bits=topology.quantise.weights,
+        activation_bits=topology.quantise.activations,
+        input_bits=topology.input.bits,
+        per_channel=topology.quantise.per_channel,
+    )
+
+
+def load_float_network(
+    path: Path, topology: TopologyModel, checkpoint: str | Path | None = None
+) -> FloatNetwork:
+    """Return a network file's layers with the checkpoint's weights, pruned if it says so."""
+    if checkpoint is None and topology.weights is None:
+        raise TopologyError(
+            f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
+        )
+    source = Path(checkpoint) if checkpoint is not None else path.parent / str(topology.weights)
+    network = bind(topology, load_state_dict(source), str(source))
+    return prune_network(network, topology.prune) if topology.prune else network
+
+
+def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
+    """Return a network with its matrices (an LSTM has two) pruned, and a note that says so."""
+    weights = {
+        (layer.name, key): getattr(layer, key)
+        for layer in network.layers
+        for key in _MATRICES.get(type(layer), ())
+    }
+    labelled = {f"{layer}.{key}": weight for (layer, key), weight in weights.items()}
+    densities = {
+        f"{layer}.{key}": how.layers[layer] for layer, key in weights if layer in how.layers
+    }
+    pruned = prune_matrices(labelled, how.density, how.structure, how.scope, densities)
+    kept = sum(int(np.count_nonzero(weight)) for weight in pruned.values())
+    total = sum(weight.size for weight in pruned.values())
+    note = f"pruned by {how.structure}, scope {how.scope}: {kept} of {total} weights are left"
+    return replace(
+        network,
+        layers=tuple(_with_weights(layer, pruned) for layer in network.layers),
+        notes=(*network.notes, note),
+    )
+
+
+def list_networks() -> dict[str, Path]:
+    """Return the shipped networks' files by name."""
+    folder = shipped("configs") / "networks"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml")) if path.name != REGISTRY_NAME}
+
+
+def list_streams() -> dict[str, str]:
+    """Return the shipped streams' descriptions by name."""
+    return {name: entry.description for name, entry in stream_registry().items()}
+
+
+def find_network(name_or_path: str | Path) -> Path:
+    """Return the network file that a path or a shipped name means. Raises TopologyError."""
+    path = Path(name_or_path)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise TopologyError(f"{path}: no such file; check the path, or name a shipped network")
+    networks = list_networks()
+    if str(name_or_path) not in networks:
+        raise TopologyError(
+            f"network {name_or_path} is neither a .yaml file nor shipped; "
+            f"{nearest(str(name_or_path), list(networks))}"
+        )
+    return networks[str(name_or_path)]
+
+
+def _with_weights(layer: FloatLayer, weights: dict[str, np.ndarray]) -> FloatLayer:
+    keys = _MATRICES.get(type(layer), ())
+    changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in keys}
+    return replace(layer, **changes)
+
+
+def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | None) -> Stream:
+    if isinstance(calibrate, Stream):
+        return calibrate
+    if calibrate is not None:
+        return load_stream(calibrate)
+    spec = topology.quantise.calibrate
+    if spec is None:
+        raise TopologyError(
+            f"{path}: names no quantise.calibrate, and no calibration stream was given; "
+            "quantising needs typical frames to choose ranges"
+        )
+    if spec in stream_registry():
+        return load_stream(spec)
+    return load_stream(str(path.parent / spec))

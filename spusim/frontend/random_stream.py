@@ -1,0 +1,67 @@
+"""Random input streams of an exact density."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spusim.frontend.errors import StreamError
+from spusim.network.records import Network, Stream
+
+_EXAMPLE = "random:density=0.5,frames=50,seed=1"
+_FEWEST = {"frames": 1, "seed": 0, "files": 1}
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the text after `random:` may set."""
+
+    density: float = 0.5
+    frames: int = 50
+    seed: int = 1
+    files: int = 1
+
+
+def random_stream(options: str, network: Network | None) -> Stream:
+    """Return `files` files of `frames` random frames as integer codes of the network's input.
+
+    Each frame has exactly round(density * size) nonzeros, at places drawn without replacement,
+    uniform over the nonzero codes. Raises StreamError.
+    """
+    chosen = _parsed(options)
+    if network is None:
+        raise StreamError(f"stream random:{options} needs a network for its width; name one")
+    size, largest = network.input_size, network.input.largest
+    generator = np.random.default_rng(chosen.seed)
+    nonzeros = round(chosen.density * size)
+    frames = np.zeros((chosen.files * chosen.frames, size), dtype=np.int32)
+    for frame in frames:
+        places = generator.choice(size, nonzeros, replace=False)
+        codes = generator.integers(-largest - 1, largest, nonzeros)
+        frame[places] = codes + (codes >= 0)  # leaves out zero
+    starts = tuple(range(0, len(frames), chosen.frames))
+    return Stream(frames, starts, tuple(f"random[{index}]" for index in range(chosen.files)))
+
+
+def _parsed(options: str) -> _Options:
+    values: dict[str, float] = {}
+    for part in filter(None, options.split(",")):
+        key, _, text = part.partition("=")
+        if key not in _Options.__dataclass_fields__:
+            known = ", ".join(_Options.__dataclass_fields__)
+            raise StreamError(f"random: has no option {key}; known: {known}, e.g. {_EXAMPLE}")
+        if key in values:
+            raise StreamError(f"random: option {key} is given twice; keep one")
+        values[key] = _number(key, text)
+    return _Options(**values)  # type: ignore[arg-type]
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        value = float(text) if key == "density" else int(text)
+    except ValueError:
+        raise StreamError(f"random: {key} (={text}) is no number; e.g. {_EXAMPLE}") from None
+    if key == "density" and not 0.0 <= value <= 1.0:
+        raise StreamError(f"random: density (={text}) must be from 0 to 1")
+    if key != "density" and value < _FEWEST[key]:
+        raise StreamError(f"random: {key} (={text}) must be at least {_FEWEST[key]}")
+    return value

@@ -1,0 +1,207 @@
+"""Input streams: files, folders of files, random ones and shipped ones; and fitting them in."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from spusim.frontend.arrays import READERS, ArrayFile, read_arrays
+from spusim.frontend.errors import StreamError
+from spusim.frontend.random_stream import random_stream
+from spusim.frontend.shipped_streams import StreamEntry, stream_registry
+from spusim.frontend.yaml_file import nearest
+from spusim.network.records import Network, Stream
+
+
+def load_stream(spec: str, network: Network | None = None) -> Stream:
+    """Return the stream that `spec` names, real values as float64 or integer codes as int32.
+
+    spec: FILE[:key] (.npz, .npy, .safetensors), a folder of such files,
+    `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`), or a
+    shipped name. An array is (frames, features), one file, or (N, frames, features), N files;
+    without a key a file may hold several arrays, one per file of the stream. Integers stay
+    codes unless a `scale` in a .safetensors file's metadata gives them a value. With `network`
+    its width is checked. Raises StreamError.
+    """
+    if spec.startswith("random:"):
+        return random_stream(spec.removeprefix("random:"), network)
+    registry = stream_registry()
+    if spec in registry:
+        stream = _shipped(spec, registry[spec])
+    else:
+        path, key = _split(spec)
+        stream = _folder(path) if path.is_dir() else _file(path, key, tuple(registry))
+    check_stream(stream, network.input_size if network else None, f"stream {spec}")
+    return stream
+
+
+def check_stream(stream: Stream, features: int | None, what: str = "stream") -> None:
+    """Raise StreamError unless a stream is finite, not empty, and `features` wide (None: any)."""
+    frames = stream.frames
+    if frames.ndim != 2 or 0 in frames.shape:
+        raise StreamError(f"{what} has shape {frames.shape}; it needs (frames, features), not 0")
+    if features is not None and frames.shape[1] != features:
+        raise StreamError(
+            f"{what} has {frames.shape[1]} features, the network takes {features}; "
+            "bring the features that it was trained on"
+        )
+    starts = (*stream.starts, len(frames))
+    rising = all(start < end for start, end in pairwise(starts))
+    if starts[0] != 0 or not rising:
+        raise StreamError(f"{what} has a file without frames (starts {stream.starts}); drop it")
+    if frames.dtype.kind not in "iuf":
+        raise StreamError(f"{what} has type {frames.dtype}; it needs integers or floats")
+    bad = np.argwhere(~np.isfinite(frames))
+    if len(bad):
+        raise StreamError(
+            f"{what} is {frames[tuple(bad[0])]} at frame {bad[0][0]}, feature {bad[0][1]}; "
+            "values must be finite: repair or drop that file"
+        )
+
+
+def quantise_input(stream: Stream, network: Network) -> Stream:
+    """Return a stream as integers of the network's input quantum, (frames, features) int32.
+
+    Floats are rounded to nearest (ties to even) and clipped (see `clipped_inputs`); integers
+    pass, if they are in range. Raises StreamError.
+    """
+    check_stream(stream, network.input_size)
+    quantum, frames = network.input, stream.frames
+    low, high = -quantum.largest - 1, quantum.largest
+    if frames.dtype.kind == "f":
+        integers = np.clip(np.rint(np.ldexp(frames, -quantum.exponent)), low, high)
+        return replace(stream, frames=integers.astype(np.int32))
+    if frames.min() < low or frames.max() > high:
+        worst = frames.max() if frames.max() > high else frames.min()
+        raise StreamError(
+            f"stream has the code {worst}, outside the network's {quantum.bits}-bit input "
+            f"({low} to {high}); bring codes of its quantum 2**{quantum.exponent}, or floats"
+        )
+    return replace(stream, frames=frames.astype(np.int32))
+
+
+def clipped_inputs(stream: Stream, network: Network) -> int:
+    """Return how many values `quantise_input` clips."""
+    if stream.frames.dtype.kind != "f":
+        return 0
+    rounded = np.rint(np.ldexp(stream.frames, -network.input.exponent))
+    high = network.input.largest
+    return int(np.count_nonzero((rounded > high) | (rounded < -high - 1)))
+
+
+def _split(spec: str) -> tuple[Path, str | None]:
+    """Split FILE:key, where FILE has a stream's suffix."""
+    stem, colon, key = spec.rpartition(":")
+    if colon and Path(stem).suffix.lower() in READERS:
+        return Path(stem), key
+    return Path(spec), None
+
+
+def _shipped(name: str, entry: StreamEntry) -> Stream:
+    file = read_arrays(entry.path)
+    if entry.scale is not None:
+        file = replace(file, scale=entry.scale)
+    stream = _joined(entry.path, file, entry.key)
+    if entry.labels is None:
+        return stream
+    if entry.labels == "names":
+        labels = tuple(file_name.partition("_")[2] for file_name in stream.names)
+        return replace(stream, labels=labels)
+    codes = _array(entry.path, file, entry.labels)
+    known = file.label_names
+    return replace(stream, labels=tuple(known[code] if known else str(code) for code in codes))
+
+
+def _file(path: Path, key: str | None, shipped: Sequence[str]) -> Stream:
+    if path.suffix.lower() not in READERS and not path.exists():
+        raise StreamError(
+            f"stream {path} is no file, folder or shipped name; {nearest(str(path), shipped)}, "
+            "or random:density=0.5,frames=50,seed=1"
+        )
+    return _joined(path, read_arrays(path), key)
+
+
+def _folder(path: Path) -> Stream:
+    """Lay the files of a folder end to end, by ascending name."""
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
+    if not found:
+        raise StreamError(f"{path}: holds no {', '.join(READERS)} files; name another folder")
+    parts = [_joined(file, read_arrays(file), None) for file in found]
+    pieces = [
+        (name, part.frames[start:end])
+        for part in parts
+        for name, start, end in zip(
+            part.names, part.starts, (*part.starts[1:], len(part.frames)), strict=True
+        )
+    ]
+    return _laid_out(path, pieces)
+
+
+def _joined(path: Path, file: ArrayFile, key: str | None) -> Stream:
+    """Make a stream of one array of a file, or of all where no key says which."""
+    if key is not None or len(file.arrays) == 1 or "features" in file.arrays:
+        name = key or ("features" if "features" in file.arrays else next(iter(file.arrays)))
+        array = _scaled(path, name, _array(path, file, name), file.scale)
+        return _laid_out(path, _pieces(path, name, array))
+    widths = {array.shape[1:] for array in file.arrays.values() if array.ndim == 2}
+    if len(widths) != 1 or any(array.ndim != 2 for array in file.arrays.values()):
+        raise StreamError(
+            f"{path}: its arrays are not all (frames, features) of one width; choose one with "
+            f"{path.name}:KEY, where KEY is one of {', '.join(file.arrays)}"
+        )
+    pieces = [(name, _scaled(path, name, array, file.scale)) for name, array in file.arrays.items()]
+    return _laid_out(path, pieces)
+
+
+def _array(path: Path, file: ArrayFile, key: str) -> np.ndarray:
+    if key not in file.arrays:
+        raise StreamError(f"{path}: has no array {key}; {nearest(key, list(file.arrays))}")
+    return file.arrays[key]
+
+
+def _scaled(path: Path, name: str, array: np.ndarray, scale: float | None) -> np.ndarray:
+    if array.dtype.kind not in "iuf":
+        raise StreamError(f"{path}: {name} has type {array.dtype}; bring integers or floats")
+    if array.dtype.kind == "f":
+        return array.astype(np.float64)
+    if scale is not None:
+        return array.astype(np.float64) * scale
+    limit = np.iinfo(np.int32)
+    if array.size and (array.max() > limit.max or array.min() < limit.min):
+        raise StreamError(f"{path}: {name} has codes wider than 32 bits; bring at most 16 bits")
+    return array.astype(np.int32)
+
+
+def _pieces(path: Path, name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    if array.ndim == 2:
+        return [(path.stem, array)]
+    if array.ndim == 3:
+        return [(f"{path.stem}[{index}]", part) for index, part in enumerate(array)]
+    raise StreamError(
+        f"{path}: {name} has shape {array.shape}; it needs (frames, features) of one file or "
+        "(files, frames, features)"
+    )
+
+
+def _laid_out(path: Path, pieces: Sequence[tuple[str, np.ndarray]]) -> Stream:
+    """Lay named (frames, features) arrays end to end."""
+    for name, frames in pieces:
+        if 0 in frames.shape:
+            raise StreamError(f"{path}: {name} has shape {frames.shape}: no frames; drop it")
+        if frames.shape[1] != pieces[0][1].shape[1]:
+            raise StreamError(
+                f"{path}: {name} has {frames.shape[1]} features and {pieces[0][0]} "
+                f"{pieces[0][1].shape[1]}; all files of a stream need one width"
+            )
+        if (frames.dtype.kind == "f") != (pieces[0][1].dtype.kind == "f"):
+            raise StreamError(
+                f"{path}: {name} and {pieces[0][0]} mix integer codes and real values; "
+                "convert one of them"
+            )
+    if not pieces:
+        raise StreamError(f"{path}: holds no frames; bring at least one file")
+    ends = np.cumsum([len(frames) for _, frames in pieces])
+    starts = (0, *(int(end) for end in ends[:-1]))
+    return Stream(np.concatenate([f for _, f in pieces]), starts, tuple(n for n, _ in pieces))

@@ -1,0 +1,143 @@
+"""Reading and checking network files; every error names file, line, key, value, rule, remedy."""
+
+import copy
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from spusim.frontend.errors import TopologyError
+from spusim.frontend.topology import LAYER_MODELS, SECTIONS, TopologyModel
+from spusim.frontend.yaml_file import Location, YamlFile, dotted, nearest, parse_scalar, read_yaml
+
+
+def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
+    """Read a network file and apply settings such as `prune.density=0.2`, `layers.fc1.outputs=9`.
+
+    Raises TopologyError.
+    """
+    file = read_yaml(path)
+    data = copy.deepcopy(file.data)
+    changed = {_apply(data, setting): setting for setting in settings}
+    try:
+        # As JSON, in which a list is a tuple even to strict models.
+        model = TopologyModel.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+        raise TopologyError("\n".join(_message(file, data, changed, e) for e in found)) from None
+    problems = [
+        f"{_place(file, changed, location)}: {message}" for location, message in _rules(model)
+    ]
+    if problems:
+        raise TopologyError("\n".join(problems))
+    return model
+
+
+def _apply(data: dict[str, Any], setting: str) -> Location:
+    """Put one KEY=VALUE into the data; layers are addressed by name or position."""
+    key, equals, text = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        raise TopologyError(f"setting {setting!r} must be KEY=VALUE, e.g. quantise.weights=4")
+    node: Any = data
+    location: list[str | int] = []
+    *parents, last = key.split(".")
+    for part in parents:
+        location.append(_step(setting, node, part))
+        if isinstance(node, dict) and node.get(part) is None:
+            node[part] = {}
+        node = node[location[-1]]
+    if not isinstance(node, dict):
+        raise TopologyError(
+            f"setting {setting!r}: {dotted(location)} has no keys; name one like layers.fc1.outputs"
+        )
+    node[last] = parse_scalar(text)
+    return (*location, last)
+
+
+def _step(setting: str, node: Any, part: str) -> str | int:
+    if isinstance(node, dict):
+        return part
+    names = [str(item.get("name")) for item in node] if isinstance(node, list) else []
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(names):
+        return int(part)
+    hint = nearest(part, names) if names else "its parent has no keys"
+    raise TopologyError(f"setting {setting!r}: there is no {part}; {hint}")
+
+
+def _place(file: YamlFile, changed: dict[Location, str], location: Location) -> str:
+    if location in changed:
+        return f"{file.path}: setting {changed[location]}"
+    return f"{file.path}:{file.line(location)}"
+
+
+def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str], error: Any) -> str:
+    """Word one of pydantic's errors: where, key (=value), rule; remedy."""
+    location = _without_tags(error["loc"])
+    place, key = _place(file, changed, location), dotted(location)
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: {key} is not a key here; {_nearest_key(data, location)}"
+    if kind == "missing":
+        return f"{place}: {key} is missing; add it"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        found = error["input"].get("type", "(missing)")
+        return f"{place}: {key}.type (={found}) is no layer type; " + nearest(
+            str(found), list(LAYER_MODELS)
+        )
+    rule = error["msg"].removeprefix("Input ").removeprefix("should ")
+    return f"{place}: {key} (={error['input']!r}) must {rule}; change the value"
+
+
+def _without_tags(location: Location) -> Location:
+    """Drop the layer type that pydantic puts after a layer's position."""
+    if len(location) > 2 and location[0] == "layers" and isinstance(location[1], int):
+        return (*location[:2], *location[3:])
+    return location
+
+
+def _nearest_key(data: dict[str, Any], location: Location) -> str:
+    *parents, key = location
+    model: Any = TopologyModel
+    if parents and parents[0] == "layers":
+        model = LAYER_MODELS[data["layers"][parents[1]]["type"]]
+    elif parents:
+        model = SECTIONS[str(parents[0])]
+    return nearest(str(key), list(model.model_fields))
+
+
+def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
+    """Yield where and how the file breaks a rule between its parts."""
+    names = [layer.name for layer in model.layers]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("layers", index, "name"), f"name (={name}) is taken; layers need unique names"
+    yield from _label_rules(model)
+    if model.prune:
+        weighted = [layer.name for layer in model.layers if layer.type in ("linear", "lstm")]
+        for name in model.prune.layers:
+            if name not in weighted:
+                yield (
+                    ("prune", "layers", name),
+                    f"prune.layers.{name} is no layer with weights; {nearest(name, weighted)}",
+                )
+        if model.prune.layers and model.prune.scope == "global":
+            yield (
+                ("prune", "scope"),
+                "prune.scope (=global) leaves no room for prune.layers; use scope layer",
+            )
+
+
+def _label_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
+    size = model.input.size
+    for layer in model.layers:
+        size = getattr(layer, "outputs", None) or getattr(layer, "hidden", None) or size
+    if model.labels and len(model.labels) != size:
+        yield (
+            ("labels",),
+            f"labels (={len(model.labels)} of them) must be one per output of the last layer, "
+            f"which has {size}; add or remove some",
+        )

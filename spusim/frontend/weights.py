@@ -1,0 +1,70 @@
+"""Symmetric quantisation of one weight matrix with its bias and requantisation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spusim.network.records import Requant
+from spusim.numerics import quantise_multiplier
+
+BIAS_LARGEST = 2**30  # leaves half of a 32-bit accumulator to the products
+WEAKEST = 2.0**-60  # output units per accumulator unit: below it no sum reaches the output
+
+
+@dataclass(frozen=True)
+class QuantisedMatrix:
+    """Integer weight (out, in), bias (out,) int64 or None, and how to requantise their sums.
+
+    lost: nonzero weights that became zero. widened: scales that a large bias made coarser.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    requant: Requant
+    lost: int
+    widened: int
+
+
+def quantise_matrix(
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    bits: int,
+    per_channel: bool,
+    in_scale: float,
+    out_scale: float,
+) -> QuantisedMatrix:
+    """Quantise weight (out, in) and bias (out,) float64 to `bits`, by tensor or by output row.
+
+    in_scale, out_scale: real value of a unit of input and output. A scale is absmax over the
+    largest integer, coarser only where the bias would not fit; a pruned row takes the tensor's.
+    """
+    ideal = _scales(weight, bits, per_channel)
+    scales = np.maximum(ideal, WEAKEST * out_scale / in_scale)
+    if bias is not None:
+        largest = np.abs(bias) if per_channel else np.abs(bias).max(initial=0.0, keepdims=True)
+        scales = np.maximum(scales, largest / (in_scale * BIAS_LARGEST))
+    limit = 2 ** (bits - 1) - 1
+    integers = np.clip(np.rint(weight / scales[:, None]), -limit, limit)
+    integers = integers.astype(np.int8 if bits <= 8 else np.int16)
+    return QuantisedMatrix(
+        integers,
+        None if bias is None else np.rint(bias / (scales * in_scale)).astype(np.int64),
+        _requant(scales * in_scale / out_scale),
+        int(np.count_nonzero(weight) - np.count_nonzero(integers)),
+        int(np.count_nonzero(scales > ideal)),
+    )
+
+
+def _scales(weight: np.ndarray, bits: int, per_channel: bool) -> np.ndarray:
+    """Return weight scales (1,) or (out,), none of them zero."""
+    limit = 2 ** (bits - 1) - 1
+    tensor = np.abs(weight).max(initial=0.0) / limit or 1.0 / limit
+    if not per_channel:
+        return np.array([tensor])
+    rows = np.abs(weight).max(axis=1, initial=0.0) / limit
+    return np.asarray(np.where(rows > 0.0, rows, tensor))
+
+
+def _requant(ratios: np.ndarray) -> Requant:
+    pairs = np.array([quantise_multiplier(float(ratio)) for ratio in ratios], dtype=np.int64)
+    return Requant(pairs[:, 0], pairs[:, 1])

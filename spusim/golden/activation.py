@@ -1,0 +1,116 @@
+"""A running thread: where it is, its vector state, and its accesses to its core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spusim.golden.errors import CodeError
+from spusim.golden.races import Stamp
+from spusim.golden.state import CoreState, VectorState, element_bytes, elements
+from spusim.golden.tokens import ThreadState
+
+if TYPE_CHECKING:
+    from spusim.golden.chip import Chip
+
+LOOP_DEPTH = 4
+
+
+@dataclass
+class Loop:
+    """A loop being executed: its body is [first, end)."""
+
+    first: int
+    end: int
+    count: int
+    bump: int
+    iteration: int = 0
+
+
+class Activation:
+    """One execution of a thread, from its arming to its `end`."""
+
+    def __init__(self, chip: Chip, thread: ThreadState) -> None:
+        self.chip = chip
+        self.thread = thread
+        self.core: CoreState = chip.cores[thread.core]
+        self.sequence = chip.races.sequence(thread.core, thread.number)
+        self.index = thread.spec.entry
+        self.vector = VectorState()
+        self.ended = False
+        self.waits_for: int | None = None  # the channel whose message a `recv` waits for
+        self._loops: list[Loop] = []
+
+    @property
+    def number(self) -> int:
+        """The core's number."""
+        return self.thread.core
+
+    @property
+    def offset(self) -> int:
+        """What the loops add to a data address at present, in words."""
+        return sum(loop.iteration * loop.bump for loop in self._loops)
+
+    def stamp(self) -> Stamp:
+        """Return the present instruction as an event that a token or message carries."""
+        return self.chip.races.stamp(self.sequence)
+
+    def begin_loop(self, count: int, body: int, bump: int) -> None:
+        """Repeat the next `body` instructions; raises CodeError unless they nest, four deep."""
+        first, end = self.index + 1, self.index + 1 + body
+        if self._loops and end > self._loops[-1].end:
+            raise CodeError(
+                f"body of {body} instructions goes on beyond the enclosing loop's, which ends with "
+                f"instruction {self._loops[-1].end - 1}; shorten it"
+            )
+        if len(self._loops) == LOOP_DEPTH:
+            raise CodeError(f"loop inside {LOOP_DEPTH} others; loops nest {LOOP_DEPTH} deep")
+        if count and body:
+            self._loops.append(Loop(first, end, count, bump))
+        else:
+            self.index += body
+
+    def advance(self) -> None:
+        """Go to the next instruction, round the loops that it ends."""
+        self.index += 1
+        while self._loops and self.index == self._loops[-1].end:
+            loop = self._loops[-1]
+            loop.iteration += 1
+            if loop.iteration < loop.count:
+                self.index = loop.first
+                return
+            self._loops.pop()
+
+    def read_bytes(self, address: int, count: int) -> np.ndarray:
+        """Read `count` bytes of data memory from word `address` on: (count,) uint8."""
+        first, end = self.core.memory.span(address, count, 8)
+        self.chip.races.words(self.number, self.sequence, first, end, write=False)
+        return self.core.memory.read_bytes(address, count)
+
+    def write_bytes(self, address: int, data: np.ndarray) -> None:
+        """Write (n,) uint8 to data memory from word `address` on."""
+        first, end = self.core.memory.span(address, len(data), 8)
+        self.chip.races.words(self.number, self.sequence, first, end, write=True)
+        self.core.memory.write_bytes(address, data)
+
+    def read(self, address: int, count: int, bits: int) -> np.ndarray:
+        """Read `count` signed elements of `bits` from word `address` on: (count,) int64."""
+        return elements(self.read_bytes(address, count * bits // 8), bits)
+
+    def write(self, address: int, values: np.ndarray, bits: int) -> None:
+        """Write elements of `bits` from word `address` on."""
+        self.write_bytes(address, element_bytes(values, bits))
+
+    def read_rows(self, first: int, count: int) -> np.ndarray:
+        """Read accumulators: (count,) int64."""
+        rows = self.core.rows(first, count)
+        self.chip.races.rows(self.number, self.sequence, rows.start, rows.stop, write=False)
+        return self.core.accumulators[rows].copy()
+
+    def write_rows(self, first: int, values: np.ndarray) -> None:
+        """Write accumulators."""
+        rows = self.core.rows(first, len(values))
+        self.chip.races.rows(self.number, self.sequence, rows.start, rows.stop, write=True)
+        self.core.accumulators[rows] = values

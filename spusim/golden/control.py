@@ -1,0 +1,31 @@
+"""What the sequencer's instructions mean."""
+
+from spusim.golden.activation import Activation
+from spusim.golden.state import WIDTHS, VectorState
+
+Operands = dict[str, int]
+
+
+def nop(t: Activation, o: Operands) -> None:
+    """Do nothing."""
+
+
+def end(t: Activation, o: Operands) -> None:
+    """End the thread."""
+    t.ended = True
+
+
+def post(t: Activation, o: Operands) -> None:
+    """Post one token to a thread."""
+    t.chip.scoreboard.post(o["core"], o["thread"], t.stamp())
+
+
+def loop(t: Activation, o: Operands) -> None:
+    """Run the next `body` instructions `count` times; iteration i adds i*bump to addresses."""
+    t.begin_loop(o["count"], o["body"], o["bump"])
+
+
+def vset(t: Activation, o: Operands) -> None:
+    """Set length, element widths and shifts."""
+    wa, wb, wd = (WIDTHS[o[name]] for name in ("wa", "wb", "wd"))
+    t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"])

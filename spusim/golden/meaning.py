@@ -1,0 +1,48 @@
+"""The table of meanings: every mnemonic of the instruction set, and what defines it."""
+
+from collections.abc import Callable
+
+from spusim.golden.activation import Activation
+from spusim.golden.control import Operands, end, loop, nop, post, vset
+from spusim.golden.engine import dmv, dmva, spmv, spmva
+from spusim.golden.transfer import recv, send
+from spusim.golden.vector import (
+    vadd,
+    vfill,
+    vlut,
+    vmax,
+    vmin,
+    vmov,
+    vmul,
+    vqc,
+    vqm,
+    vqs,
+    vrelu,
+    vsub,
+)
+
+MEANING: dict[str, Callable[[Activation, Operands], None]] = {
+    "nop": nop,
+    "end": end,
+    "post": post,
+    "loop": loop,
+    "vset": vset,
+    "spmv": spmv,
+    "spmva": spmva,
+    "dmv": dmv,
+    "dmva": dmva,
+    "vqs": vqs,
+    "vqm": vqm,
+    "vqc": vqc,
+    "vadd": vadd,
+    "vsub": vsub,
+    "vmul": vmul,
+    "vmax": vmax,
+    "vmin": vmin,
+    "vmov": vmov,
+    "vrelu": vrelu,
+    "vlut": vlut,
+    "vfill": vfill,
+    "send": send,
+    "recv": recv,
+}

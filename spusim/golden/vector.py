@@ -1,0 +1,150 @@
+"""What the vector unit's instructions mean. All of an operand is read before d is written."""
+
+import numpy as np
+
+from spusim.golden.activation import Activation
+from spusim.golden.control import Operands
+from spusim.golden.errors import UnknownError
+from spusim.numerics import lookup, overflow, requantise, round_shift
+from spusim.program import TABLE_NONE, TABLE_RELU, Table
+
+TABLE_BITS = 16  # width of a table's input
+SAFE_LEFT_SHIFT = 30  # two operands of 32 bits, shifted by it, have a sum within an int64
+SCALE_WORDS = 4  # `scale` counts in these
+SCALE_ENTRY = np.dtype([("multiplier", "<u4"), ("shift", "u1"), ("zero", "u1", 3)])
+
+
+def vadd(t: Activation, o: Operands) -> None:
+    """Set d = ((a >> sa) + (b >> sb)) >> sd."""
+    _put(t, o, _shifted(t, _pre_a(t, o) + _pre_b(t, o)))
+
+
+def vsub(t: Activation, o: Operands) -> None:
+    """Set d = ((a >> sa) - (b >> sb)) >> sd."""
+    _put(t, o, _shifted(t, _pre_a(t, o) - _pre_b(t, o)))
+
+
+def vmul(t: Activation, o: Operands) -> None:
+    """Set d = (a * b) >> sd."""
+    _put(t, o, _shifted(t, _a(t, o) * _b(t, o)))
+
+
+def vmax(t: Activation, o: Operands) -> None:
+    """Set d = max(a >> sa, b >> sb) >> sd."""
+    _put(t, o, _shifted(t, np.maximum(_pre_a(t, o), _pre_b(t, o))))
+
+
+def vmin(t: Activation, o: Operands) -> None:
+    """Set d = min(a >> sa, b >> sb) >> sd."""
+    _put(t, o, _shifted(t, np.minimum(_pre_a(t, o), _pre_b(t, o))))
+
+
+def vmov(t: Activation, o: Operands) -> None:
+    """Set d = a >> sd."""
+    _put(t, o, _shifted(t, _a(t, o)))
+
+
+def vrelu(t: Activation, o: Operands) -> None:
+    """Set d = max(0, a >> sd)."""
+    _put(t, o, np.maximum(0, _narrow(t, _shifted(t, _a(t, o)), t.vector.wd)))
+
+
+def vlut(t: Activation, o: Operands) -> None:
+    """Set d = table(a >> sa), where a >> sa saturates to the table's 16 bits."""
+    x = overflow(round_shift(_a(t, o), t.vector.sa, "floor"), TABLE_BITS, "saturate")
+    _put(t, o, _function(t, o["table"], x))
+
+
+def vfill(t: Activation, o: Operands) -> None:
+    """Set d = value in every element."""
+    _put(t, o, np.full(t.vector.length, o["value"], np.int64))
+
+
+def vqs(t: Activation, o: Operands) -> None:
+    """Set d = f(requantise(acc, shift sd))."""
+    _requantise(t, o, 1, t.vector.sd)
+
+
+def vqm(t: Activation, o: Operands) -> None:
+    """Set d = f(requantise(acc, multiplier and shift of the one scale entry))."""
+    _requantise(t, o, *_scales(t, o, 1))
+
+
+def vqc(t: Activation, o: Operands) -> None:
+    """Set d = f(requantise(acc, multiplier and shift of a scale entry per row))."""
+    _requantise(t, o, *_scales(t, o, t.vector.length))
+
+
+def _a(t: Activation, o: Operands) -> np.ndarray:
+    return t.read(o["a"], t.vector.length, t.vector.wa)
+
+
+def _b(t: Activation, o: Operands) -> np.ndarray:
+    return t.read(o["b"], t.vector.length, t.vector.wb)
+
+
+def _pre_a(t: Activation, o: Operands) -> np.ndarray:
+    return _floored(_a(t, o), t.vector.sa)
+
+
+def _pre_b(t: Activation, o: Operands) -> np.ndarray:
+    return _floored(_b(t, o), t.vector.sb)
+
+
+def _floored(x: np.ndarray, shift: int) -> np.ndarray:
+    shifted = round_shift(x, shift, "floor")
+    # What was shifted far to the left is summed in Python's integers, lest it leave an int64.
+    return shifted if shift >= -SAFE_LEFT_SHIFT else shifted.astype(object)
+
+
+def _shifted(t: Activation, x: np.ndarray) -> np.ndarray:
+    return round_shift(x, t.vector.sd, t.chip.numerics.rounding)
+
+
+def _narrow(t: Activation, x: np.ndarray, bits: int) -> np.ndarray:
+    return overflow(x, bits, t.chip.numerics.requantize_overflow)
+
+
+def _put(t: Activation, o: Operands, x: np.ndarray) -> None:
+    t.write(o["d"], _narrow(t, x, t.vector.wd), t.vector.wd)
+
+
+def _scales(t: Activation, o: Operands, count: int) -> tuple[np.ndarray, np.ndarray]:
+    data = t.read_bytes(o["scale"] * SCALE_WORDS, count * SCALE_ENTRY.itemsize)
+    entries = data.view(SCALE_ENTRY)
+    return entries["multiplier"].astype(np.int64), entries["shift"].astype(np.int64)
+
+
+def _requantise(
+    t: Activation, o: Operands, multiplier: int | np.ndarray, shift: int | np.ndarray
+) -> None:
+    acc = t.read_rows(o["acc"], t.vector.length)
+    bits = t.vector.wd if o["table"] in (TABLE_NONE, TABLE_RELU) else TABLE_BITS
+    q = requantise(acc, multiplier, shift, bits, t.chip.numerics)
+    _put(t, o, _function(t, o["table"], q))
+
+
+def _function(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
+    if number == TABLE_NONE:
+        return x
+    if number == TABLE_RELU:
+        return np.asarray(np.maximum(0, x))
+    table = _table(t, number)
+    return lookup(
+        table.entries,
+        x,
+        table.address_bits,
+        table.fraction_bits,
+        table.interpolate,
+        t.chip.numerics.rounding,
+    )
+
+
+def _table(t: Activation, number: int) -> Table:
+    tables = t.core.image.tables
+    if number >= len(tables):
+        raise UnknownError(
+            f"table {number} does not exist; core {t.number} has {len(tables)}, and "
+            f"{TABLE_RELU} is max(0, .), {TABLE_NONE} none"
+        )
+    return tables[number]

@@ -1,0 +1,68 @@
+"""Scalar fixed point for the other kernels; `spusim.numerics` is the definition they must equal."""
+
+import numba as nb
+import numpy as np
+
+_LOW = np.int64((1 << 31) - 1)
+_LIMIT = np.int64(1 << 62)
+
+
+@nb.njit(cache=True, inline="always")
+def shift_right(x, shift, rounding):
+    """Round x / 2**shift; rounding 0 floor, 1 half_up, 2 half_even; negative shifts left."""
+    if shift <= 0:
+        return x << (-shift)
+    if rounding == 0:
+        return x >> shift
+    half = np.int64(1) << (shift - 1)
+    if rounding == 1:
+        return (x + half) >> shift
+    low = x & ((np.int64(1) << shift) - 1)
+    floor = x >> shift
+    return floor + np.int64(low > half or (low == half and floor & 1))
+
+
+@nb.njit(cache=True, inline="always")
+def fold(x, bits, wrap):
+    """Bring x into `bits` bits: saturate, or wrap around."""
+    low = -(np.int64(1) << (bits - 1))
+    if wrap:
+        return ((x - low) & ((np.int64(1) << bits) - 1)) + low
+    return min(max(x, low), -low - 1)
+
+
+@nb.njit(cache=True)
+def scale(acc, multiplier, shift, rounding, wrap):
+    """Round acc * multiplier / 2**shift for products of up to 79 bits, kept as high * 2**31 + low.
+
+    The result is exact, or, beyond 62 bits, one that `fold` to 32 bits or fewer treats alike.
+    """
+    if acc == np.int64(np.int32(acc)):
+        return shift_right(acc * multiplier, shift, rounding)
+    t = (acc & _LOW) * multiplier
+    high = (acc >> 31) * multiplier + (t >> 31)
+    low = t & _LOW
+    if shift >= 31:
+        sticky = np.int64(low != 0)
+        if shift == 31:
+            half = low >> 30
+            if rounding == 0:
+                return high
+            if rounding == 1:
+                return high + half
+            tie = low == (np.int64(1) << 30)
+            return high + np.int64(half and (not tie or high & 1))
+        rest = shift - 31
+        floor = high >> rest
+        if rounding == 0:
+            return floor
+        part = high & ((np.int64(1) << rest) - 1)
+        half = np.int64(1) << (rest - 1)
+        if rounding == 1:
+            return floor + np.int64(part >= half)
+        above = part > half or (part == half and sticky)
+        return floor + np.int64(above or (part == half and floor & 1))
+    if not wrap and abs(high) >= _LIMIT >> (31 - shift):
+        return _LIMIT if high > 0 else -_LIMIT
+    whole = high << (31 - shift)
+    return whole + shift_right(low, shift, rounding)

@@ -1,0 +1,44 @@
+"""CoreArrays: all of a core's state that kernels work on."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class CoreArrays(NamedTuple):
+    """One core as arrays; see `layout` for what the columns of the tables mean."""
+
+    params: np.ndarray  # (P.COUNT,) int64
+    code: np.ndarray  # (instructions, 6) int64: op, unit, operands
+    matrices: np.ndarray  # (matrices, M.COUNT) int64
+    w8: np.ndarray  # int8, dense weights of all matrices, column after column
+    w16: np.ndarray  # int16, the same for 16-bit weights
+    cost: np.ndarray  # int32, (columns, pes) of each matrix: beats of a column, at least 1 (T5)
+    work: np.ndarray  # int32, the same, 0 for columns without entries
+    stats: np.ndarray  # (columns of all, 4) int32: entries, nonzeros, words, index words
+    bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
+    bias: np.ndarray  # int64, (rows of all)
+    row_abs: np.ndarray  # int64, (rows of all): sum of |w|
+    fetch: np.ndarray  # int64: per matrix pes words with bias, pes without, banks with, without
+    tables: np.ndarray  # (tables, 4) int64: base, address bits, fraction bits, interpolate
+    table_memory: np.ndarray  # (entries,) int32
+    memory: np.ndarray  # (bytes,) uint8
+    acc: np.ndarray  # (rows,) int64
+    counters: np.ndarray  # (COUNTERS,) int64
+    bank_busy: np.ndarray  # (banks,) int64: cycles with an access
+    bank_held: np.ndarray  # (banks,) int64: cycles held by an instruction
+    pe_stalls: np.ndarray  # (pes, S.COUNT) int64
+    scanner_stalls: np.ndarray  # (S.COUNT,) int64
+    matrix_use: np.ndarray  # (matrices, 3) int64: cycles, effective MACs, products
+    beats: np.ndarray  # (beats of all, 2) int64 for `stepping`: first entry, word read; may be empty
+    beat_first: np.ndarray  # (columns x pes of all + 1,) int64: first beat; may be empty
+    entry_rows: np.ndarray  # (entries of all,) int32: slot in the slice, -1: none; may be empty
+    columns: np.ndarray  # scratch (longest + 1,) int64
+    every: np.ndarray  # 0, 1, 2, ... (longest,) int64
+    x: np.ndarray  # scratch (longest,) int32
+    acc32: np.ndarray  # scratch (rows,) int32
+    va: np.ndarray  # scratch (longest vector,) int64
+    vb: np.ndarray  # scratch (longest vector,) int64
+    pe_scratch: np.ndarray  # (3, pes) int32
+    release: np.ndarray  # (queue depth,) int32
+    bank_scratch: np.ndarray  # (banks,) int64

@@ -1,0 +1,202 @@
+"""One matrix-vector instruction of the sparse engine: values, time, counts."""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.arithmetic import fold
+from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
+from spusim.kernels.matvec import add_columns, add_columns_stepwise, nonzero_columns
+from spusim.kernels.rowtime import product_cycles
+from spusim.kernels.stepping import step_alone
+from spusim.kernels.vector import read_elements
+
+_PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
+_DEPTH, _DONE, _ALL, _GATE = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.PUSH_ALL), int(P.GATE)
+_STAGES, _BITS, _WRAP = int(P.MAC_STAGES), int(P.ACC_BITS), int(P.ACC_WRAP)
+_PRIVATE, _HAZARD, _SHARED = int(P.PRIVATE_WEIGHTS), int(P.HAZARD_STALL), int(P.SHARED_PORTS)
+_ROWS, _COLUMNS, _WIDE, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WIDE), int(M.WEIGHTS)
+_COSTS, _STATS, _BIAS, _ABITS = int(M.COSTS), int(M.STATS), int(M.BIAS), int(M.ACTIVATION_BITS)
+_KIND, _FETCH, _BANK_WORDS = int(M.MAC_KIND), int(M.FETCH), int(M.BANK_WORDS)
+_ABS_MAX, _BIAS_MAX = int(M.ROW_ABS_MAX), int(M.BIAS_ABS_MAX)
+_INDEX_WRITES, _BIAS_READS = int(M.INDEX_WRITES), int(M.BIAS_READS)
+_ACC_READ, _ACC_WRITE, _PUSH, _POP = int(C.ACC_READ), int(C.ACC_WRITE), int(C.QUEUE_PUSH), int(C.QUEUE_POP)  # fmt: skip
+_WINDOW, _DATA_READ, _WEIGHT_READ = int(C.SCANNER_WINDOW), int(C.DATA_READ), int(C.WEIGHT_READ)
+_INDEX_READ, _INDEX_WRITE = int(C.INDEX_READ), int(C.INDEX_WRITE)
+_EFFECTIVE, _MAC = int(C.EFFECTIVE), int(C.MAC)
+_NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
+
+
+@nb.njit(cache=True)
+def matvec_fault(core, m, src, acc):
+    """Return what is wrong with the operands of a product, or Fault.NONE."""
+    matrix = core.matrices[m]
+    if acc + matrix[_ROWS] > core.acc.shape[0]:
+        return _ACCUMULATOR
+    end = src * core.params[_WORD_BYTES] + (matrix[_COLUMNS] * matrix[_ABITS] + 7) // 8
+    return _MEMORY if end > core.memory.shape[0] else _NONE
+
+
+@nb.njit(cache=True)
+def _no_overflow(core, matrix, start, x_max):
+    """Whether the row bound proves that no partial sum leaves the accumulator."""
+    limit = (np.int64(1) << (core.params[_BITS] - 1)) - 1
+    largest = np.int64(0)
+    for r in range(start.shape[0]):
+        largest = max(largest, abs(start[r]))
+    if largest + matrix[_ABS_MAX] * x_max <= limit:
+        return True
+    offset = matrix[_BIAS]
+    for r in range(start.shape[0]):
+        if abs(start[r]) + core.row_abs[offset + r] * x_max > limit:
+            return False
+    return True
+
+
+@nb.njit(cache=True)
+def _values(core, matrix, n, acc, accumulate):
+    """Value plane: accumulators acc .. acc + rows, from bias or as they are, plus M x."""
+    rows, total = matrix[_ROWS], matrix[_COLUMNS]
+    bits, wrap = core.params[_BITS], core.params[_WRAP]
+    sums = core.acc[acc : acc + rows]
+    if not accumulate:
+        sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
+    x = core.x
+    x_max = np.int64(0)
+    for i in range(n):
+        x_max = max(x_max, abs(np.int64(x[core.columns[i]])))
+    begin = matrix[_WEIGHTS]
+    size = rows * total
+    fast = bits <= 32 and ((bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max))
+    if fast:
+        narrow = core.acc32[:rows]
+        for r in range(rows):
+            narrow[r] = np.int32(sums[r])
+        if matrix[_WIDE]:
+            wide = core.w16[begin : begin + size].reshape((total, rows))
+            add_columns(wide, x, core.columns, n, narrow)
+        else:
+            slim = core.w8[begin : begin + size].reshape((total, rows))
+            add_columns(slim, x, core.columns, n, narrow)
+        for r in range(rows):
+            sums[r] = narrow[r]
+    elif matrix[_WIDE]:
+        wide = core.w16[begin : begin + size].reshape((total, rows))
+        add_columns_stepwise(wide, x, core.columns, n, sums, bits, wrap)
+    else:
+        slim = core.w8[begin : begin + size].reshape((total, rows))
+        add_columns_stepwise(slim, x, core.columns, n, sums, bits, wrap)
+
+
+@nb.njit(cache=True)
+def load_cycles(core, matrix, src, accumulate):
+    """Length of the load phase, rule T7, and the operand words copied in it."""
+    pes = core.params[_PES]
+    fetch = core.fetch[matrix[_FETCH] + (pes if accumulate else 0) :]
+    words = np.int64(0)
+    if not core.params[_PRIVATE]:
+        bits = matrix[_COLUMNS] * matrix[_ABITS]
+        words = (bits + 8 * core.params[_WORD_BYTES] - 1) // (8 * core.params[_WORD_BYTES])
+    longest = words
+    for p in range(pes):
+        own = words // pes + np.int64((p - src) % pes < words % pes) if words else 0
+        longest = max(longest, fetch[p] + own)
+    return longest, words
+
+
+@nb.njit(cache=True)
+def _count(core, matrix, columns, n, effective_n):
+    """Add up the static counts of the pushed columns; `effective_n` of them are nonzero."""
+    counters = core.counters
+    entries, nonzeros, words, index_words = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    offset = matrix[_STATS]
+    for i in range(n):
+        row = core.stats[offset + columns[i]]
+        entries += row[0]
+        nonzeros += row[1]
+        words += row[2]
+        index_words += row[3]
+    done, effective = entries, nonzeros
+    if n != effective_n:
+        done, effective = np.int64(0), np.int64(0)
+        for i in range(effective_n):
+            row = core.stats[offset + core.columns[i]]
+            done += row[0]
+            effective += row[1]
+    gated = entries - done if core.params[_GATE] else np.int64(0)
+    counters[_MAC + matrix[_KIND]] += entries - gated
+    counters[_MAC + MAC_KINDS + matrix[_KIND]] += gated
+    counters[_ACC_READ] += entries - gated
+    counters[_ACC_WRITE] += entries - gated
+    counters[_EFFECTIVE] += effective
+    counters[_WEIGHT_READ if core.params[_PRIVATE] else _DATA_READ] += words
+    counters[_INDEX_READ] += index_words
+    counters[_PUSH] += n * core.params[_PES]
+    counters[_POP] += n * core.params[_PES]
+    width = core.params[_WIDTH]
+    counters[_WINDOW] += (matrix[_COLUMNS] + width - 1) // width
+    return effective
+
+
+@nb.njit(cache=True)
+def _bank_accesses(core, matrix, src, columns, n, words, accumulate):
+    """Count the cycles in which each data bank is accessed; return the mask of banks held."""
+    banks, pes = core.params[_BANKS], core.params[_PES]
+    width = core.params[_WORD_BYTES]
+    touched = (matrix[_COLUMNS] * matrix[_ABITS] + 8 * width - 1) // (8 * width)
+    for bank in range(banks):
+        core.bank_busy[bank] += touched // banks + np.int64((bank - src) % banks < touched % banks)
+    core.counters[_DATA_READ] += touched
+    if core.params[_PRIVATE]:
+        mask = np.int64(0)
+        for word in range(min(touched, banks)):
+            mask |= np.int64(1) << ((src + word) % banks)
+        return mask
+    fetched = core.fetch[matrix[_FETCH] + 2 * pes + (banks if accumulate else 0) :]
+    for bank in range(banks):
+        core.bank_busy[bank] += fetched[bank]
+    offset = matrix[_BANK_WORDS]
+    for i in range(n):
+        at = offset + columns[i] * banks
+        for bank in range(banks):
+            core.bank_busy[bank] += core.bank_words[at + bank]
+    return (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
+
+
+@nb.njit(cache=True)
+def run_matvec(core, m, src, acc, accumulate):
+    """Execute one product; return its duration without interference, and the banks it holds."""
+    matrix = core.matrices[m]
+    total = matrix[_COLUMNS]
+    params = core.params
+    read_elements(core.memory, src * params[_WORD_BYTES], matrix[_ABITS], total, core.x)
+    nonzero = nonzero_columns(core.x[:total], core.columns)
+    _values(core, matrix, nonzero, acc, accumulate)
+    columns, n = (core.every, total) if params[_ALL] else (core.columns, nonzero)
+    load, words = load_cycles(core, matrix, src, accumulate)
+    if params[_SHARED]:
+        cycles = np.int64(0)  # found cycle by cycle, in `contention`
+    elif params[_HAZARD]:
+        cycles = step_alone(core, m, src, columns, n, accumulate)
+    else:
+        pes = params[_PES]
+        begin = matrix[_COSTS]
+        cost = core.cost[begin : begin + total * pes].reshape((total, pes))
+        work = core.work[begin : begin + total * pes].reshape((total, pes))
+        cycles = product_cycles(
+            cost, work, columns, n, total, load, params[_WIDTH], params[_DEPTH], params[_DONE],
+            params[_STAGES], core.pe_stalls, core.scanner_stalls,
+            core.pe_scratch[0], core.pe_scratch[1], core.pe_scratch[2], core.release,
+        )  # fmt: skip
+    effective = _count(core, matrix, columns, n, nonzero)
+    counters = core.counters
+    counters[_INDEX_WRITE] += matrix[_INDEX_WRITES]
+    reads = matrix[_INDEX_WRITES] + (0 if accumulate else matrix[_BIAS_READS])
+    counters[_WEIGHT_READ if params[_PRIVATE] else _DATA_READ] += reads
+    if not accumulate:
+        counters[_ACC_WRITE] += matrix[_ROWS]
+    mask = _bank_accesses(core, matrix, src, columns, n, words, accumulate)
+    use = core.matrix_use[m]
+    use[0] += cycles
+    use[1] += effective
+    use[2] += 1
+    return cycles, mask

@@ -1,0 +1,169 @@
+"""Positions in the flat arrays that kernels share with the machine.
+
+Kernels take arrays in and give arrays out; these constants are the only names both sides share.
+"""
+
+from enum import IntEnum
+
+
+class Unit(IntEnum):
+    """Units an instruction may run on."""
+
+    SEQUENCER = 0
+    ENGINE = 1
+    VECTOR = 2
+    ROUTER = 3
+
+
+class Op(IntEnum):
+    """Operations of the compiled interpreter."""
+
+    NOP = 0
+    END = 1
+    POST = 2
+    LOOP = 3
+    VSET = 4
+    SEND = 5
+    RECV = 6
+    MATVEC = 7  # operands: matrix, src, acc, accumulate
+    QUANTISE_SHIFT = 8
+    QUANTISE_TENSOR = 9
+    QUANTISE_CHANNEL = 10
+    ADD = 11
+    SUB = 12
+    MUL = 13
+    MAX = 14
+    MIN = 15
+    MOVE = 16
+    RELU = 17
+    LOOKUP = 18
+    FILL = 19
+
+
+class P(IntEnum):
+    """Parameters of a core, in `CoreArrays.params`."""
+
+    PES = 0
+    BANKS = 1
+    WORD_BYTES = 2
+    SCAN_WIDTH = 3
+    QUEUE_DEPTH = 4
+    RELEASE_DONE = 5
+    PUSH_ALL = 6  # activations dense or gate: zeros are pushed too
+    GATE = 7
+    MAC_STAGES = 8
+    VECTOR_LANES = 9
+    VECTOR_STAGES = 10
+    TABLE_READS = 11  # table reads a cycle
+    ACC_BITS = 12
+    ACC_WRAP = 13
+    ROUNDING = 14  # 0 floor, 1 half_up, 2 half_even
+    RESULT_WRAP = 15
+    PRIVATE_WEIGHTS = 16
+    HAZARD_STALL = 17
+    SHARED_PORTS = 18
+    COUNT = 19
+
+
+class M(IntEnum):
+    """Fields of a matrix, in `CoreArrays.matrices` (one row a matrix)."""
+
+    ROWS = 0
+    COLUMNS = 1
+    WIDE = 2  # weights in w16, else w8
+    WEIGHTS = 3  # offset in w8 or w16
+    COSTS = 4  # offset in cost and work: (columns, pes)
+    STATS = 5  # offset in stats: columns
+    BIAS = 6  # offset in bias and row_abs
+    ACTIVATION_BITS = 7
+    MAC_KIND = 8  # which mac counter
+    FETCH = 9  # offset in fetch: (2, pes + banks): with and without bias
+    BANK_WORDS = 10  # offset in bank_words: (columns, banks); -1 with private weights
+    ROW_ABS_MAX = 11  # largest sum of |w| of a row
+    BIAS_ABS_MAX = 12
+    INDEX_WRITES = 13  # words preloaded
+    BIAS_READS = 14  # bias words
+    COUNT = 15
+
+
+class X(IntEnum):
+    """State of a thread in flight, in a context array."""
+
+    PC = 0
+    LENGTH = 1
+    WA = 2
+    WB = 3
+    WD = 4
+    SA = 5
+    SB = 6
+    SD = 7
+    DEPTH = 8
+    LOOPS = 9  # five words a level: first, last, left, iteration, bump
+    COUNT = 29
+
+
+LOOP_LEVELS = 4
+LOOP_FIRST, LOOP_LAST, LOOP_LEFT, LOOP_ITERATION, LOOP_BUMP = range(5)
+
+
+class C(IntEnum):
+    """Event counters of a core."""
+
+    ACC_READ = 0
+    ACC_WRITE = 1
+    QUEUE_PUSH = 2
+    QUEUE_POP = 3
+    SCANNER_WINDOW = 4
+    DATA_READ = 5
+    DATA_WRITE = 6
+    WEIGHT_READ = 7
+    INDEX_READ = 8
+    INDEX_WRITE = 9
+    TABLE_READ = 10
+    VECTOR_ELEMENT = 11
+    VECTOR_MULTIPLY = 12
+    INSTRUCTION = 13
+    EFFECTIVE = 14  # MACs with both operands nonzero
+    MAC = 15  # one a kind of MAC follows, then as many gated ones
+
+
+MAC_KINDS = 6
+COUNTERS = int(C.MAC) + 2 * MAC_KINDS
+
+
+class S(IntEnum):
+    """Stall causes of the engine's units, columns of `pe_stalls` and `scanner_stalls`."""
+
+    LOAD = 0
+    BUSY = 1
+    EMPTY_COLUMN = 2
+    STARVED = 3
+    HAZARD = 4
+    PORT = 5
+    IMBALANCE = 6
+    DRAIN = 7
+    QUEUE_FULL = 8
+    PE_WAIT = 9
+    COUNT = 10
+
+
+class T(IntEnum):
+    """Columns of a step: what an executed instruction did to its unit."""
+
+    UNIT = 0
+    CYCLES = 1
+    BANKS = 2  # mask of banks it holds
+    PC = 3
+    COUNT = 4
+
+
+class Fault(IntEnum):
+    """Why the interpreter stopped short."""
+
+    NONE = 0
+    PC_OUTSIDE = 1
+    LOOP_DEPTH = 2
+    MEMORY = 3
+    ACCUMULATOR = 4
+    MATRIX = 5
+    TABLE = 6

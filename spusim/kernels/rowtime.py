@@ -1,0 +1,94 @@
+"""Time plane of the sparse engine, dataflow `row`: rules T7 to T14 as a max-plus recurrence.
+
+O(pushed columns x PEs): never a step per cycle or per nonzero. `stepping` gives the same figures
+cycle by cycle, and is used where a rule depends on absolute time (T13 stall, T19).
+"""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.layout import S
+
+_LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
+_IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
+_FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
+
+
+@nb.njit(cache=True, inline="always")
+def _step(beats, done, first, release_done):
+    """Let every PE work on one column that can be popped from `first` on; return the release."""
+    latest = np.int32(0)
+    if release_done:
+        for p in range(done.shape[0]):
+            done[p] = max(first, done[p]) + beats[p]
+            latest = max(latest, done[p])
+        return latest
+    for p in range(done.shape[0]):
+        pop = max(first, done[p])
+        latest = max(latest, pop)
+        done[p] = pop + beats[p]
+    return latest
+
+
+@nb.njit(cache=True, inline="always")
+def _add(beats, total):
+    for p in range(total.shape[0]):
+        total[p] += beats[p]
+
+
+@nb.njit(cache=True)
+def product_cycles(
+    cost, work, columns, n, total, load, width, depth, release_done, stages,
+    pe_stalls, scanner_stalls, done, busy, spent, release,
+):  # fmt: skip
+    """Duration of one matrix-vector instruction with no interference, and its stalls.
+
+    cost, work (columns, pes) int32: beats of a column, and those of columns with entries;
+    columns (n,): pushed columns, ascending, of `total`; load: cycles of the load phase.
+    Adds to pe_stalls (pes, causes) and scanner_stalls (causes,) int64. done, busy, spent (pes,)
+    and release (>= depth,) int32 are scratch. Times count from the end of the load phase.
+    """
+    pes = cost.shape[1]
+    for p in range(pes):
+        done[p] = 0
+        busy[p] = 0
+        spent[p] = 0
+    push = np.int64(-1)
+    window = np.int64(-1)
+    edge = np.int64(0)  # first column beyond the window
+    slot = 0  # of column i in the ring of the last `depth` releases
+    full = np.int64(0)
+    for i in range(n):
+        j = columns[i]
+        scan = np.int64(0)
+        while j >= edge:
+            scan += 1
+            edge += width
+        window += scan
+        found = push + max(scan, 1)
+        push = found
+        if i >= depth:
+            push = max(found, release[slot] + 1)
+            full += push - found
+        release[slot] = _step(cost[j], done, np.int32(push + 1), release_done)
+        _add(work[j], busy)
+        _add(cost[j], spent)
+        slot = slot + 1 if slot + 1 < depth else 0
+    windows = (total + width - 1) // width
+    scanned = push + 1 + windows - 1 - window
+    finish = scanned
+    for p in range(pes):
+        finish = max(finish, done[p])
+    scanner_stalls[_LOAD] += load
+    scanner_stalls[_FULL] += full
+    scanner_stalls[_BUSY] += scanned - full
+    scanner_stalls[_WAIT] += finish - scanned
+    scanner_stalls[_DRAIN] += stages
+    for p in range(pes):
+        pe_stalls[p, _LOAD] += load
+        pe_stalls[p, _BUSY] += busy[p]
+        pe_stalls[p, _EMPTY] += spent[p] - busy[p]
+        pe_stalls[p, _STARVED] += done[p] - spent[p]
+        pe_stalls[p, _IMBALANCE] += finish - done[p]
+        pe_stalls[p, _DRAIN] += stages
+    return load + finish + stages

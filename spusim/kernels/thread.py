@@ -1,0 +1,299 @@
+"""The compiled thread interpreter: what a thread does between two synchronisation points.
+
+Values are computed in thread order, and each instruction's duration without interference is
+noted as a step. When nothing interferes the machine adds the durations up; otherwise it issues
+the steps one by one. Either way the rules of a unit exist once, in the functions called here.
+"""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.arithmetic import fold
+from spusim.kernels.engine import matvec_fault, run_matvec
+from spusim.kernels.layout import (
+    LOOP_BUMP,
+    LOOP_FIRST,
+    LOOP_ITERATION,
+    LOOP_LAST,
+    LOOP_LEFT,
+    LOOP_LEVELS,
+    C,
+    Fault,
+    Op,
+    P,
+    Unit,
+    X,
+)
+from spusim.kernels.vector import (
+    SCALE_BYTES,
+    combine,
+    look_up,
+    read_elements,
+    requantise,
+    vector_cycles,
+    write_elements,
+)
+
+_SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
+_END, _POST, _LOOP, _VSET = int(Op.END), int(Op.POST), int(Op.LOOP), int(Op.VSET)
+_SEND, _RECV, _MATVEC = int(Op.SEND), int(Op.RECV), int(Op.MATVEC)
+_Q_FIRST, _Q_TENSOR, _Q_CHANNEL = int(Op.QUANTISE_SHIFT), int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)  # fmt: skip
+_MUL, _MIN, _RELU, _LOOKUP, _FILL = int(Op.MUL), int(Op.MIN), int(Op.RELU), int(Op.LOOKUP), int(Op.FILL)  # fmt: skip
+_PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
+_WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
+_WORD_BYTES, _ROUNDING, _RESULT_WRAP = int(P.WORD_BYTES), int(P.ROUNDING), int(P.RESULT_WRAP)
+_SHARED = int(P.SHARED_PORTS)
+_ELEMENT, _MULTIPLY, _INSTRUCTION = int(C.VECTOR_ELEMENT), int(C.VECTOR_MULTIPLY), int(C.INSTRUCTION)  # fmt: skip
+_ACC_READ, _DATA_READ, _DATA_WRITE, _TABLE_READ = int(C.ACC_READ), int(C.DATA_READ), int(C.DATA_WRITE), int(C.TABLE_READ)  # fmt: skip
+_NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fault.LOOP_DEPTH)
+_MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
+_MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
+TABLE_NONE = 63
+TABLE_RELU = 62
+
+
+@nb.njit(cache=True)
+def start_thread(context, entry):
+    """Reset a context to a thread's first instruction."""
+    context[:] = 0
+    context[_PC] = entry
+    context[_WA] = context[_WB] = context[_WD] = 16
+
+
+@nb.njit(cache=True)
+def address_offset(context):
+    """Words that the loops around an instruction add to its data addresses."""
+    offset = np.int64(0)
+    for level in range(context[_DEPTH]):
+        loop = context[_LOOPS + 5 * level : _LOOPS + 5 * level + 5]
+        offset += loop[LOOP_ITERATION] * loop[LOOP_BUMP]
+    return offset
+
+
+@nb.njit(cache=True)
+def next_instruction(context):
+    """Advance the program counter, going round loops whose last instruction was executed."""
+    pc = context[_PC]
+    while context[_DEPTH]:
+        at = _LOOPS + 5 * (context[_DEPTH] - 1)
+        loop = context[at : at + 5]
+        if pc != loop[LOOP_LAST]:
+            break
+        loop[LOOP_LEFT] -= 1
+        if loop[LOOP_LEFT]:
+            loop[LOOP_ITERATION] += 1
+            context[_PC] = loop[LOOP_FIRST]
+            return
+        context[_DEPTH] -= 1
+    context[_PC] = pc + 1
+
+
+@nb.njit(cache=True)
+def _enter_loop(context, count, body, bump):
+    pc = context[_PC]
+    if count == 0 or body == 0:
+        context[_PC] = pc + body
+        next_instruction(context)
+        return _NONE
+    if context[_DEPTH] == LOOP_LEVELS:
+        return _LOOP_DEPTH
+    at = _LOOPS + 5 * context[_DEPTH]
+    loop = context[at : at + 5]
+    loop[LOOP_FIRST] = pc + 1
+    loop[LOOP_LAST] = pc + body
+    loop[LOOP_LEFT] = count
+    loop[LOOP_ITERATION] = 0
+    loop[LOOP_BUMP] = bump
+    context[_DEPTH] += 1
+    context[_PC] = pc + 1
+    return _NONE
+
+
+@nb.njit(cache=True)
+def _set_vector(context, operands):
+    context[_LENGTH] = operands[0]
+    for k in range(3):
+        context[_WA + k] = 8 << operands[1 + k]
+        context[_SA + k] = operands[4 + k]
+
+
+@nb.njit(cache=True)
+def vector_operands(core, context, op, operands, bytes_, bits):
+    """Fill in byte addresses and widths of operands a, b, scale, d; return (table id, scales).
+
+    scales: 1 for one scale entry, 0 for one an element (or none).
+    """
+    offset = address_offset(context)
+    width = core.params[_WORD_BYTES]
+    bits[:] = 0
+    bytes_[:] = 0
+    bits[3] = context[_WD]
+    bytes_[3] = (operands[0] + offset) * width
+    table = np.int64(TABLE_NONE)
+    if op >= _Q_FIRST and op <= _Q_CHANNEL:
+        table = operands[2] if op == _Q_FIRST else operands[3]
+        if op != _Q_FIRST:
+            bits[2] = 8 * SCALE_BYTES
+            bytes_[2] = operands[2] * 4 * width
+        return table, np.int64(op == _Q_TENSOR)
+    if op == _FILL:
+        return table, np.int64(0)
+    bits[0] = context[_WA]
+    bytes_[0] = (operands[1] + offset) * width
+    if op <= _MIN:
+        bits[1] = context[_WB]
+        bytes_[1] = (operands[2] + offset) * width
+    elif op == _LOOKUP:
+        table = operands[2]
+    return table, np.int64(0)
+
+
+@nb.njit(cache=True)
+def _vector_fault(core, n, bytes_, bits, op, operands, table):
+    for k in range(4):
+        elements = 1 if k == 2 and op == _Q_TENSOR else n
+        if bits[k] and bytes_[k] + (elements * bits[k] + 7) // 8 > core.memory.shape[0]:
+            return _MEMORY
+    if op >= _Q_FIRST and op <= _Q_CHANNEL and operands[1] + n > core.acc.shape[0]:
+        return _ACCUMULATOR
+    if table < TABLE_RELU and table >= core.tables.shape[0]:
+        return _TABLE
+    return _NONE
+
+
+@nb.njit(cache=True)
+def _apply_table(core, table, values, n):
+    entry = core.tables[table]
+    at = core.table_memory[entry[0] :]
+    look_up(at, values, n, entry[1], entry[2], entry[3], core.params[_ROUNDING])
+
+
+@nb.njit(cache=True)
+def _vector_values(core, context, op, operands, bytes_, bits, table):
+    n = context[_LENGTH]
+    rounding, wrap = core.params[_ROUNDING], core.params[_RESULT_WRAP]
+    va, vb = core.va, core.vb
+    if op >= _Q_FIRST and op <= _Q_CHANNEL:
+        acc = core.acc[operands[1] : operands[1] + n]
+        wide = 16 if table < TABLE_RELU else context[_WD]
+        requantise(op, acc, n, core.memory, bytes_[2], context[_SD], wide, rounding, wrap, va)
+        core.counters[_ACC_READ] += n
+    elif op == _FILL:
+        va[:n] = operands[1]
+    else:
+        read_elements(core.memory, bytes_[0], bits[0], n, va)
+        if op == _LOOKUP:
+            combine(_MIN, va, va, n, context[_SA], context[_SA], 0, 0)
+        else:
+            if bits[1]:
+                read_elements(core.memory, bytes_[1], bits[1], n, vb)
+            sa, sb, sd = context[_SA], context[_SB], context[_SD]
+            combine(op, va, vb, n, sa, sb, sd, rounding)
+    if table == TABLE_RELU:
+        for k in range(n):
+            va[k] = max(va[k], 0)
+    elif table != TABLE_NONE:
+        for k in range(n):
+            va[k] = fold(va[k], 16, False)
+        _apply_table(core, table, va, n)
+    write_elements(core.memory, bytes_[3], bits[3], n, va, wrap)
+
+
+@nb.njit(cache=True)
+def table_reads(core, table):
+    """Table reads an element: 0 without a table, 2 with an interpolated one."""
+    if table >= TABLE_RELU:
+        return np.int64(0)
+    return 1 + core.tables[table, 3]
+
+
+@nb.njit(cache=True)
+def run_vector(core, context, op, operands, bytes_, bits):
+    """Execute one vector instruction; return (fault, duration, banks)."""
+    n = context[_LENGTH]
+    table, fixed = vector_operands(core, context, op, operands, bytes_, bits)
+    fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
+    if fault:
+        return fault, np.int64(0), np.int64(0)
+    _vector_values(core, context, op, operands, bytes_, bits, table)
+    reads = table_reads(core, table)
+    cycles, mask, read, written = vector_cycles(
+        core.params, n, bytes_, bits, fixed, reads, core.bank_busy, core.bank_scratch
+    )
+    counters = core.counters
+    counters[_DATA_READ] += read
+    counters[_DATA_WRITE] += written
+    counters[_TABLE_READ] += n * reads
+    counters[_ELEMENT] += n
+    if op == _MUL or op == _Q_TENSOR or op == _Q_CHANNEL:
+        counters[_MULTIPLY] += n
+    return _NONE, cycles, mask
+
+
+@nb.njit(cache=True)
+def hold_banks(core, mask, cycles):
+    """Count the cycles for which an instruction holds its banks (T18)."""
+    for bank in range(core.bank_held.shape[0]):
+        if mask >> bank & 1:
+            core.bank_held[bank] += cycles
+
+
+@nb.njit(cache=True)
+def transfer_banks(core, address, words):
+    """Count a transfer's accesses to the data banks; return the mask of those it touches."""
+    banks = core.bank_busy.shape[0]
+    mask = np.int64(0)
+    for word in range(words):
+        bank = (address + word) % banks
+        core.bank_busy[bank] += 1
+        mask |= np.int64(1) << bank
+    return mask
+
+
+@nb.njit(cache=True)
+def run_thread(core, context, steps, most):
+    """Execute until a synchronisation instruction, `most` steps, or a fault.
+
+    steps (n, T.COUNT) int64 gets a row per executed instruction. Returns (steps, fault): with no
+    fault and fewer than `most` steps, the context stands before an `end`, `post`, `send` or `recv`.
+    """
+    bytes_ = np.zeros(4, np.int64)
+    bits = np.zeros(4, np.int64)
+    done = 0
+    while done < most:
+        pc = context[_PC]
+        if pc >= core.code.shape[0]:
+            return done, _PC_OUTSIDE
+        op, unit = core.code[pc, 0], core.code[pc, 1]
+        operands = core.code[pc, 2:]
+        if op == _END or op == _POST or op == _SEND or op == _RECV:
+            return done, _NONE
+        cycles, mask, fault = np.int64(1), np.int64(0), np.int64(_NONE)
+        if unit == _ENGINE:
+            src = operands[1] + address_offset(context)
+            if operands[0] >= core.matrices.shape[0]:
+                return done, _MATRIX
+            fault = matvec_fault(core, operands[0], src, operands[2])
+            if fault == _NONE:
+                cycles, mask = run_matvec(core, operands[0], src, operands[2], operands[3])
+        elif unit == _VECTOR:
+            fault, cycles, mask = run_vector(core, context, op, operands, bytes_, bits)
+        elif op == _VSET:
+            _set_vector(context, operands)
+        if fault:
+            return done, fault
+        steps[done, 0] = unit
+        steps[done, 1] = cycles
+        steps[done, 2] = mask
+        steps[done, 3] = pc
+        if not core.params[_SHARED]:
+            hold_banks(core, mask, cycles)
+        core.counters[_INSTRUCTION] += 1
+        done += 1
+        if op == _LOOP:
+            fault = _enter_loop(context, operands[0], operands[1], operands[2])
+            if fault:
+                return done, fault
+        else:
+            next_instruction(context)
+    return done, _NONE

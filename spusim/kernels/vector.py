@@ -1,0 +1,162 @@
+"""The vector unit: element values, and the beats and bank accesses of rules T16 and T17."""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.arithmetic import fold, scale, shift_right
+from spusim.kernels.layout import Op, P
+
+_SHIFT, _TENSOR, _CHANNEL = int(Op.QUANTISE_SHIFT), int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)  # fmt: skip
+_ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
+_MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
+_BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
+_STAGES, _TABLE_READS = int(P.VECTOR_STAGES), int(P.TABLE_READS)
+SCALE_BYTES = 8
+
+
+@nb.njit(cache=True)
+def read_elements(memory, byte, bits, n, out):
+    """out[:n] = n signed elements of `bits` from a byte address on. memory (bytes,) uint8."""
+    if bits == 8:
+        source = memory.view(np.int8)
+        for k in range(n):
+            out[k] = source[byte + k]
+    elif bits == 16:
+        halves = memory.view(np.int16)
+        start = byte >> 1
+        for k in range(n):
+            out[k] = halves[start + k]
+    else:
+        wholes = memory.view(np.int32)
+        start = byte >> 2
+        for k in range(n):
+            out[k] = wholes[start + k]
+
+
+@nb.njit(cache=True)
+def write_elements(memory, byte, bits, n, values, wrap):
+    """Fold n values to `bits` and store them from a byte address on."""
+    if bits == 8:
+        target = memory.view(np.int8)
+        for k in range(n):
+            target[byte + k] = np.int8(fold(values[k], bits, wrap))
+    elif bits == 16:
+        halves = memory.view(np.int16)
+        start = byte >> 1
+        for k in range(n):
+            halves[start + k] = np.int16(fold(values[k], bits, wrap))
+    else:
+        wholes = memory.view(np.int32)
+        start = byte >> 2
+        for k in range(n):
+            wholes[start + k] = np.int32(fold(values[k], bits, wrap))
+
+
+@nb.njit(cache=True)
+def combine(op, a, b, n, sa, sb, sd, rounding):
+    """a[:n] = the elementwise result of an instruction of two operands (or one), before folding."""
+    if op == _MUL:
+        for k in range(n):
+            a[k] = shift_right(a[k] * b[k], sd, rounding)
+        return
+    if op == _MOVE or op == _RELU:
+        for k in range(n):
+            a[k] = shift_right(a[k], sd, rounding)
+            if op == _RELU:
+                a[k] = max(a[k], 0)
+        return
+    for k in range(n):
+        x = shift_right(a[k], sa, 0)
+        y = shift_right(b[k], sb, 0)
+        if op == _ADD:
+            r = x + y
+        elif op == _SUB:
+            r = x - y
+        elif op == _MAX:
+            r = max(x, y)
+        else:
+            r = min(x, y)
+        a[k] = shift_right(r, sd, rounding)
+
+
+@nb.njit(cache=True)
+def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
+    """out[:n] = accumulators scaled to `bits`: by shift, or by the scale words from `byte` on."""
+    wholes = memory.view(np.uint32)
+    multiplier = np.int64(1)
+    shift = np.int64(sd)
+    for k in range(n):
+        if op == _CHANNEL or (op == _TENSOR and k == 0):
+            at = (byte >> 2) + (2 * k if op == _CHANNEL else 0)
+            multiplier = np.int64(wholes[at])
+            shift = np.int64(wholes[at + 1] & 0xFF)
+        out[k] = fold(scale(acc[k], multiplier, shift, rounding, wrap), bits, wrap)
+
+
+@nb.njit(cache=True)
+def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding):
+    """Replace values[:n] by their table entries; inputs beyond the table saturate to its ends."""
+    top = (np.int64(1) << (address_bits + fraction_bits - 1)) - 1
+    half = np.int64(1) << (address_bits - 1)
+    low = (np.int64(1) << fraction_bits) - 1
+    for k in range(n):
+        x = min(max(values[k], -top - 1), top)
+        at = (x >> fraction_bits) + half
+        here = np.int64(table[at])
+        if interpolate:
+            rise = (np.int64(table[at + 1]) - here) * (x & low)
+            here += shift_right(rise, fraction_bits, rounding)
+        values[k] = here
+
+
+@nb.njit(cache=True)
+def beat_words(params, beat, n, byte, bits):
+    """First and last word that a beat's elements of one operand lie in."""
+    lanes = params[_LANES]
+    first = beat * lanes
+    last = min(n, first + lanes) - 1
+    width = params[_WORD_BYTES]
+    return (byte + first * bits // 8) // width, (byte + (last * bits + bits - 1) // 8) // width
+
+
+@nb.njit(cache=True)
+def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
+    """Cycles of a vector instruction (T16, T17), its bank mask, and words read and written.
+
+    bytes_, bits (4,) int64: byte address and element width of operands a, b, scale, d; width 0:
+    no such operand; fixed: element count of the scale operand when it is the same in every beat,
+    else 0; reads: table reads an element. Adds the accesses to accesses (banks,).
+    """
+    lanes = params[_LANES]
+    banks = params[_BANKS]
+    beats = max((n + lanes - 1) // lanes, 1)
+    total = np.int64(params[_STAGES])
+    mask = np.int64(0)
+    read = np.int64(0)
+    written = np.int64(0)
+    for beat in range(beats):
+        elements = min(n - beat * lanes, lanes)
+        longest = np.int64(1)
+        if elements > 0:
+            scratch[:banks] = 0
+            for k in range(4):
+                if bits[k] == 0:
+                    continue
+                if k == 2 and fixed:
+                    first, last = beat_words(params, 0, fixed, bytes_[k], bits[k])
+                else:
+                    first, last = beat_words(params, beat, n, bytes_[k], bits[k])
+                for word in range(first, last + 1):
+                    bank = word % banks
+                    scratch[bank] += 1
+                    accesses[bank] += 1
+                    mask |= np.int64(1) << bank
+                    longest = max(longest, scratch[bank])
+                if k == 3:
+                    written += last - first + 1
+                else:
+                    read += last - first + 1
+            lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
+            longest = max(longest, lookups)
+        total += longest
+    return total, mask, read, written

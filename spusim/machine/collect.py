@@ -1,0 +1,261 @@
+"""Counters of all units to a RunResult; the causes of every unit sum to the run's cycles."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spusim.arch.spec import Arch
+from spusim.kernels.layout import MAC_KINDS, C, M, S
+from spusim.machine.core import Core
+from spusim.machine.router import Router
+from spusim.program import Matrix, Program
+from spusim.result import BankUse, RunResult
+
+if TYPE_CHECKING:
+    from spusim.machine.host import Host
+
+EVENTS = {
+    "accumulator.read": C.ACC_READ,
+    "accumulator.write": C.ACC_WRITE,
+    "queue.push": C.QUEUE_PUSH,
+    "queue.pop": C.QUEUE_POP,
+    "scanner.window": C.SCANNER_WINDOW,
+    "data_memory.read": C.DATA_READ,
+    "data_memory.write": C.DATA_WRITE,
+    "weight_memory.read": C.WEIGHT_READ,
+    "index_memory.read": C.INDEX_READ,
+    "index_memory.write": C.INDEX_WRITE,
+    "table_memory.read": C.TABLE_READ,
+    "vector.element": C.VECTOR_ELEMENT,
+    "vector.multiply": C.VECTOR_MULTIPLY,
+    "instruction_memory.read": C.INSTRUCTION,
+}
+CAUSES = {
+    S.LOAD: "load",
+    S.BUSY: "busy",
+    S.EMPTY_COLUMN: "empty_column",
+    S.STARVED: "starved",
+    S.HAZARD: "hazard",
+    S.PORT: "port",
+    S.IMBALANCE: "imbalance",
+    S.DRAIN: "drain",
+    S.QUEUE_FULL: "queue_full",
+    S.PE_WAIT: "pe_wait",
+}
+
+
+class Counts:
+    """Event counts, and their share of each frame."""
+
+    def __init__(self, cores: list[Core], router: Router):
+        self._cores, self._router = cores, router
+        self._frames: list[np.ndarray] = []
+        self._last = self._now()
+
+    def _now(self) -> np.ndarray:
+        total = sum(core.loaded.arrays.counters for core in self._cores)
+        return np.append(total, [self._router.words, self._router.link_words])
+
+    def end_frame(self, frame: int) -> None:
+        """Give what happened since the last frame's end to this one."""
+        now = self._now()
+        self._frames.append(now - self._last)
+        self._last = now
+
+    def finish(self) -> np.ndarray:
+        """Return (frames, events); what came after the last frame belongs to it."""
+        self._frames[-1] = self._frames[-1] + self._now() - self._last
+        return np.stack(self._frames)
+
+
+def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Name the columns of a table of counters (frames, events)."""
+    named = {name: table[:, column] for name, column in EVENTS.items()}
+    for k, kind in enumerate(kinds):
+        named[f"mac.{kind}"] = table[:, C.MAC + k]
+        named[f"mac_gated.{kind}"] = table[:, C.MAC + MAC_KINDS + k]
+    named["router.word"], named["link.word"] = table[:, -2], table[:, -1]
+    return named
+
+
+def collect(
+    program: Program, arch: Arch, cores: list[Core], router: Router, host: Host, counts: Counts
+) -> RunResult:
+    """Put a finished run's figures together."""
+    cycles = host.end
+    for core in cores:
+        core.close(cycles)
+    table = counts.finish()
+    named = named_counts(table, cores[0].loaded.mac_kinds)
+    totals = {name: int(column.sum()) for name, column in named.items()}
+    frame_cycles = host.ended - host.began
+    named["cycle"] = frame_cycles
+    outputs = host.outputs.astype(np.int32)
+    return RunResult(
+        name=program.name,
+        arch_name=arch.name,
+        clock_mhz=arch.clock_mhz,
+        cycles=cycles,
+        frame_cycles=frame_cycles,
+        outputs=outputs,
+        stalls=stalls(cores, host, router, cycles),
+        counts={**totals, "cycle": cycles},
+        frame_counts=named,
+        memory=memory_use(program, arch),
+        macs=macs(program, len(frame_cycles), int(table[:, C.EFFECTIVE].sum())),
+        peak_macs_per_cycle=peak_macs(program, arch),
+        layers=layers(program, cores),
+        versions={"isa": program.isa_version, **program.hashes},
+        notes=program.notes,
+        details={"labels": program.labels, "output_exponent": program.output_exponent},
+    )
+
+
+def outputs_hash(outputs: np.ndarray) -> str:
+    """SHA-256 of outputs as little-endian int32, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(outputs, "<i4").tobytes()).hexdigest()
+
+
+def stalls(
+    cores: list[Core], host: Host, router: Router, cycles: int
+) -> dict[str, dict[str, int]]:
+    """Cycles by cause of every unit; whatever a unit did not account for it was idle."""
+    units: dict[str, dict[str, int]] = {}
+    for core in cores:
+        name = f"core{core.number}"
+        units[f"{name}.sequencer"] = dict(core.sequencer_cycles)
+        units |= engine_stalls(core, name)
+        units[f"{name}.vector"] = dict(core.vector_cycles)
+        if core.shared is not None:
+            busy, port = core.shared.stalls[2].tolist()
+            units[f"{name}.vector"] = {"busy": busy, "port": port}
+        units[f"{name}.router"] = dict(core.port.cycles)
+        arrays = core.loaded.arrays
+        for bank, busy in enumerate(arrays.bank_busy.tolist()):
+            held = int(arrays.bank_held[bank])
+            waits = {"held": held - busy} if held else {}
+            units[f"{name}.data_memory.bank{bank}"] = {"busy": busy, **waits}
+    units["host.out"] = {"busy": router.host_out.busy, "blocked": router.host_out.blocked}
+    units["host.in"] = {"busy": router.host_in.busy}
+    return {unit: _with_idle(causes, cycles) for unit, causes in units.items()}
+
+
+def engine_stalls(core: Core, name: str) -> dict[str, dict[str, int]]:
+    """Cycles by cause of scanner and PEs, without their idle ones."""
+    arrays = core.loaded.arrays
+    pes, scanner = arrays.pe_stalls, arrays.scanner_stalls
+    if core.shared is not None:
+        pes, scanner = core.shared.stalls[:2]
+    units = {f"{name}.scanner": _named(scanner)}
+    for p, row in enumerate(pes):
+        units[f"{name}.pe{p}"] = _named(row)
+    return units
+
+
+def _named(row: np.ndarray) -> dict[str, int]:
+    values = row.tolist()
+    return {name: values[s] for s, name in CAUSES.items() if values[s]}
+
+
+def _with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
+    causes = {name: value for name, value in causes.items() if value and name != "idle"}
+    busy = causes.pop("busy", 0)
+    return {"busy": busy, "idle": cycles - busy - sum(causes.values()), **causes}
+
+
+def macs(program: Program, frames: int, effective: int) -> dict[str, int]:
+    """MACs of the run: all, those with a nonzero weight, those with two nonzero operands."""
+    dense = nonzero = 0
+    for core in program.cores:
+        for matrix in core.matrices:
+            dense += matrix_macs(matrix)
+            nonzero += _nonzeros(matrix)
+    return {
+        "dense": dense * frames,
+        "weight_nonzero": nonzero * frames,
+        "effective": effective,
+    }
+
+
+def matrix_macs(matrix: Matrix) -> int:
+    """MACs of one dense product."""
+    return matrix.packed.rows * matrix.packed.columns
+
+
+def _nonzeros(matrix: Matrix) -> int:
+    return matrix.packed.footprint.values // matrix.packed.layout.weight_bits
+
+
+def peak_macs(program: Program, arch: Arch) -> int:
+    """MACs that all lanes can do in a cycle, at the fastest precision that the program uses."""
+    rates: dict[str, int] = dict(arch.core.precisions)  # type: ignore[arg-type]
+    used = {
+        f"{m.packed.layout.weight_bits}x{m.activation_bits}"
+        for core in program.cores
+        for m in core.matrices
+    }
+    return arch.cores * arch.core.pes * arch.core.lanes * max((rates[u] for u in used), default=1)
+
+
+def layers(program: Program, cores: list[Core]) -> dict[str, dict[str, int]]:
+    """Per layer over the run: MACs, and engine cycles summed over cores."""
+    table: dict[str, dict[str, int]] = {}
+    for core in cores:
+        image = core.loaded.image
+        for matrix, use in zip(image.matrices, core.loaded.arrays.matrix_use, strict=True):
+            layer = program.layer_of.get(matrix.name, matrix.name)
+            row = table.setdefault(
+                layer, dict.fromkeys(("dense", "weight_nonzero", "effective", "engine_cycles"), 0)
+            )
+            cycles, effective, products = use.tolist()
+            row["dense"] += matrix_macs(matrix) * products
+            row["weight_nonzero"] += _nonzeros(matrix) * products
+            row["effective"] += effective
+            row["engine_cycles"] += cycles
+    return table
+
+
+def memory_use(program: Program, arch: Arch) -> dict[str, BankUse]:
+    """Words used of every memory's banks."""
+    use: dict[str, BankUse] = {}
+    for number, image in enumerate(program.cores):
+        use |= _core_memory(number, image, arch)
+    return use
+
+
+def _core_memory(number: int, image, arch: Arch) -> dict[str, BankUse]:  # type: ignore[no-untyped-def]
+    core, name = arch.core, f"core{number}"
+    spec = core.data_memory
+    banks = np.zeros(spec.banks, np.int64)
+    for _, address, words in image.symbols:
+        banks += np.bincount((address + np.arange(words)) % spec.banks, minlength=spec.banks)
+    weights, indices = np.zeros(core.pes, np.int64), np.zeros(core.pes, np.int64)
+    for matrix in image.matrices:
+        packed = matrix.packed
+        own = np.array([len(s) for s in packed.slices])
+        index = np.array([len(s) for s in packed.indices])
+        weights += own + (index if matrix.preload else 0)
+        indices = np.maximum(indices, index) if matrix.preload else indices + index
+    use: dict[str, BankUse] = {}
+    if core.weight_memory is None:
+        per_pe = spec.banks // core.pes
+        for p, words in enumerate(weights.tolist()):
+            for k in range(per_pe):
+                banks[p + core.pes * k] += (words + per_pe - 1 - k) // per_pe
+    for bank, words in enumerate(banks.tolist()):
+        use[f"{name}.data_memory.bank{bank}"] = BankUse(words, spec.words, spec.word_bits)
+    if core.weight_memory is not None:
+        w = core.weight_memory
+        for p, words in enumerate(weights.tolist()):
+            use[f"{name}.pe{p}.weight_memory"] = BankUse(words, w.words, w.word_bits)
+    for p, words in enumerate(indices.tolist()):
+        i = core.index_memory
+        use[f"{name}.pe{p}.index_memory"] = BankUse(words, i.words, i.word_bits)
+    t = core.table_memory
+    entries = sum(len(table.entries) for table in image.tables)
+    use[f"{name}.table_memory"] = BankUse(entries, t.banks * t.words, t.word_bits)
+    use[f"{name}.instruction_memory"] = BankUse(len(image.code), core.instruction_memory.words, 64)
+    return use

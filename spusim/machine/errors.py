@@ -1,0 +1,11 @@
+"""What can go wrong while a program runs."""
+
+from spusim.errors import SpusimError
+
+
+class MachineError(SpusimError):
+    """A program that the machine cannot run, or that went wrong while it ran."""
+
+
+class DeadlockError(MachineError):
+    """Nothing can happen any more, but outputs are missing or threads have not ended."""

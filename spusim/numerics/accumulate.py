@@ -1,0 +1,86 @@
+"""A row's sum of products in canonical order, overflowing after every accumulation."""
+
+import numpy as np
+
+from spusim.numerics.errors import NumericsError
+from spusim.numerics.exact import Integers, integers, magnitude, product
+from spusim.numerics.modes import Numerics
+from spusim.numerics.shift import fits, overflow
+
+LARGEST_OPERAND_BITS = 32
+
+
+def row_bound(weight: Integers, largest: int, start: Integers = 0) -> np.ndarray:
+    """Return |start| + sum |w| * largest per row: no partial sum can be larger in magnitude.
+
+    weight (rows, columns), largest: the largest |activation|, start (rows,) or () -> (rows,).
+    """
+    weights = np.abs(_operands("weight", weight)).sum(axis=1)
+    sums = product(weights, largest)
+    starts = np.abs(np.atleast_1d(integers(start)).astype(object))
+    return integers(starts + sums.astype(object))
+
+
+def accumulate(
+    weight: Integers,
+    x: Integers,
+    bias: Integers | None,
+    numerics: Numerics,
+    start: Integers | None = None,
+) -> np.ndarray:
+    """Return acc = bias + weight @ x as the accumulators compute it.
+
+    weight (rows, columns), x (columns,), bias (rows,) or None for zeros -> (rows,) int64. Columns
+    are added in ascending order, and every sum overflows as numerics says, so that a saturated
+    sum may come back. `start` (rows,), accumulators to go on from, takes the bias's place.
+    Rows whose bound proves that nothing overflows are a plain product instead, which is equal.
+    """
+    weight, x = _operands("weight", weight), _operands("x", x)
+    if weight.ndim != 2 or x.shape != weight.shape[1:]:
+        raise NumericsError(
+            f"x {x.shape} does not fit weight {weight.shape}; "
+            "weight must be (rows, columns) and x (columns,)"
+        )
+    first = bias if start is None else start
+    acc = overflow(
+        np.zeros(len(weight), np.int64) if first is None else first,
+        numerics.accumulator_bits,
+        numerics.overflow,
+    )
+    if acc.shape != weight.shape[:1]:
+        raise NumericsError(f"bias or start {acc.shape} must have one value per row {len(weight)}")
+    # Adding zero changes nothing in any mode: the sum is already in range.
+    pushed = np.flatnonzero(x)
+    return _accumulated(weight[:, pushed], x[pushed], acc, numerics)
+
+
+def _accumulated(
+    weight: np.ndarray, x: np.ndarray, acc: np.ndarray, numerics: Numerics
+) -> np.ndarray:
+    limit = 2 ** (numerics.accumulator_bits - 1)
+    safe = (row_bound(weight, magnitude(x), acc) < limit).astype(bool)
+    if safe.all():
+        return np.asarray(acc + weight @ x)
+    result = np.empty_like(acc)
+    result[safe] = acc[safe] + weight[safe] @ x
+    result[~safe] = _step_by_step(weight[~safe], x, acc[~safe], numerics)
+    return result
+
+
+def _step_by_step(
+    weight: np.ndarray, x: np.ndarray, acc: np.ndarray, numerics: Numerics
+) -> np.ndarray:
+    for column in range(len(x)):
+        total = acc + weight[:, column] * x[column]
+        acc = overflow(total, numerics.accumulator_bits, numerics.overflow)
+    return acc
+
+
+def _operands(name: str, values: Integers) -> np.ndarray:
+    # Products of two such operands and an accumulator stay within an int64.
+    array = integers(values)
+    if not fits(array, LARGEST_OPERAND_BITS):
+        raise NumericsError(
+            f"{name} (={magnitude(array)}) must fit {LARGEST_OPERAND_BITS} bits to be multiplied"
+        )
+    return array

@@ -1,0 +1,219 @@
+"""Quantising: exact choices of quanta, error bounds, zeros that stay zeros, refusals."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spusim.frontend import StreamError
+from spusim.frontend.chain import (
+    FloatActivation,
+    FloatLayer,
+    FloatLinear,
+    FloatLstm,
+    FloatNetwork,
+    FloatPool,
+)
+from spusim.frontend.quantise import calibrate, quantise
+from spusim.frontend.quantum import mean_shift, quantum_for
+from spusim.frontend.weights import quantise_matrix
+from spusim.network import Network, NetworkError, Quantum, Stream
+
+RNG = np.random.default_rng(11)
+
+
+def linear(name: str, inputs: int, outputs: int, scale: float = 1.0) -> FloatLinear:
+    """Return a random linear layer."""
+    weight = RNG.normal(size=(outputs, inputs)) * scale
+    return FloatLinear(name, weight, RNG.normal(size=outputs) * scale)
+
+
+def lstm(name: str, inputs: int, hidden: int) -> FloatLstm:
+    """Return a random LSTM layer."""
+    weight = RNG.normal(size=(4 * hidden, inputs + hidden)) * 0.5
+    return FloatLstm(name, weight[:, :inputs], weight[:, inputs:], RNG.normal(size=4 * hidden))
+
+
+def stream(features: int, absmax: float = 1.0, frames: int = 12) -> Stream:
+    """Return random frames in two files whose largest magnitude is absmax."""
+    values = RNG.uniform(-absmax, absmax, (frames, features))
+    values[0, 0] = absmax
+    return Stream(values, (0, 5), ("a", "b"))
+
+
+def quantised(layers: list[FloatLayer], absmax: float = 1.0, **options: object) -> Network:
+    """Quantise a chain on a random calibration."""
+    size = layers[0].sizes[0]
+    return quantise(FloatNetwork("net", tuple(layers), size), stream(size, absmax), **options)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.floats(1e-30, 1e30), st.sampled_from([8, 16]))
+def test_quantum_is_the_finest_that_fits(absmax: float, bits: int) -> None:
+    quantum = quantum_for(absmax, bits)
+    assert absmax <= math.ldexp(quantum.largest, quantum.exponent)
+    assert absmax > math.ldexp(quantum.largest, quantum.exponent - 1)
+
+
+def test_quantum_at_the_edges() -> None:
+    assert quantum_for(32767.0, 16).exponent == 0
+    assert quantum_for(32767.5, 16).exponent == 1
+    assert quantum_for(127 / 128, 8).exponent == -7
+    assert quantum_for(0.0, 16) == Quantum(16, -15)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.sampled_from([4, 8, 16]), st.booleans(), st.integers(-14, 0))
+def test_matrix_error_bounds(seed: int, bits: int, per_channel: bool, exponent: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(6, 5)) * (rng.random((6, 5)) < 0.5)
+    weight[rng.integers(6)] = 0.0
+    bias = rng.normal(size=6)
+    found = quantise_matrix(weight, bias, bits, per_channel, 2.0**exponent, 2.0**-12)
+    limit = 2 ** (bits - 1) - 1
+    absmax = np.abs(weight).max()
+    rows = np.abs(weight).max(axis=1)
+    scale = np.where(rows > 0, rows, absmax) if per_channel else np.full(6, absmax)
+    scale = (scale if absmax else np.ones(6)) / limit
+    assert np.all(found.weight[weight == 0] == 0)
+    assert np.abs(found.weight).max() <= limit
+    assert np.all(np.abs(found.weight * scale[:, None] - weight) <= scale[:, None] / 2 + 1e-12)
+    assert np.all(np.abs(found.bias * scale * 2.0**exponent - bias) <= scale * 2.0**exponent)
+    ratio = found.requant.multiplier / 2.0**found.requant.shift
+    assert np.allclose(ratio, scale[: len(ratio)] * 2.0 ** (exponent + 12), rtol=2**-29)
+    assert len(ratio) == (6 if per_channel else 1)
+    assert found.lost == np.count_nonzero(weight) - np.count_nonzero(found.weight)
+    assert found.widened == 0
+
+
+def test_bias_that_would_not_fit_makes_its_scale_coarser() -> None:
+    weight, bias = np.array([[1e-9], [1.0]]), np.array([1.0, 1.0])
+    found = quantise_matrix(weight, bias, 8, True, 2.0**-12, 2.0**-12)
+    assert np.abs(found.bias).max() <= 2**30
+    assert found.widened == 1
+    output = found.bias * found.requant.multiplier / 2.0**found.requant.shift
+    assert output == pytest.approx([4096, 4096], rel=1e-2)
+
+
+def test_weights_all_zero() -> None:
+    layer = FloatLinear("fc", np.zeros((3, 4)), np.array([0.5, -1.0, 0.0]))
+    for per_channel in (False, True):
+        found = quantised([layer], per_channel=per_channel).layers[0]
+        assert not found.weight.any()
+        output = found.bias * found.requant.multiplier / 2.0**found.requant.shift
+        assert output * 2.0**found.output.exponent == pytest.approx([0.5, -1, 0], abs=1e-4)
+    assert quantised([FloatLinear("fc", np.zeros((3, 4)), None)]).layers[0].bias is None
+
+
+def test_input_all_zero_in_the_calibration() -> None:
+    silent = Stream(np.zeros((3, 4)), (0,), ("a",))
+    found = quantise(FloatNetwork("net", (linear("fc", 4, 2),), 4), silent)
+    assert found.input == Quantum(16, -15)
+
+
+def test_quanta_of_a_linear_chain() -> None:
+    layers = [linear("fc", 4, 3), FloatActivation("relu", "relu", 3), linear("out", 3, 2)]
+    found = quantised(layers, absmax=3.0, activation_bits=8, input_bits=16)
+    ranges = calibrate(FloatNetwork("net", tuple(layers), 4), stream(4))
+    assert set(ranges) == {"input", "fc", "relu", "out"}
+    assert found.input == Quantum(16, -13)
+    first, relu, last = found.layers
+    assert first.output == relu.input == relu.output == last.input
+    assert (first.output.bits, last.output.bits) == (8, 8)
+
+
+def test_linear_before_relu_uses_the_range_before_it() -> None:
+    layer = FloatLinear("fc", np.array([[-1.0]]), None)
+    frames = Stream(np.array([[10.0], [0.1]]), (0,), ("a",))
+    relu = FloatActivation("relu", "relu", 1)
+    found = quantise(FloatNetwork("net", (layer, relu), 1), frames)
+    assert found.layers[0].output == quantum_for(10.0, 16)
+
+
+def test_lstm_shares_one_quantum_and_has_margin_in_its_cell() -> None:
+    layers = (linear("fc", 4, 5), lstm("lstm", 5, 6), linear("out", 6, 2))
+    network = FloatNetwork("net", layers, 4)
+    frames = stream(4)
+    ranges = calibrate(network, frames)
+    found = quantise(network, frames)
+    cell = found.layers[1]
+    assert cell.input == cell.output == found.layers[0].output
+    assert cell.input == quantum_for(max(ranges["fc"], ranges["lstm"]), 16)
+    assert cell.gate == Quantum(16, -12)
+    assert cell.cell == quantum_for(2 * ranges["lstm.cell"], 16)
+    assert cell.weight.shape == (24, 11)
+    scale = np.abs(np.concatenate([layers[1].weight_ih, layers[1].weight_hh], 1)).max() / 127
+    np.testing.assert_array_equal(cell.weight[:, :5], np.rint(layers[1].weight_ih / scale))
+    assert not any("clip" in note for note in found.notes)
+
+
+def test_gates_that_clip_are_noted() -> None:
+    cell = lstm("lstm", 4, 3)
+    wide = replace(cell, bias=np.full(12, 20.0))
+    assert any("lstm: gate pre-activations reach" in note for note in quantised([wide]).notes)
+
+
+def test_lost_nonzeros_are_noted() -> None:
+    weight = np.array([[1.0, 0.001, 0.0], [0.5, 0.003, 0.9]])
+    found = quantised([FloatLinear("fc", weight, None)])
+    assert found.notes == ("fc: 2 of 5 nonzero weights rounded to zero",)
+    assert "fc: 2 of 5" not in str(quantised([FloatLinear("fc", weight, None)], weight_bits=16))
+
+
+def test_functions_get_the_quanta_of_their_tables() -> None:
+    layers = [linear("a", 4, 3, 9.0), FloatActivation("sigmoid", "sigmoid", 3), linear("b", 3, 2)]
+    found = quantised(layers, activation_bits=8)
+    assert found.layers[0].output == Quantum(16, -12)
+    assert found.layers[1].output == found.layers[2].input == Quantum(16, -15)
+    assert any("a: outputs reach" in note and "clip at 8" in note for note in found.notes)
+
+
+def test_table_on_eight_bits_is_refused() -> None:
+    with pytest.raises(NetworkError, match="f is a table, which takes 16 bits, but is given 8"):
+        quantised([FloatActivation("f", "tanh", 3)], input_bits=8)
+    assert quantised([FloatActivation("f", "tanh", 3)]).layers[0].input == quantum_for(1.0, 16)
+
+
+def test_mean_shift_fits_the_sum_and_the_next_layer_divides() -> None:
+    layers = [linear("a", 4, 3), FloatPool("pool", "mean", 3, 61), linear("b", 3, 2)]
+    network = FloatNetwork("net", tuple(layers), 4)
+    frames = stream(4)
+    absmax = calibrate(network, frames)["a"]
+    found = quantise(network, frames)
+    pool, after = found.layers[1], found.layers[2]
+    assert 61 * absmax <= 32767 * 2.0**pool.output.exponent < 4 * 61 * absmax
+    assert pool.shift == pool.output.exponent - pool.input.exponent
+    ratio = after.requant.multiplier[0] / 2.0 ** after.requant.shift[0]
+    scale = np.abs(layers[2].weight).max() / 127
+    expected = scale * 2.0**pool.output.exponent / 61 / 2.0**after.output.exponent
+    assert ratio == pytest.approx(expected, rel=1e-6)
+    bias = after.bias * scale * 2.0**pool.output.exponent / 61
+    assert bias == pytest.approx(layers[2].bias, abs=1e-3)
+
+
+def test_mean_shift_is_never_negative() -> None:
+    assert mean_shift(1, -3, 0.0) == 0
+    assert mean_shift(2, 0, 5.0) == 0
+    assert mean_shift(61, -11, 15.9) == 6
+
+
+@pytest.mark.parametrize("reader", [lstm("next", 3, 2), FloatActivation("next", "tanh", 3)])
+def test_only_linear_reads_a_sum_over_time(reader: FloatLayer) -> None:
+    with pytest.raises(NetworkError, match="next follows pool.*linear"):
+        quantised([linear("a", 4, 3), FloatPool("pool", "mean", 3, 9), reader])
+
+
+@pytest.mark.parametrize(
+    ("frames", "pattern"),
+    [
+        (np.zeros((0, 4)), "shape"),
+        (np.zeros((2, 3)), "calibration stream has 3 features, the network takes 4"),
+        (np.array([[0, 0, np.nan, 0]]), "nan at frame 0, feature 2"),
+    ],
+)
+def test_bad_calibration(frames: np.ndarray, pattern: str) -> None:
+    with pytest.raises(StreamError, match=pattern):
+        quantise(FloatNetwork("net", (linear("fc", 4, 2),), 4), Stream(frames, (0,), ("a",)))

@@ -1,0 +1,104 @@
+"""The plain integer evaluator: by hand where that is possible, against floats where it is not."""
+
+from itertools import product
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spusim.frontend import float_forward, load_network, load_stream, quantise_input
+from spusim.frontend.load import find_network, load_float_network
+from spusim.frontend.topology_file import load_topology
+from spusim.network import Activation, Linear, Network, PoolTime, Quantum, Requant
+from spusim.numerics import Numerics, overflow, requantise, round_shift
+
+Q = Quantum(16, 0)
+
+
+def linear(weight: list, bias: list | None, multiplier: int = 1, shift: int = 0) -> Network:
+    """Return a network of one linear layer."""
+    requant = Requant(np.array([multiplier]), np.array([shift]))
+    bias_array = None if bias is None else np.array(bias, np.int64)
+    layer = Linear("fc", np.array(weight), 8, bias_array, Q, Q, requant)
+    return Network("net", (layer,), len(weight[0]), Q)
+
+
+def test_linear_rounds_and_saturates(reference: ModuleType) -> None:
+    frames = np.array([[5, 1], [-5, -1], [30000, 30000]])
+    found = {
+        rounding: reference.evaluate(
+            linear([[1, 1], [2, -1]], [0, 1], 1, 2), frames, (0,), Numerics(rounding=rounding)
+        ).tolist()
+        for rounding in ("floor", "half_up", "half_even")
+    }
+    assert found["floor"] == [[1, 2], [-2, -2], [15000, 7500]]
+    assert found["half_up"] == [[2, 3], [-1, -2], [15000, 7500]]
+    assert found["half_even"] == [[2, 2], [-2, -2], [15000, 7500]]
+    wide = reference.evaluate(linear([[1, 1]], None), frames[2:], (0,))
+    assert wide.tolist() == [[32767]]
+
+
+def test_accumulator_saturates_in_canonical_order(reference: ModuleType) -> None:
+    narrow = Numerics(accumulator_bits=8)
+    network = linear([[1, 1, 1]], [100])
+    assert reference.evaluate(network, [[50, -100, 3]], (0,), narrow).tolist() == [[30]]
+    assert reference.evaluate(network, [[-100, 50, 3]], (0,), narrow).tolist() == [[53]]
+    wrapping = Numerics(accumulator_bits=8, overflow="wrap")
+    assert reference.evaluate(network, [[50, -10, 3]], (0,), wrapping).tolist() == [[-113]]
+
+
+def test_pools_floor_and_restart(reference: ModuleType) -> None:
+    frames, starts = np.array([[3], [-3], [-1], [7]]), (0, 2)
+    expected = {"mean": [1, -1, -1, 2], "max": [3, 3, -1, 7], "last": [3, -3, -1, 7]}
+    for kind, values in expected.items():
+        out = Quantum(16, 1) if kind == "mean" else Q
+        network = Network("net", (PoolTime("p", kind, 1, 1, 2, Q, out),), 1, Q)
+        assert reference.evaluate(network, frames, starts)[:, 0].tolist() == values
+
+
+@pytest.mark.parametrize("function", ["sigmoid", "tanh"])
+def test_tables_are_near_their_function(reference: ModuleType, function: str) -> None:
+    quantum, out = Quantum(16, -12), Quantum(16, -15)
+    network = Network("net", (Activation("f", function, 1, quantum, out),), 1, quantum)
+    x = np.arange(-32768, 32768, 97)[:, None]
+    real = x * 2.0**-12
+    expected = np.tanh(real) if function == "tanh" else 1 / (1 + np.exp(-real))
+    assert np.abs(reference.evaluate(network, x, (0,)) * 2.0**-15 - expected).max() < 5e-4
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.integers(-(2**47), 2**47 - 1),
+    st.integers(1, 2**31 - 1),
+    st.integers(0, 62),
+    st.sampled_from(list(product(("floor", "half_up", "half_even"), ("saturate", "wrap")))),
+)
+def test_two_opinions_of_requantisation(
+    reference: ModuleType, acc: int, multiplier: int, shift: int, modes: tuple
+) -> None:
+    numerics = Numerics(48, "saturate", *modes)
+    machine = reference._Machine(numerics, reference.TableSettings())
+    requant = Requant(np.array([multiplier]), np.array([shift]))
+    found = machine.requantise(np.array([acc]), requant, 16)
+    assert found[0] == requantise(np.array([acc]), multiplier, shift, 16, numerics)[0]
+    assert machine.shift(np.array([acc]), shift)[0] == round_shift(acc, shift, modes[0])
+    assert machine.fit(np.array([acc]), 16)[0] == overflow(acc, 16, modes[1])
+
+
+@pytest.mark.parametrize("name", ["kws", "kws_dense"])
+def test_keyword_spotter_agrees_with_its_float_network(reference: ModuleType, name: str) -> None:
+    network, path = load_network(name), find_network(name)
+    stream = load_stream("kws", network)
+    layers = load_float_network(path, load_topology(path)).layers
+    expected = float_forward(layers, stream.frames, stream.starts)
+    codes = quantise_input(stream, network)
+    found = reference.evaluate(network, codes.frames, codes.starts)
+    pool = network.layers[-1]
+    ends = [*(start - 1 for start in stream.starts[1:]), len(stream.frames) - 1]
+    real = found[ends] * 2.0**pool.output.exponent / pool.frames
+    # The running sum floors each frame: half a unit of 2**-5 a frame on average.
+    real += 2.0 ** (pool.output.exponent - 1)
+    assert np.abs(real - expected[ends]).max() < 0.25
+    assert [network.labels[index] for index in found[ends].argmax(axis=1)] == list(stream.labels)
