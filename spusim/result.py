@@ -19,7 +19,7 @@ class BankUse:
 class RunResult:
     """Outputs, cycles, stalls, counts, energy and memory of one run.
 
-    outputs (frames, features) int32; frame_cycles (frames,) int64.
+    outputs (frames, features) int64; frame_cycles (frames,) int64.
     """
 
     name: str
@@ -36,7 +36,7 @@ class RunResult:
     frame_counts: dict[str, np.ndarray]
     # memory bank -> use
     memory: dict[str, BankUse]
-    # dense, weight_nonzero, effective
+    # dense, weight_nonzero, activation_nonzero, effective
     macs: dict[str, int]
     # MACs that all lanes could have done in one cycle at the precision used
     peak_macs_per_cycle: int

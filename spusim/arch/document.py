@@ -99,17 +99,18 @@ class Reader:
             node = self._yaml.compose(text)
             return None if node is None else self._entry(node, self._origin(node))
         except RecursionError:
-            raise self._error(f"{self._label}: is nested too deeply; flatten it") from None
+            raise self._error(f"{self._place(0)}: is nested too deeply; flatten it") from None
         except MarkedYAMLError as problem:
             line = problem.problem_mark.line if problem.problem_mark else 0
             raise self._error(
                 f"{self._place(line)}: is not YAML: {problem.problem or problem.context}; "
                 "check brackets, colons and indentation"
             ) from None
-        except YAMLError as problem:
+        except YAMLError as problem:  # a character that YAML does not allow
+            line = text.count("\n", 0, getattr(problem, "position", 0))
             reason = str(problem).splitlines()[0]
             raise self._error(
-                f"{self._label}: is not YAML: {reason}; save it as plain UTF-8 text"
+                f"{self._place(line)}: is not YAML: {reason}; save it as plain UTF-8 text"
             ) from None
 
     def _place(self, line: int) -> str:

@@ -5,9 +5,9 @@ up to the first exchange; each exchange with another core starts the next thread
 token from the core's own previous thread and one from each message. The chain's last thread posts
 `ready`, without which the next frame does not start, and so does `init` at the start of a file.
 
-Before a core sends, it posts its own token: what a receiver does next is then ordered after it,
-and a fast core's next message can never be counted in its place. Cores without work in every stage
-could run ahead of the others; they and core 0 meet in `barrier`, which then posts `ready`.
+Tokens have no sender's name on them: a core that ran a frame ahead would be counted in the place
+of one that is late. So cores that exchange anything meet at the end of a frame in the thread
+`barrier` of core 0, which then posts `ready` to all of them.
 """
 
 from dataclasses import dataclass
@@ -38,32 +38,28 @@ class Threading:
     exchanges: tuple[Exchange, ...]  # exchanges[n] leads to stage n + 1
     numbers: dict[int, int]  # exchange number -> thread, where any core has one
     workers: tuple[int, ...]  # cores with any work
-    stragglers: tuple[int, ...]  # workers without work in some stage
     ports: dict[int, int]  # core -> output port
 
     @property
     def barrier(self) -> int:
-        """Number of the thread `barrier`, on core 0 where there are stragglers."""
+        """Number of the thread `barrier` of core 0, where cores exchange anything."""
         return FRAME + 1 + len(self.numbers)
 
     def ready_target(self, core: int) -> tuple[int, int]:
         """Return (core, thread) to which a core posts that its frame has ended."""
-        meets = self.stragglers and (core == 0 or core in self.stragglers)
-        return (0, self.barrier) if meets else (core, FRAME)
+        return (0, self.barrier) if self.numbers else (core, FRAME)
 
 
 def plan_threading(stages: tuple[Stage, ...]) -> Threading:
-    """Number the threads, and name the cores that may run ahead."""
+    """Number the threads that exchanges start, in the order of the frame."""
     exchanges = plan_exchanges(stages)
     busy = [e.number for e in exchanges if any(e.received(core) for core in _receivers(e))]
     workers = sorted({core for stage in stages for core in stage.cores})
-    stragglers = [c for c in workers if any(c not in stage.cores for stage in stages)]
     return Threading(
         stages,
         exchanges,
         {number: FRAME + 1 + index for index, number in enumerate(busy)},
         tuple(workers),
-        tuple(stragglers),
         {core: port for port, core in enumerate(stages[-1].cores)},
     )
 
@@ -88,8 +84,8 @@ def core_threads(threading: Threading, plan: CorePlan) -> list[ThreadCode]:
             bodies[thread] = (exchange.name, exchange.tokens(plan.core), chain.ops[thread])
     bodies[INIT][2].append(ready)
     chain.ops[chain.current].append(ready)
-    if threading.stragglers and plan.core == 0:
-        tokens = 1 + len(threading.stragglers)
+    if threading.numbers and plan.core == 0:
+        tokens = len(threading.workers)
         bodies[threading.barrier] = ("barrier", tokens, _barrier_ops(threading))
     return [
         ThreadCode(bodies[n][0], bodies[n][1], tuple(bodies[n][2]))
@@ -105,8 +101,10 @@ def _ready_op(threading: Threading, core: int) -> Op:
 
 
 def _barrier_ops(threading: Threading) -> list[Op]:
-    cores = [c for c in (0, *threading.stragglers) if c in threading.stages[0].cores]
-    return [op("post", f"core {c} is ready for the next frame", core=c, thread=FRAME) for c in cores]
+    return [
+        op("post", "all are ready for the next frame", core=core, thread=FRAME)
+        for core in threading.stages[0].cores
+    ]
 
 
 def _init_ops(plan: CorePlan) -> list[Op]:
@@ -156,15 +154,15 @@ class _Chain:
             self._add(_send("output", (HOST,), port, mine.output, 0))
 
     def _part(self, exchange: Exchange, mine: StagePlan) -> None:
-        """Post the own token of the thread that takes the others' parts, and send the own part."""
+        """Send the own part, and post the own token of the thread that takes the others'."""
         thread = self.threading.numbers.get(exchange.number, 0)
-        if exchange.received(self.core):
-            self._add(op("post", "own part is there", core=self.core, thread=thread))
         for message in exchange.messages(self.core):
             channel = sender_channel(self.core)
             source = mine.output if message.output else self._hidden(exchange, self.core)
             what = f"{mine.stage.name}: {'output' if message.output else 'h'} to the other cores"
             self._add(_send(what, message.receivers, channel, source, thread))
+        if exchange.received(self.core):
+            self._add(op("post", "own part is there", core=self.core, thread=thread))
 
     def _gather(self, exchange: Exchange) -> None:
         """Take the other cores' parts, in a thread of its own, and copy what is wanted twice."""

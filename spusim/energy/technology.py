@@ -1,5 +1,7 @@
 """Technology tables: what one event costs, with the source of every figure."""
 
+import os
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -133,9 +135,19 @@ def load_technology(name_or_path: PathLike) -> Technology:
 
     Raises TechnologyError naming file, line, value, rule and remedy.
     """
-    return build(Technology, TECHNOLOGIES.read(name_or_path), TechnologyError)
+    given = os.fspath(name_or_path)
+    return _shipped_table(given) if given in list_technologies() else _read(given)
 
 
 def list_technologies() -> list[str]:
     """Names of the shipped technology tables, sorted."""
     return TECHNOLOGIES.names()
+
+
+@cache
+def _shipped_table(name: str) -> Technology:
+    return _read(name)  # read once in a process: sweeps price thousands of runs
+
+
+def _read(name_or_path: str) -> Technology:
+    return build(Technology, TECHNOLOGIES.read(name_or_path), TechnologyError)

@@ -1,6 +1,7 @@
 """What a checkpoint holds, without a topology: shapes, densities by structure, memory by format."""
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from spusim.frontend.checkpoint import read_checkpoint
 
 _WORD_BITS = 64
 _INDEX_BITS = 4
-_POINTER_BITS = (16, 32)  # the wider ones where a slice is too long for the others
+_POINTER_BITS = (0, 16)  # tried in turn: none where the format can do without
+_WIDEST_POINTER_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,10 @@ def _described(
 def _bytes(marks: np.ndarray, form: str, pes: int, group: int, weight_bits: int) -> int:
     """Return the bytes of a matrix in a format, with the narrowest pointers that reach."""
     rows = group if form == "pencil" else 1
-    narrow, wide = (
-        Layout(form, pes, _WORD_BITS, _WORD_BITS, weight_bits, rows, _INDEX_BITS, pointer_bits)
-        for pointer_bits in _POINTER_BITS
-    )
-    try:
-        return footprint(marks, narrow).total // 8
-    except FormatError:
-        return footprint(marks, wide).total // 8
+    for pointer_bits in _POINTER_BITS:
+        layout = Layout(
+            form, pes, _WORD_BITS, _WORD_BITS, weight_bits, rows, _INDEX_BITS, pointer_bits
+        )
+        with suppress(FormatError):
+            return footprint(marks, layout).total // 8
+    return footprint(marks, replace(layout, pointer_bits=_WIDEST_POINTER_BITS)).total // 8

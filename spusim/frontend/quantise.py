@@ -29,6 +29,9 @@ from spusim.network.records import (
     Stream,
 )
 
+Peaks = dict[str, np.ndarray]
+
+COMMON_ACCUMULATOR_BITS = 32
 CELL_MARGIN = 2.0  # one bit: cells grow with longer files than those of the calibration
 
 
@@ -36,6 +39,7 @@ CELL_MARGIN = 2.0  # one bit: cells grow with longer files than those of the cal
 class _Job:
     """What all layers of a quantisation share, and the notes that it collects."""
 
+    peaks: Peaks
     ranges: Ranges
     weight_bits: int
     per_channel: bool
@@ -60,9 +64,10 @@ def quantise(
     the records cannot express.
     """
     check_stream(calibration, network.input_size, "calibration stream")
-    ranges = calibrate(network, calibration)
+    peaks = calibrate(network, calibration)
+    ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
     quanta = choose_quanta(network.layers, ranges, input_bits, activation_bits)
-    job = _Job(ranges, weight_bits, per_channel)
+    job = _Job(peaks, ranges, weight_bits, per_channel)
     layers: list[Layer] = []
     for index, layer in enumerate(network.layers):
         layers.append(_QUANTISE[type(layer)](job, layer, quanta[index], quanta[index + 1]))
@@ -78,25 +83,27 @@ def quantise(
     return quantised
 
 
-def calibrate(network: FloatNetwork, stream: Stream) -> Ranges:
-    """Return the absolute maximum of every tensor (named as by float_forward) on a stream."""
-    ranges: Ranges = {}
+def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
+    """Return each feature's absolute maximum, of every tensor float_forward names, on a stream."""
+    peaks: Peaks = {}
 
     def observe(name: str, values: np.ndarray) -> None:
-        ranges[name] = float(np.abs(values).max(initial=0.0))
+        peaks[name] = np.abs(values).max(axis=0, initial=0.0)
 
     float_forward(network.layers, stream.frames, stream.starts, observe)
-    return ranges
+    return peaks
 
 
 def _matrix(
     job: _Job,
-    name: str,
+    layer: FloatLinear | FloatLstm,
     weight: np.ndarray,
-    bias: np.ndarray | None,
+    sums: np.ndarray,
     in_scale: float,
     out_exponent: int,
 ) -> QuantisedMatrix:
+    """Quantise a layer's weight; `sums` (out,) are the largest of its products with the input."""
+    name, bias = layer.name, layer.bias
     matrix = quantise_matrix(
         weight, bias, job.weight_bits, job.per_channel, in_scale, 2.0**out_exponent
     )
@@ -108,6 +115,12 @@ def _matrix(
             f"{name}: {matrix.widened} weight scale(s) made coarser, so that bias and "
             "requantisation fit 32 bits"
         )
+    needed = int(np.ceil(np.log2((sums / matrix.units).max(initial=1.0) + 1))) + 1
+    if needed > COMMON_ACCUMULATOR_BITS:
+        job.notes.append(
+            f"{name}: sums reach {needed} bits in the calibration; give "
+            f"numerics.accumulator_bits={needed + 2} or narrower weights"
+        )
     return matrix
 
 
@@ -115,20 +128,19 @@ def _linear(job: _Job, layer: FloatLinear, before: Quantum, after: Quantum) -> L
     in_scale = 2.0**before.exponent / job.divisor
     job.divisor = 1
     _note_clipping(job, layer.name, "outputs", after, job.ranges[layer.name])
-    matrix = _matrix(job, layer.name, layer.weight, layer.bias, in_scale, after.exponent)
+    matrix = _matrix(job, layer, layer.weight, job.peaks[layer.name], in_scale, after.exponent)
     return Linear(
         layer.name, matrix.weight, job.weight_bits, matrix.bias, before, after, matrix.requant
     )
 
 
 def _lstm(job: _Job, layer: FloatLstm, before: Quantum, after: Quantum) -> Lstm:
-    _note_clipping(
-        job, layer.name, "gate pre-activations", GATE_QUANTUM, job.ranges[f"{layer.name}.gate"]
-    )
+    gate = f"{layer.name}.gate"
+    _note_clipping(job, layer.name, "gate pre-activations", GATE_QUANTUM, job.ranges[gate])
     cell = quantum_for(CELL_MARGIN * job.ranges[f"{layer.name}.cell"], 16)
     weight = np.concatenate([layer.weight_ih, layer.weight_hh], axis=1)
     matrix = _matrix(
-        job, layer.name, weight, layer.bias, 2.0**before.exponent, GATE_QUANTUM.exponent
+        job, layer, weight, job.peaks[gate], 2.0**before.exponent, GATE_QUANTUM.exponent
     )
     return Lstm(
         layer.name,

@@ -15,12 +15,14 @@ WEAKEST = 2.0**-60  # output units per accumulator unit: below it no sum reaches
 class QuantisedMatrix:
     """Integer weight (out, in), bias (out,) int64 or None, and how to requantise their sums.
 
-    lost: nonzero weights that became zero. widened: scales that a large bias made coarser.
+    units: real value of an accumulator unit, (1,) or (out,). lost: nonzero weights that became
+    zero. widened: scales that a large bias made coarser.
     """
 
     weight: np.ndarray
     bias: np.ndarray | None
     requant: Requant
+    units: np.ndarray
     lost: int
     widened: int
 
@@ -50,6 +52,7 @@ def quantise_matrix(
         integers,
         None if bias is None else np.rint(bias / (scales * in_scale)).astype(np.int64),
         _requant(scales * in_scale / out_scale),
+        scales * in_scale,
         int(np.count_nonzero(weight) - np.count_nonzero(integers)),
         int(np.count_nonzero(scales > ideal)),
     )

@@ -201,7 +201,8 @@ class _File:
                     raise FaultError(operand.start, f"{target.name} is given twice; remove one")
                 bound[target.name] = (target, operand)
         missing = [f.name for f in spec.operands if f.name not in bound]
-        if missing:
+        # a wrong operand may be the missing one
+        if missing and len(bound) == len(operands):
             with self.collecting(self.line):
                 raise FaultError(mnemonic, f"lacks {', '.join(missing)}; {_takes(spec)}")
         return tuple(bound.values())

@@ -10,7 +10,7 @@ END = "end of line"
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<comment>[;#].*)
     |(?P<name>[A-Za-z_][A-Za-z0-9_.]*)|(?P<directive>\.[A-Za-z]\w*)
-    |(?P<integer>(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)(?!\w))
+    |(?P<integer>(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)(?![\w.]))
     |(?P<text>"[^"]*")|(?P<mark>[=,:{}()+*-])
     |(?P<bad>[\w.]+|.)""",
     re.VERBOSE | re.DOTALL | re.ASCII,

@@ -29,12 +29,17 @@ def read_operand(cursor: Cursor) -> Operand:
         name = cursor.take()
         cursor.take()
     value: list[Token] = []
-    depth = 0
+    opened: list[Token] = []
     while cursor.token.kind != "end":
-        if depth == 0 and (cursor.sees(",") or cursor.follows("name", "=")):
+        if not opened and (cursor.sees(",") or cursor.follows("name", "=")):
             break
-        depth += cursor.sees("{", "(") - cursor.sees("}", ")")
+        if cursor.sees("{", "("):
+            opened.append(cursor.token)
+        elif opened and cursor.sees("}", ")"):
+            opened.pop()
         value.append(cursor.take())
+    if opened:
+        raise FaultError(opened[-1], "is not closed on this line; close it")
     if not value:
         raise FaultError(cursor.token, "expected a value")
     # the end keeps the text of what stands there, for messages

@@ -22,7 +22,7 @@ _INDEX_WRITES, _BIAS_READS = int(M.INDEX_WRITES), int(M.BIAS_READS)
 _ACC_READ, _ACC_WRITE, _PUSH, _POP = int(C.ACC_READ), int(C.ACC_WRITE), int(C.QUEUE_PUSH), int(C.QUEUE_POP)  # fmt: skip
 _WINDOW, _DATA_READ, _WEIGHT_READ = int(C.SCANNER_WINDOW), int(C.DATA_READ), int(C.WEIGHT_READ)
 _INDEX_READ, _INDEX_WRITE = int(C.INDEX_READ), int(C.INDEX_WRITE)
-_EFFECTIVE, _MAC = int(C.EFFECTIVE), int(C.MAC)
+_EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 
 
@@ -128,6 +128,7 @@ def _count(core, matrix, columns, n, effective_n):
     counters[_ACC_READ] += entries - gated
     counters[_ACC_WRITE] += entries - gated
     counters[_EFFECTIVE] += effective
+    counters[_ACTIVE] += effective_n * matrix[_ROWS]
     counters[_WEIGHT_READ if core.params[_PRIVATE] else _DATA_READ] += words
     counters[_INDEX_READ] += index_words
     counters[_PUSH] += n * core.params[_PES]

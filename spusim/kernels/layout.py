@@ -124,7 +124,8 @@ class C(IntEnum):
     VECTOR_MULTIPLY = 12
     INSTRUCTION = 13
     EFFECTIVE = 14  # MACs with both operands nonzero
-    MAC = 15  # one a kind of MAC follows, then as many gated ones
+    ACTIVE = 15  # MACs with a nonzero activation
+    MAC = 16  # one a kind of MAC follows, then as many gated ones
 
 
 MAC_KINDS = 6

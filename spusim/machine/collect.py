@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spusim.arch.spec import Arch
-from spusim.kernels.layout import MAC_KINDS, C, M, S
+from spusim.kernels.core import CoreArrays
+from spusim.kernels.layout import MAC_KINDS, C, S
 from spusim.machine.core import Core
+from spusim.machine.load import LoadedCore
 from spusim.machine.router import Router
 from spusim.program import Matrix, Program
 from spusim.result import BankUse, RunResult
@@ -93,21 +95,20 @@ def collect(
     totals = {name: int(column.sum()) for name, column in named.items()}
     frame_cycles = host.ended - host.began
     named["cycle"] = frame_cycles
-    outputs = host.outputs.astype(np.int32)
     return RunResult(
         name=program.name,
         arch_name=arch.name,
         clock_mhz=arch.clock_mhz,
         cycles=cycles,
         frame_cycles=frame_cycles,
-        outputs=outputs,
+        outputs=host.outputs,
         stalls=stalls(cores, host, router, cycles),
         counts={**totals, "cycle": cycles},
         frame_counts=named,
         memory=memory_use(program, arch),
-        macs=macs(program, len(frame_cycles), int(table[:, C.EFFECTIVE].sum())),
+        macs=macs(program, table),
         peak_macs_per_cycle=peak_macs(program, arch),
-        layers=layers(program, cores),
+        layers=layers(program, [core.loaded for core in cores]),
         versions={"isa": program.isa_version, **program.hashes},
         notes=program.notes,
         details={"labels": program.labels, "output_exponent": program.output_exponent},
@@ -115,8 +116,8 @@ def collect(
 
 
 def outputs_hash(outputs: np.ndarray) -> str:
-    """SHA-256 of outputs as little-endian int32, row by row."""
-    return hashlib.sha256(np.ascontiguousarray(outputs, "<i4").tobytes()).hexdigest()
+    """SHA-256 of outputs as little-endian int64, row by row."""
+    return hashlib.sha256(np.ascontiguousarray(outputs, "<i8").tobytes()).hexdigest()
 
 
 def stalls(
@@ -127,31 +128,37 @@ def stalls(
     for core in cores:
         name = f"core{core.number}"
         units[f"{name}.sequencer"] = dict(core.sequencer_cycles)
-        units |= engine_stalls(core, name)
+        arrays = core.loaded.arrays
+        pes, scanner = arrays.pe_stalls, arrays.scanner_stalls
+        if core.shared is not None:
+            pes, scanner = core.shared.stalls[:2]
+        units |= engine_stalls(name, pes, scanner)
         units[f"{name}.vector"] = dict(core.vector_cycles)
         if core.shared is not None:
             busy, port = core.shared.stalls[2].tolist()
             units[f"{name}.vector"] = {"busy": busy, "port": port}
         units[f"{name}.router"] = dict(core.port.cycles)
-        arrays = core.loaded.arrays
-        for bank, busy in enumerate(arrays.bank_busy.tolist()):
-            held = int(arrays.bank_held[bank])
-            waits = {"held": held - busy} if held else {}
-            units[f"{name}.data_memory.bank{bank}"] = {"busy": busy, **waits}
+        units |= bank_stalls(name, arrays)
     units["host.out"] = {"busy": router.host_out.busy, "blocked": router.host_out.blocked}
     units["host.in"] = {"busy": router.host_in.busy}
-    return {unit: _with_idle(causes, cycles) for unit, causes in units.items()}
+    return with_idle(units, cycles)
 
 
-def engine_stalls(core: Core, name: str) -> dict[str, dict[str, int]]:
-    """Cycles by cause of scanner and PEs, without their idle ones."""
-    arrays = core.loaded.arrays
-    pes, scanner = arrays.pe_stalls, arrays.scanner_stalls
-    if core.shared is not None:
-        pes, scanner = core.shared.stalls[:2]
+def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:
+    """Cycles by cause of a core's scanner and PEs, without their idle ones."""
     units = {f"{name}.scanner": _named(scanner)}
     for p, row in enumerate(pes):
         units[f"{name}.pe{p}"] = _named(row)
+    return units
+
+
+def bank_stalls(name: str, arrays: CoreArrays) -> dict[str, dict[str, int]]:
+    """Cycles with an access, and otherwise held, of a core's data banks (T18)."""
+    units = {}
+    for bank, busy in enumerate(arrays.bank_busy.tolist()):
+        held = int(arrays.bank_held[bank])
+        waits = {"held": held - busy} if held else {}
+        units[f"{name}.data_memory.bank{bank}"] = {"busy": busy, **waits}
     return units
 
 
@@ -160,23 +167,29 @@ def _named(row: np.ndarray) -> dict[str, int]:
     return {name: values[s] for s, name in CAUSES.items() if values[s]}
 
 
+def with_idle(units: dict[str, dict[str, int]], cycles: int) -> dict[str, dict[str, int]]:
+    """Complete each unit's causes with its idle cycles, so that they sum to the run's."""
+    return {unit: _with_idle(causes, cycles) for unit, causes in units.items()}
+
+
 def _with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
     causes = {name: value for name, value in causes.items() if value and name != "idle"}
     busy = causes.pop("busy", 0)
     return {"busy": busy, "idle": cycles - busy - sum(causes.values()), **causes}
 
 
-def macs(program: Program, frames: int, effective: int) -> dict[str, int]:
-    """MACs of the run: all, those with a nonzero weight, those with two nonzero operands."""
+def macs(program: Program, table: np.ndarray) -> dict[str, int]:
+    """MACs of the run: all, and those with nonzero weights, activations, both; table of counters."""
     dense = nonzero = 0
     for core in program.cores:
         for matrix in core.matrices:
             dense += matrix_macs(matrix)
             nonzero += _nonzeros(matrix)
     return {
-        "dense": dense * frames,
-        "weight_nonzero": nonzero * frames,
-        "effective": effective,
+        "dense": dense * len(table),
+        "weight_nonzero": nonzero * len(table),
+        "activation_nonzero": int(table[:, C.ACTIVE].sum()),
+        "effective": int(table[:, C.EFFECTIVE].sum()),
     }
 
 
@@ -200,12 +213,11 @@ def peak_macs(program: Program, arch: Arch) -> int:
     return arch.cores * arch.core.pes * arch.core.lanes * max((rates[u] for u in used), default=1)
 
 
-def layers(program: Program, cores: list[Core]) -> dict[str, dict[str, int]]:
+def layers(program: Program, loaded: list[LoadedCore]) -> dict[str, dict[str, int]]:
     """Per layer over the run: MACs, and engine cycles summed over cores."""
     table: dict[str, dict[str, int]] = {}
-    for core in cores:
-        image = core.loaded.image
-        for matrix, use in zip(image.matrices, core.loaded.arrays.matrix_use, strict=True):
+    for core in loaded:
+        for matrix, use in zip(core.image.matrices, core.arrays.matrix_use, strict=True):
             layer = program.layer_of.get(matrix.name, matrix.name)
             row = table.setdefault(
                 layer, dict.fromkeys(("dense", "weight_nonzero", "effective", "engine_cycles"), 0)

@@ -235,3 +235,8 @@ class Core:
         flight.at = len(flight.steps)
         self._occupy(flight, unit, 0, now + 1 if unit == Unit.SEQUENCER else NEVER)
         begin()
+
+    def waits(self, flight: Flight) -> str:
+        """Say what a flight waits for, for a deadlock report."""
+        row = self._interpreter.row(flight)
+        return f"thread {flight.name} waits for {self._waiting_for(NEVER - 1)} before pc {row[0]}"

@@ -63,7 +63,7 @@ def test_the_last_legal_value_passes(preset, sets):
 
 def test_window_that_straddles_words_counts_them_all():
     # 3 x 16 bit windows start at bits 0, 48, 96, ...: the second lies in words 0 and 1
-    with pytest.raises(ArchError, match="window of core.scanner.width"):
+    with pytest.raises(ArchError, match=r"window of core\.scanner\.width"):
         load_arch("tiny", ["core.scanner.width=3", "core.scanner.buffer_words=1"])
     load_arch("tiny", ["core.scanner.width=4", "core.scanner.buffer_words=1"])
 

@@ -115,6 +115,26 @@ def test_a_later_access_is_checked_against_every_reader(hand):
         hand.run(two_threads(hand, reads[0], write, ordered=False), FRAMES, [0])
 
 
+@pytest.mark.parametrize(
+    ("mine", "other"), [("vmov a=20", "vfill d=20"), ("vfill d=20", "vmov d=90 a=20")]
+)
+def test_a_token_orders_what_is_before_its_post_and_not_the_very_next_instruction(
+    hand, mine, other
+):
+    op = hand.op
+    setup, action = actions(hand, mine)
+
+    def build(*body):
+        front = hand.thread("front", [op.recv(dst=0), setup, *body])
+        rest = hand.thread("rest", [*actions(hand, other), op.send(src=0)])
+        return hand.program(hand.core(front, rest))
+
+    post = op.post(core=0, thread=1)
+    hand.run(build(action, post), FRAMES, [0])
+    with pytest.raises(RaceError, match="word 20"):
+        hand.run(build(post, action), FRAMES, [0])
+
+
 def test_a_channels_senders_must_be_ordered(hand):
     send = actions(hand, "send")
     take = [hand.op.recv(channel=1, dst=dst) for dst in (30, 31)]

@@ -103,10 +103,12 @@ def test_a_recv_parks_until_its_message_comes(hand):
     assert result.counts["recv"] == 2
 
 
-def test_a_recv_of_another_length_is_refused(hand):
-    only = hand.thread("t", [hand.op.recv(dst=0, words=2)])
-    with pytest.raises(MessageError, match=r"`recv .*takes 2 words, .*channel 0 has 1"):
-        hand.run(hand.program(hand.core(only)), FRAME, [0])
+@pytest.mark.parametrize("words", [0, 1, 3])
+def test_a_recv_of_another_length_is_refused(hand, words):
+    only = hand.thread("t", [hand.op.recv(dst=0, words=words)])
+    whole = hand.program(hand.core(only), input=InputPort((0,), 0, 0, 5, 16))
+    with pytest.raises(MessageError, match=rf"`recv .*takes {words} words, .*channel 0 has 2"):
+        hand.run(whole, np.zeros((1, 5), int), [0])
 
 
 @pytest.mark.parametrize("operands", [{"words": 0}, {"dest": 0}])

@@ -105,6 +105,19 @@ def test_vadd_by_hand(hand):
     assert hand.elements(result, D, 3, 16) == [3, -3, 24575]
 
 
+def test_sums_of_operands_shifted_far_to_the_left_are_exact(hand):
+    memory = {A: np.array([-(2**31), 2**31 - 1], np.int32)}
+    body = [
+        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-32, sb=-32, sd=34),
+        hand.op.vadd(d=D, a=A, b=A),  # -2**64 would be 0 in 64 bits
+        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-64, sb=-64, sd=63),
+        hand.op.vsub(d=D + 1, a=A, b=A),
+    ]
+    result = hand.execute(body, memory=memory)
+    assert hand.elements(result, D, 2, 32) == [-(2**30), 2**30]
+    assert hand.elements(result, D + 1, 2, 32) == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("bits", "mode", "expected"),
     [
@@ -144,8 +157,9 @@ def test_sources_are_read_before_the_destination_is_written(hand):
 
 
 def test_length_zero_does_nothing(hand):
-    result = hand.execute([hand.op.vset(len=0), hand.op.vadd(d=D, a=A, b=B)])
+    result = hand.execute([hand.op.vset(len=0), hand.op.vadd(d=20000, a=A, b=B)])
     assert (result.data_memory[0][:9000] == 0xA5).all()
+    assert len(result.data_memory[0]) == 9001  # nothing was touched
 
 
 def test_other_word_widths(hand):
@@ -214,13 +228,17 @@ def test_vqs_shifts_by_sd(hand, rounding, mode, bits, shift):
     assert requantised(hand, relu, numerics, wd=bits, sd=shift) == [max(0, q) for q in expected]
 
 
-def test_vqs_with_a_table_requantises_to_the_tables_16_bits_first(hand):
+@pytest.mark.parametrize("bits", [8, 32])
+def test_vqs_with_a_table_requantises_to_the_tables_16_bits_first(hand, bits):
+    tens = Table("tens", np.arange(16, dtype=np.int32) * 10 - 80, 0, 4, 12, False)
     vqs = hand.op.vqs(d=D, acc=3, table=0)
-    # in 8 bits +-40000 would be +-127 and look up entries of the middle
-    assert requantised(hand, vqs, tables=(STEPS,), wd=32) == [
-        -8000, -1000, -1000, 0, 0, 0, 0, 7000
-    ]  # fmt: skip
-    assert requantised(hand, vqs, tables=(STEPS,), wd=8)[0] == -128
+    # in 8 bits, +-40000 would become +-127 and look up the middle of the table
+    expected = [-80, -10, -10, 0, 0, 0, 0, 70]
+    assert requantised(hand, vqs, tables=(tens,), wd=bits) == expected
+    # wrapped to 16 bits, -40000 is 25536 and 40000 is -25536
+    wrap = Numerics(requantize_overflow="wrap")
+    expected = [60, -10, -10, 0, 0, 0, 0, -70]
+    assert requantised(hand, vqs, wrap, tables=(tens,), wd=bits) == expected
 
 
 def test_vqm_uses_one_scale_entry_and_vqc_one_per_row(hand):

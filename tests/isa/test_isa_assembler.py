@@ -115,7 +115,10 @@ def test_empty_text_is_no_words():
 
 
 MISTAKES = {
-    "mnemonic": ("  vmvo 1, 2", "1:3: `vmvo`: is no instruction of ISA 0.1; did you mean `vmov`?"),
+    "mnemonic": (
+        "  vmvo 1, 2",
+        f"1:3: `vmvo`: is no instruction of ISA {ISA.version}; did you mean `vmov`?",
+    ),
     "missing": ("vmov 1", "1:1: `vmov`: lacks a; vmov takes d, a"),
     "extra": ("end 1", "1:5: `1`: is one operand too many; end takes nothing"),
     "unknown operand": ("vmov 1, 2, q=3", "1:12: `q`: is no operand of vmov"),
@@ -130,7 +133,7 @@ MISTAKES = {
     "no value named": ("vmov d=, a=1", "1:8: `,`: expected a value"),
     "bad token": ("vmov 1, 0xZZ", "1:9: `0xZZ`: expected an integer"),
     "float": ("vmov 1, 1.5", "1:9: `1.5`: expected an integer"),
-    "open set": ("send {0, 0, 0, 0, 0", "expected `}` to close the set"),
+    "open set": ("send {0, 0, 0, 0, 0", "1:6: `{`: is not closed on this line"),
     "core 15": ("send {15}, 0, 0, 0, 0", "1:7: `15`: core (=15) must be 0 to 14, or host"),
     "core twice": ("send {1,1}, 0, 0, 0, 0", "1:9: `1`: is in the set twice"),
     "width": ("vset 1, 12, 8, 8, 0, 0, 0", "1:9: `12`: wa (=12) must be one of 8, 16, 32"),
@@ -149,7 +152,7 @@ MISTAKES = {
     "equ value": (".equ A", "1:7: `end of line`: expected a value"),
     "equ rest": (".equ A 1, 2", "1:9: `,`: expected the end of the line"),
     "equ below": (".equ A B\n.equ B 1\nvmov A, 1", "1:8: `B`: has no value: its `.equ` in line 2"),
-    "parenthesis": ("vmov (1, 2", "expected `)` to close the parenthesis"),
+    "parenthesis": ("vmov (1, 2", "1:6: `(`: is not closed on this line"),
     "thread end": ("nop\n.thread t tokens=1", "2:9: `t`: no instruction follows"),
     "thread tokens": (".thread t\nend", "1:10: `end of line`: expected `tokens=N`"),
     "thread none": (".thread t tokens=0\nend", "1:18: `0`: a thread needs 1 token or more"),
@@ -158,13 +161,15 @@ MISTAKES = {
     "numbers": (".thread a tokens=1 number=1\nend", "threads' numbers (=[1]) must be 0 to 0"),
     "stray mark": ("= 4", "1:1: `=`: expected a label, an instruction"),
     "huge integer": (f"vmov 1, {'9' * 500}", "has more than 128 digits"),
+    "wrong bracket": ("vmov (1}, 2", "1:8: `}`: expected `)` to close the parenthesis"),
+    "wrong brace": ("send {1), 0, 0, 0, 0", "1:8: `)`: expected `}` to close the set"),
     "deep": (f"vmov 1, {'(' * 99}1{')' * 99}", "nested more than 50 deep"),
 }
 
 
 @pytest.mark.parametrize("text, expected", MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_are_reported_at_their_token(text, expected):
-    assert expected in mistakes(text)[0]
+    assert any(expected in mistake for mistake in mistakes(text))
 
 
 def test_all_mistakes_of_a_file_are_reported_in_order():

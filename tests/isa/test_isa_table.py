@@ -15,7 +15,7 @@ def line(text: str) -> str:
 
 def test_shipped_table_has_the_documented_encoding():
     isa = load_isa()
-    assert (isa.version, isa.state, isa.word_bits) == ("0.1", "draft", 64)
+    assert isa.word_bits == 64
     spmv = isa.instructions["spmv"]
     assert isa.opcodes[0x10] is spmv
     assert [(f.name, f.high, f.low) for f in spmv.operands] == [

@@ -9,9 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.frontend import float_forward, load_network, load_stream, quantise_input
+from spusim.frontend.chain import (
+    FloatActivation,
+    FloatLinear,
+    FloatLstm,
+    FloatNetwork,
+    FloatPool,
+)
 from spusim.frontend.load import find_network, load_float_network
+from spusim.frontend.quantise import quantise
 from spusim.frontend.topology_file import load_topology
-from spusim.network import Activation, Linear, Network, PoolTime, Quantum, Requant
+from spusim.network import Activation, Linear, Network, PoolTime, Quantum, Requant, Stream
 from spusim.numerics import Numerics, overflow, requantise, round_shift
 
 Q = Quantum(16, 0)
@@ -85,6 +93,47 @@ def test_two_opinions_of_requantisation(
     assert found[0] == requantise(np.array([acc]), multiplier, shift, 16, numerics)[0]
     assert machine.shift(np.array([acc]), shift)[0] == round_shift(acc, shift, modes[0])
     assert machine.fit(np.array([acc]), 16)[0] == overflow(acc, 16, modes[1])
+
+
+def random_chain(rng: np.random.Generator, pool: str) -> FloatNetwork:
+    """Return a chain with a layer of every type, pooled in the middle."""
+
+    def uniform(*shape: int) -> np.ndarray:
+        return rng.uniform(-0.5, 0.5, shape)
+
+    layers = (
+        FloatLinear("first", uniform(6, 5), uniform(6)),
+        FloatActivation("relu", "relu", 6),
+        FloatLstm("lstm", uniform(32, 6), uniform(32, 8), uniform(32)),
+        FloatLinear("second", uniform(7, 8), None),
+        FloatActivation("sigmoid", "sigmoid", 7),
+        FloatPool("pool", pool, 7, 6),
+        FloatLinear("third", uniform(4, 7), uniform(4)),
+        FloatActivation("tanh", "tanh", 4),
+    )
+    return FloatNetwork("random", layers, 5)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["mean", "max", "last"]),
+    st.sampled_from([8, 16]),
+    st.booleans(),
+    st.sampled_from(["half_up", "half_even"]),
+)
+def test_quantised_chain_is_near_its_float_chain(
+    reference: ModuleType, seed: int, pool: str, bits: int, per_channel: bool, rounding: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    chain = random_chain(rng, pool)
+    stream = Stream(rng.normal(size=(12, 5)), (0, 6), ("a", "b"))
+    network = quantise(chain, stream, weight_bits=bits, per_channel=per_channel)
+    expected = float_forward(chain.layers, stream.frames, stream.starts)
+    codes = quantise_input(stream, network).frames
+    found = reference.evaluate(network, codes, stream.starts, Numerics(48, rounding=rounding))
+    error = np.abs(found * 2.0**-15 - expected).max()
+    assert error < (0.002 if bits == 16 else 0.03)
 
 
 @pytest.mark.parametrize("name", ["kws", "kws_dense"])

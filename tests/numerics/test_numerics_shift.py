@@ -182,3 +182,11 @@ def test_scales_without_a_multiplier_are_refused(scale):
 def test_what_has_no_exact_meaning_is_refused(call, message):
     with pytest.raises(NumericsError, match=message):
         call()
+
+
+@pytest.mark.parametrize("acc", [2**31, 2**32 - 3, 2**32 + 3, 2**33 - 1, 2**33 + 1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_products_around_the_end_of_an_int64(acc, sign):
+    multiplier, numerics = 2**31 - 1, Numerics()
+    expected = plain_round_shift(sign * acc * multiplier, 34, "half_up")
+    assert requantise(np.array([sign * acc]), multiplier, 34, 32, numerics).tolist() == [expected]

@@ -1,0 +1,268 @@
+"""What a core must hold, and what to do when it does not: numbers and remedies."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spusim.arch import Arch
+from spusim.compiler.errors import CompileError
+from spusim.compiler.exchange import HOST_CHANNEL, sender_channel
+from spusim.compiler.stages import Stage
+from spusim.compiler.storage import Storage, StoredMatrix, depth_rows, words_per_row
+from spusim.compiler.threads import Threading
+from spusim.formats import entries_per_word, entry_bits
+
+MATRIX_NUMBERS = 256  # what the operand `matrix` can name
+TABLE_NUMBERS = 62  # and `table`, whose last two numbers are built in
+THREAD_NUMBERS = 64
+MESSAGE_WORDS = 4095  # what `send` and `recv` can count
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class CoreNeeds:
+    """All that one core's program takes up."""
+
+    core: int
+    storage: Storage
+    tiles: tuple[StoredMatrix, ...]
+    table_words: int
+    tables: int
+    instructions: int
+    threads: int
+
+
+def check_precision(arch: Arch, name: str, weight_bits: int, activation_bits: int) -> None:
+    """Raise CompileError for a precision that the lanes do not compute."""
+    precision = f"{weight_bits}x{activation_bits}"
+    if precision not in arch.core.precisions:
+        raise CompileError(
+            f"{arch.name}: layer {name} needs {precision} (weight x activation bits), and the "
+            f"lanes compute {', '.join(arch.core.precisions)}; quantise it to one of these, or add "
+            f"{precision} to core.precisions"
+        )
+
+
+def check_core(arch: Arch, needs: CoreNeeds, check_capacity: bool) -> None:
+    """Raise CompileError for the first thing that a core's memories or encodings do not hold."""
+    rules = [*_encoded(needs), *(_capacities(arch, needs) if check_capacity else ())]
+    for rule in rules:
+        if rule.needed > rule.there:
+            raise CompileError(
+                f"{arch.name}: core {needs.core} needs {rule.needed} {rule.what}, and has "
+                f"{rule.there}; {rule.remedy}"
+            )
+    if check_capacity:
+        _check_weights(arch, needs)
+
+
+@dataclass(frozen=True)
+class _Limit:
+    what: str
+    needed: int
+    there: int
+    remedy: str
+
+
+def _encoded(needs: CoreNeeds) -> Iterable[_Limit]:
+    layers = "use fewer layers, or more cores with larger buffers, so that there are fewer tiles"
+    return (
+        _Limit("matrix descriptors", len(needs.tiles), MATRIX_NUMBERS, layers),
+        _Limit("tables", needs.tables, TABLE_NUMBERS, "give activations the same quanta"),
+        _Limit("threads", needs.threads, THREAD_NUMBERS, "use fewer layers or one core"),
+    )
+
+
+def _capacities(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
+    core = arch.core
+    table_memory = core.table_memory
+    return (
+        _Limit(
+            "instructions",
+            needs.instructions,
+            core.instruction_memory.words,
+            f"set core.instruction_memory.words={needs.instructions} or use fewer layers",
+        ),
+        _Limit(
+            "threads",
+            needs.threads,
+            core.sequencer.threads,
+            f"set core.sequencer.threads={needs.threads}, or cores=1, which exchanges nothing",
+        ),
+        _Limit(
+            "matrix descriptors",
+            len(needs.tiles),
+            core.sequencer.descriptors,
+            f"set core.sequencer.descriptors={len(needs.tiles)}, or enlarge accumulators, index "
+            "memory or scanner buffer for fewer tiles",
+        ),
+        _Limit(
+            f"words of table memory for {needs.tables} tables",
+            needs.table_words,
+            table_memory.banks * table_memory.words,
+            f"set core.table_memory.words={-(-needs.table_words // table_memory.banks)} or a "
+            "smaller numerics.table_address_bits",
+        ),
+        _Limit(
+            "words of index memory in each PE",
+            needs.storage.index_words,
+            core.index_memory.words,
+            f"set core.index_memory.words={needs.storage.index_words}, use more cores or a format "
+            "with fewer indices",
+        ),
+    )
+
+
+def _check_weights(arch: Arch, needs: CoreNeeds) -> None:
+    """Raise CompileError unless the memory that holds the weights is large enough."""
+    core = arch.core
+    capacity = (core.weight_memory or core.data_memory).words
+    over_rows = needs.storage.end_row - capacity
+    if over_rows <= 0:
+        return
+    row_bytes = _row_bytes(arch)
+    kind = "weight" if core.weight_memory else "data"
+    raise CompileError(
+        f"{arch.name}: core {needs.core} needs {needs.storage.end_row * row_bytes / MEGABYTE:.2f} "
+        f"MB of {capacity * row_bytes / MEGABYTE:.2f} MB {kind} memory: "
+        f"{_weight_remedy(arch, needs.tiles, over_rows)}"
+    )
+
+
+def _row_bytes(arch: Arch) -> int:
+    core = arch.core
+    if core.weight_memory:
+        return core.pes * core.weight_memory.word_bits // 8
+    return core.data_memory.banks * core.data_memory.word_bits // 8
+
+
+def _weight_remedy(arch: Arch, tiles: tuple[StoredMatrix, ...], over_rows: int) -> str:
+    """Say which layer pruned how far, or which weight width, would make the weights fit."""
+    remedies = [
+        remedy
+        for remedy in (
+            _pruning_remedy(arch, tiles, over_rows),
+            _width_remedy(arch, tiles, over_rows),
+        )
+        if remedy
+    ]
+    return " or ".join(remedies) or (
+        f"use more cores than {arch.cores}, a larger memory or a smaller network"
+    )
+
+
+def _pruning_remedy(arch: Arch, tiles: tuple[StoredMatrix, ...], over_rows: int) -> str:
+    """Name the largest layer whose pruning alone is enough, else prune them all alike."""
+    sparse = [tile for tile in tiles if tile.packed.layout.format != "dense"]
+    layers = {tile.layer: [t for t in sparse if t.layer == tile.layer] for tile in sparse}
+    by_size = sorted(layers, key=lambda name: -sum(depth_rows(arch, t) for t in layers[name]))
+    choices = [(f"layer {name}", layers[name]) for name in by_size[:1]]
+    for who, chosen in [*choices, ("every layer", sparse)]:
+        zeros = _zeros_needed(arch, chosen, over_rows)
+        if zeros is not None:
+            return f"prune {who} to {zeros} % zeros"
+    return ""
+
+
+def _zeros_needed(arch: Arch, tiles: list[StoredMatrix], over_rows: int) -> int | None:
+    """Return the least whole percentage of zeros, spread evenly, that saves `over_rows`."""
+    entry_words = sum(_entry_words(tile) for tile in tiles)
+    if not entry_words:
+        return None
+    # A word a tile is lost to rounding, and slices are never quite even.
+    saved_words = over_rows * words_per_row(arch) + len(tiles)
+    kept = 1 - saved_words / entry_words
+    zeros = int(100 * (1 - kept * _density(tiles))) + 1
+    return zeros if kept > 0 and zeros < 100 else None
+
+
+def _entry_words(tile: StoredMatrix) -> int:
+    """Return the words that entries, and not bias, take in the longest slice."""
+    slices = zip(tile.packed.slices, tile.packed.bias_words, strict=True)
+    return max(len(words) - bias for words, bias in slices)
+
+
+def _density(tiles: list[StoredMatrix]) -> float:
+    """Return the stored share: nonzero weights, in pencils those of kept ones."""
+    stored = sum(
+        (t.packed.footprint.values + _inner_zeros(t)) // t.packed.layout.weight_bits for t in tiles
+    )
+    return min(1.0, stored / sum(t.packed.rows * t.packed.columns for t in tiles))
+
+
+def _inner_zeros(tile: StoredMatrix) -> int:
+    return tile.packed.footprint.explicit_zeros if tile.packed.layout.format == "pencil" else 0
+
+
+def _width_remedy(arch: Arch, tiles: tuple[StoredMatrix, ...], over_rows: int) -> str:
+    """Return the widest weights, narrower than now, with which everything fits."""
+    now = max(tile.packed.layout.weight_bits for tile in tiles)
+    for bits in (8, 4):
+        computable = all(
+            f"{bits}x{tile.activation_bits}" in arch.core.precisions for tile in tiles
+        )
+        if bits < now and computable and _saved_rows(arch, tiles, bits) >= over_rows:
+            return f"use {bits}-bit weights"
+    return ""
+
+
+def _saved_rows(arch: Arch, tiles: tuple[StoredMatrix, ...], bits: int) -> int:
+    saved = 0
+    for tile in tiles:
+        layout = tile.packed.layout
+        narrower = layout.word_bits // (entry_bits(layout) - layout.weight_bits + bits)
+        words = -(-_entry_words(tile) * entries_per_word(layout) // narrower)
+        if bits < layout.weight_bits:
+            saved += max(0, _entry_words(tile) - words) // words_per_row(arch)
+    return saved
+
+
+def check_link(arch: Arch, threading: Threading) -> None:
+    """Raise CompileError where channels are too few, or too short for what they must hold."""
+    word_bits = arch.core.data_memory.word_bits
+    first = threading.stages[0]
+    _check_channel(
+        arch, HOST_CHANNEL, f"a frame of {first.inputs} inputs",
+        [-(-first.inputs * first.input.bits // word_bits)],
+    )  # fmt: skip
+    for exchange in threading.exchanges:
+        for sender in exchange.before.cores:
+            words = [
+                _part_words(exchange.before, sender, word_bits, message.output)
+                for message in exchange.messages(sender)
+            ]
+            if words:
+                what = f"core {sender}'s part of {exchange.before.name}"
+                _check_channel(arch, sender_channel(sender), what, words)
+    last = threading.stages[-1]
+    for core in last.cores:
+        _check_message(arch, f"core {core}'s output", _part_words(last, core, word_bits, True))
+
+
+def _part_words(stage: Stage, core: int, word_bits: int, output: bool) -> int:
+    bits = stage.output.bits if output or stage.matrix is None else stage.matrix.output.bits
+    return -(-stage.part_of(core).size * bits // word_bits)
+
+
+def _check_channel(arch: Arch, channel: int, what: str, words: list[int]) -> None:
+    """Check messages that wait in a channel together: all arrive before the first is taken."""
+    if channel >= arch.link.channels:
+        raise CompileError(
+            f"{arch.name}: exchanging {what} takes {arch.cores} channels and the host's, and "
+            f"link.channels (={arch.link.channels}); set link.channels={1 + arch.cores} or cores=1"
+        )
+    if sum(words) > arch.link.channel_words:
+        raise CompileError(
+            f"{arch.name}: {what} takes {sum(words)} words of a channel, and link.channel_words "
+            f"(={arch.link.channel_words}); set link.channel_words={sum(words)} or use narrower "
+            "activations"
+        )
+    for count in words:
+        _check_message(arch, what, count)
+
+
+def _check_message(arch: Arch, what: str, words: int) -> None:
+    if words > MESSAGE_WORDS:
+        raise CompileError(
+            f"{arch.name}: {what} takes {words} words, and a message has {MESSAGE_WORDS} at most; "
+            "use narrower activations or more cores"
+        )

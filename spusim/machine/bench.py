@@ -1,0 +1,122 @@
+"""A test bench around the sparse engines alone: what `spusim layer` measures.
+
+Operands are in place in data memory when a frame begins, and it ends at the last accumulator
+write; threads, host and vector unit take no part. Cores work side by side.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from spusim.arch.spec import Arch
+from spusim.kernels.layout import Fault, M, Op, T, X
+from spusim.kernels.thread import run_thread, start_thread
+from spusim.machine.collect import (
+    bank_stalls,
+    engine_stalls,
+    layers,
+    macs,
+    memory_use,
+    named_counts,
+    peak_macs,
+    with_idle,
+)
+from spusim.machine.errors import MachineError
+from spusim.machine.flight import FAULTS
+from spusim.machine.host import pack_frames
+from spusim.machine.load import LoadedCore, load_core
+from spusim.program import Program
+from spusim.result import RunResult
+
+
+class EngineBench:
+    """One core's engine, its accumulators read after the last product of each row tile."""
+
+    def __init__(self, loaded: LoadedCore):
+        self._loaded = loaded
+        self._context = np.zeros(X.COUNT, np.int64)
+        self._step = np.zeros((1, T.COUNT), np.int64)
+
+    def frame(self, words: np.ndarray) -> tuple[int, np.ndarray]:
+        """Run all products on an operand (words, word bytes); return cycles and accumulators."""
+        arrays = self._loaded.arrays
+        arrays.memory[: words.size] = words.ravel()
+        start_thread(self._context, 0)
+        cycles, parts = 0, []
+        for m, acc, last in self._products():
+            count, fault = run_thread(arrays, self._context, self._step, 1)
+            if fault or not count:
+                raise MachineError(f"product {m}: {FAULTS[Fault(fault)]}")
+            cycles += int(self._step[0, T.CYCLES])
+            if last:
+                parts.append(arrays.acc[acc : acc + arrays.matrices[m, M.ROWS]].copy())
+        return cycles, np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def _products(self) -> Iterator[tuple[int, int, bool]]:
+        """Matrix, accumulator row, and whether the row tile ends with this product."""
+        code = self._loaded.arrays.code
+        for row, following in zip(code[:-1], code[1:], strict=True):
+            goes_on = following[0] == Op.MATVEC and following[5]
+            yield int(row[2]), int(row[4]), not goes_on
+
+
+def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:
+    """Run the products of a program from `compile_layer` on frames (frames, inputs) int.
+
+    Returns a result whose outputs are the raw accumulators. Ports are as good as reserved, since
+    nothing competes for them.
+    """
+    alone = arch.model_copy(update={"core": arch.core.model_copy(update={"ports": "reserved"})})
+    loaded = [load_core(image, program, alone) for image in program.cores]
+    benches = [EngineBench(core) for core in loaded]
+    words = pack_frames(frames, program)
+    cycles, outputs, counts = [], [], []
+    before = _counters(loaded)
+    for frame in words:
+        results = [bench.frame(frame) for bench in benches]
+        cycles.append(max(c for c, _ in results))
+        outputs.append(np.concatenate([part for _, part in results]))
+        after = _counters(loaded)
+        counts.append(after - before)
+        before = after
+    return _result(program, arch, loaded, cycles, np.stack(outputs), np.stack(counts))
+
+
+def _counters(loaded: list[LoadedCore]) -> np.ndarray:
+    total = sum(core.arrays.counters for core in loaded)
+    return np.append(total, [0, 0])  # no router, no link
+
+
+def _result(
+    program: Program,
+    arch: Arch,
+    loaded: list[LoadedCore],
+    cycles: list[int],
+    outputs: np.ndarray,
+    counts: np.ndarray,
+) -> RunResult:
+    total = sum(cycles)
+    named = named_counts(counts, loaded[0].mac_kinds)
+    units: dict[str, dict[str, int]] = {}
+    for number, core in enumerate(loaded):
+        arrays = core.arrays
+        units |= engine_stalls(f"core{number}", arrays.pe_stalls, arrays.scanner_stalls)
+        units |= bank_stalls(f"core{number}", arrays)
+    frame_cycles = np.array(cycles, np.int64)
+    return RunResult(
+        name=program.name,
+        arch_name=arch.name,
+        clock_mhz=arch.clock_mhz,
+        cycles=total,
+        frame_cycles=frame_cycles,
+        outputs=outputs,
+        stalls=with_idle(units, total),
+        counts={**{name: int(column.sum()) for name, column in named.items()}, "cycle": total},
+        frame_counts={**named, "cycle": frame_cycles},
+        memory=memory_use(program, arch),
+        macs=macs(program, counts),
+        peak_macs_per_cycle=peak_macs(program, arch),
+        layers=layers(program, loaded),
+        versions={"isa": program.isa_version, **program.hashes},
+        notes=program.notes,
+    )
