@@ -1,7 +1,8 @@
 """The compiler: from a quantised Network and an Arch to a Program."""
 
 from spusim.compiler.errors import CompileError
+from spusim.compiler.explain import explain
 from spusim.compiler.layer import compile_layer
 from spusim.compiler.network import compile_network
 
-__all__ = ["CompileError", "compile_layer", "compile_network"]
+__all__ = ["CompileError", "compile_layer", "compile_network", "explain"]

@@ -197,9 +197,7 @@ def _width_remedy(arch: Arch, tiles: tuple[StoredMatrix, ...], over_rows: int) -
     """Return the widest weights, narrower than now, with which everything fits."""
     now = max(tile.packed.layout.weight_bits for tile in tiles)
     for bits in (8, 4):
-        computable = all(
-            f"{bits}x{tile.activation_bits}" in arch.core.precisions for tile in tiles
-        )
+        computable = all(f"{bits}x{tile.activation_bits}" in arch.core.precisions for tile in tiles)
         if bits < now and computable and _saved_rows(arch, tiles, bits) >= over_rows:
             return f"use {bits}-bit weights"
     return ""

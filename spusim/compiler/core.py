@@ -60,14 +60,14 @@ def plan_core(space: CoreSpace, stages: tuple[Stage, ...]) -> CorePlan:
     for stage in mine:
         before = operands.get(stage.number - 1)
         operands[stage.number] = _operand(space, stage, stages, before)
-    plans = {
-        stage.number: _plan_stage(
-            space, stage, operands[stage.number], scalings[stage.number],
-            operands.get(stage.number + 1),
-        )
-        for stage in mine
-    }  # fmt: skip
-    fills = [fill for plan in plans.values() for fill in _fills(plan)]
+    plans = {}
+    for stage in mine:
+        n = stage.number
+        plans[n] = _plan_stage(space, stage, operands[n], scalings[n], operands.get(n + 1))
+    fills: list[Fill] = []
+    for fill in (fill for plan in plans.values() for fill in _fills(plan)):
+        if not any(_holds(earlier.vector, fill.vector) for earlier in fills):
+            fills.append(fill)
     return CorePlan(space.core, plans, tuple(fills))
 
 
@@ -104,22 +104,31 @@ def _plan_stage(
     part = stage.part_of(space.core)
     target = after.inputs.part(part.offset, part.size) if after else None
     plans: list[LayerPlan] = []
-    value = operand.inputs.part(part.offset, part.size) if stage.matrix is None else None
     if stage.matrix:
-        last = stage.fused or stage.matrix
-        value = None if stage.elementwise else target
-        if operand.hidden:
-            value = value or operand.hidden.part(part.offset, part.size)
-        value = value or space.data.vector(f"{last.name}.out", part.size, last.output.bits)
+        value = _matrix_output(space, stage, operand, None if stage.elementwise else target)
         place = Place(part, operand.whole, scalings, value, stage.fused)
         plans.append(MATRIX_PLANNING[type(stage.matrix)](space, stage.matrix, place))
+    else:
+        value = operand.inputs.part(part.offset, part.size)
     for layer in stage.elementwise:
         wanted = target if layer is stage.elementwise[-1] else None
         plan = ELEMENTWISE_PLANNING[type(layer)](space, layer, value, wanted)
         plans.append(plan)
         value = plan.output
-    assert value is not None  # a stage has a matrix or elementwise layers
     return StagePlan(stage, part, operand, tuple(plans), value)
+
+
+def _matrix_output(
+    space: CoreSpace, stage: Stage, operand: Operand, target: Vector | None
+) -> Vector:
+    """Return where a matrix's outputs go: the target, an Lstm's own state, or room of their own."""
+    part = stage.part_of(space.core)
+    if target:
+        return target
+    if operand.hidden:
+        return operand.hidden.part(part.offset, part.size)
+    last = [x for x in (stage.matrix, stage.fused) if x][-1]
+    return space.data.vector(f"{last.name}.out", part.size, last.output.bits)
 
 
 def _fills(plan: StagePlan) -> list[Fill]:
@@ -128,14 +137,21 @@ def _fills(plan: StagePlan) -> list[Fill]:
     fills = []
     if plan.operand.hidden or _cut_short(plan.operand.whole):
         fills.append(Fill(f"{name}: operand", plan.operand.whole.full, 0))
-    if _cut_short(plan.output):
-        fills.append(Fill(f"{name}: output", plan.output.full, 0))
     for each in plan.plans:
         if isinstance(each, LstmPlan):
             fills.append(Fill(f"{each.name}: c", each.cell.full, 0))
         if isinstance(each, PoolPlan) and each.state:
             fills.append(Fill(f"{each.name}: state", each.state.full, each.start))
+    # Last, since an output may lie in a state, whose value then counts.
+    if _cut_short(plan.output):
+        fills.append(Fill(f"{name}: output", plan.output.full, 0))
     return fills
+
+
+def _holds(outer: Vector, inner: Vector) -> bool:
+    """Tell whether a vector lies within another, as an output does in the next operand."""
+    first, end = inner.address, inner.address + inner.words
+    return outer.address <= first and end <= outer.address + outer.words
 
 
 def _cut_short(vector: Vector) -> bool:

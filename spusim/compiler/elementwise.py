@@ -54,9 +54,7 @@ def lower_activation(plan: ActivationPlan) -> list[Op]:
     return [vector_op("vlut", comment, state | {"sa": 0}, **operands, table=plan.table)]
 
 
-def plan_pool(
-    space: CoreSpace, layer: PoolTime, source: Vector, target: Vector | None
-) -> PoolPlan:
+def plan_pool(space: CoreSpace, layer: PoolTime, source: Vector, target: Vector | None) -> PoolPlan:
     """Give a pooling its state; the state is the output unless it has a target."""
     bits = layer.output.bits
     if layer.kind == "last":

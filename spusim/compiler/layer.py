@@ -13,9 +13,7 @@ from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, sto
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.stages import Part, elements_per_word, group_rows, split
 from spusim.isa import load_isa
-from spusim.program import InputPort, OutputPort, Program
-
-OPERAND_BITS = (8, 16)
+from spusim.program import CoreImage, InputPort, OutputPort, Program
 
 
 def compile_layer(
@@ -35,7 +33,8 @@ def compile_layer(
     parts = split(len(weight), align, arch.cores)
     formats, notes = formats_of(arch, [(name, weight, weight_bits)])
     isa = load_isa()
-    cores, layer_of = [], {}
+    cores: list[CoreImage] = []
+    layer_of: dict[str, str] = {}
     for core in range(arch.cores):
         space = CoreSpace(arch, core, formats, check_capacity)
         mine = [part for part in parts if part.core == core]
@@ -52,9 +51,7 @@ def compile_layer(
         accumulators=arch.core.pes * arch.core.accumulators,
         numerics=numerics_of(arch),
         cores=tuple(cores),
-        input=InputPort(
-            tuple(p.core for p in parts), 0, 0, weight.shape[1], activation_bits
-        ),
+        input=InputPort(tuple(p.core for p in parts), 0, 0, weight.shape[1], activation_bits),
         outputs=tuple(OutputPort(p.core, 0, p.offset, p.size, bits) for p in parts),
         init_threads=(),
         hashes={"arch": arch_hash(arch)},

@@ -64,14 +64,10 @@ class LstmPlan:
 
 def plan_linear(space: CoreSpace, layer: Linear, place: Place) -> LinearPlan:
     """Store a Linear's rows; its activation's table applies to the requantised sums."""
-    product = plan_product(
-        space, layer, place.part, place.operand, layer.weight, place.scalings
-    )
+    product = plan_product(space, layer, place.part, place.operand, layer.weight, place.scalings)
     table = TABLE_NONE
     if place.fused:
-        table = space.tables.number(
-            place.fused.function, layer.output.exponent, place.fused.output
-        )
+        table = space.tables.number(place.fused.function, layer.output.exponent, place.fused.output)
     return LinearPlan(product, GateOutput("", place.output, table))
 
 

@@ -1,7 +1,5 @@
 """Compile a network: plan where everything runs and lies, then write every core's program."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
@@ -16,7 +14,7 @@ from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_t
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
-from spusim.network.records import Linear, Lstm, Network
+from spusim.network.records import Network
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
@@ -37,7 +35,8 @@ def compile_network(network: Network, arch: Arch, *, check_capacity: bool = True
     check_link(arch, threading)
     formats, notes = choose_formats(arch, stages)
     isa = load_isa()
-    cores, layer_of = [], {}
+    cores: list[CoreImage] = []
+    layer_of: dict[str, str] = {}
     for core in range(arch.cores):
         space = CoreSpace(arch, core, formats, check_capacity)
         threads = core_threads(threading, plan_core(space, stages))
@@ -109,31 +108,23 @@ def _matrix_symbols(arch: Arch, storage: Storage) -> list[tuple[str, int, int]]:
     ]
 
 
-@dataclass(frozen=True)
-class _Width:
-    layer: str
-    bits: int
-
-
 def _check_stages(arch: Arch, stages: tuple[Stage, ...]) -> None:
     """Raise CompileError for precisions or widths that the core's units do not have."""
     for stage in stages:
         if stage.matrix:
             layer = stage.matrix
             check_precision(arch, layer.name, layer.weight_bits, layer.input.bits)
-        widths = [_Width(stage.name, stage.input.bits)]
-        widths += [_Width(layer.name, layer.output.bits) for layer in stage.layers]
-        for width in widths:
-            if width.bits not in VECTOR_BITS:
+        widths = [(stage.name, stage.input.bits)]
+        widths += [(layer.name, layer.output.bits) for layer in stage.layers]
+        for name, bits in widths:
+            if bits not in VECTOR_BITS:
                 raise CompileError(
-                    f"{arch.name}: layer {width.layer} has elements of {width.bits} bits, and the "
-                    f"vector unit has {', '.join(map(str, VECTOR_BITS))}; use one of these"
+                    f"{arch.name}: layer {name} has elements of {bits} bits, and the vector unit "
+                    f"has {', '.join(map(str, VECTOR_BITS))}; use one of these"
                 )
 
 
-def choose_formats(
-    arch: Arch, stages: tuple[Stage, ...]
-) -> tuple[dict[str, str], list[str]]:
+def choose_formats(arch: Arch, stages: tuple[Stage, ...]) -> tuple[dict[str, str], list[str]]:
     """Return the format of every layer with weights, and notes for people."""
     layers = [stage.matrix for stage in stages if stage.matrix]
     return formats_of(arch, [(x.name, x.weight, x.weight_bits) for x in layers])

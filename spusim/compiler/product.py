@@ -65,9 +65,7 @@ class GateOutput:
     table: int
 
 
-def row_tiles(
-    gates: int, size: int, most_rows: int, step: int
-) -> tuple[tuple[RowRun, ...], ...]:
+def row_tiles(gates: int, size: int, most_rows: int, step: int) -> tuple[tuple[RowRun, ...], ...]:
     """Cut `gates` times `size` rows into tiles of at most `most_rows`, at multiples of `step`.
 
     `step` counts within a gate; most_rows must be at least step.
@@ -116,9 +114,7 @@ def plan_scalings(
     gates = 4 if isinstance(layer, Lstm) else 1
     step = math.lcm(group_rows(arch), elements_per_word(arch, bits))
     tiles = row_tiles(gates, part.size, most_tile_rows(arch, step, layer.name), step)
-    return tuple(
-        tuple(_scaling(space, layer, gates, part, run) for run in tile) for tile in tiles
-    )
+    return tuple(tuple(_scaling(space, layer, gates, part, run) for run in tile) for tile in tiles)
 
 
 def gate_rows(layer: Linear | Lstm, gates: int, part: Part, run: RowRun) -> slice:
@@ -180,9 +176,7 @@ def store_tile(
     arch, form = space.arch, space.formats[layer]
     layout = layout_for(arch, form, weight_bits, bias is not None)
     unbiased = layout_for(arch, form, weight_bits, False)
-    cuts = column_tiles(
-        arch, layout, weight.shape, activation_bits, layer, space.check_capacity
-    )
+    cuts = column_tiles(arch, layout, weight.shape, activation_bits, layer, space.check_capacity)
     stored = []
     for first, end in cuts:
         tile_name = f"{name}.c{first}" if len(cuts) > 1 else name

@@ -100,7 +100,9 @@ def _stage(number: int, layers: Sequence[Layer], arch: Arch) -> Stage:
     fused = rest[0] if isinstance(matrix, Linear) and rest and _fuses(matrix, rest[0]) else None
     size = layer_sizes(layers[0])[1]
     widths = {layers[-1].output.bits, layers[0].output.bits if matrix else layers[0].input.bits}
-    align = math.lcm(group_rows(arch) if matrix else 1, *(elements_per_word(arch, b) for b in widths))
+    align = math.lcm(
+        group_rows(arch) if matrix else 1, *(elements_per_word(arch, b) for b in widths)
+    )
     return Stage(
         number,
         matrix,

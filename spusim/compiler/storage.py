@@ -73,8 +73,8 @@ def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
     if now >= then:
         return ""
     return (
-        f"layer {name}: a {weight_word_bits(arch)}-bit word packs {now} entries of {weight_bits}-bit "
-        f"weights ({form}), where {arch.name} was made for {then} of {made_for} bits"
+        f"layer {name}: a {weight_word_bits(arch)}-bit word packs {now} entries of "
+        f"{weight_bits}-bit weights ({form}), where {arch.name} was made for {then} of {made_for} bits"
     )
 
 
@@ -91,12 +91,11 @@ def column_tiles(
     most = columns
     for rule in (_buffer_rule, _index_rule):
         fits, complaint = rule(arch, layout, rows, activation_bits)
-        if fits(most):
-            continue
-        units = _most(lambda n, fits=fits: fits(n * unit), most // unit)
-        if not units and check:
-            raise CompileError(f"{arch.name}: layer {name}: {complaint(min(unit, columns))}")
-        most = max(1, units) * unit
+        if not fits(most):
+            units = _most(fits, unit, most // unit)
+            if not units and check:
+                raise CompileError(f"{arch.name}: layer {name}: {complaint(min(unit, columns))}")
+            most = max(1, units) * unit
     return [(first, min(first + most, columns)) for first in range(0, columns, most)]
 
 
@@ -109,8 +108,8 @@ def _buffer_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) ->
     return (
         lambda n: arch.core.weight_memory is not None or n <= columns,
         lambda n: (
-            f"{n} activations of {activation_bits} bits are the fewest that can be scanned at once, "
-            f"and core.scanner.buffer_words (={words}) hold {columns}; enlarge the buffer or take "
+            f"{n} activations of {activation_bits} bits are the fewest that can be scanned at "
+            f"once, and core.scanner.buffer_words (={words}) hold {columns}; enlarge the buffer or take "
             "a narrower scanner"
         ),
     )
@@ -133,12 +132,12 @@ def _index_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) -> 
     )
 
 
-def _most(holds: Callable[[int], bool], limit: int) -> int:
-    """Return the largest n <= limit that `holds`, by bisection; 0 if none does."""
+def _most(fits: Callable[[int], bool], unit: int, limit: int) -> int:
+    """Return the largest number of units, at most `limit`, that fit, by bisection; 0 if none."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+        low, high = (middle, high) if fits(middle * unit) else (low, middle - 1)
     return low
 
 

@@ -51,7 +51,7 @@ class Threading:
 
 
 def plan_threading(stages: tuple[Stage, ...]) -> Threading:
-    """Number the threads that exchanges start, in the order of the frame."""
+    """Give the threads that exchanges start their numbers, in the order of the frame."""
     exchanges = plan_exchanges(stages)
     busy = [e.number for e in exchanges if any(e.received(core) for core in _receivers(e))]
     workers = sorted({core for stage in stages for core in stage.cores})

@@ -115,7 +115,9 @@ class TopologyModel(Model):
         default=None, description="default checkpoint, relative to this file"
     )
     input: InputModel
-    layers: tuple[LayerModel, ...] = Field(min_length=1, description="the chain, input first")
+    layers: tuple[LayerModel, ...] = Field(
+        description="the chain, input first", json_schema_extra={"minItems": 1}
+    )
     labels: tuple[str, ...] = Field(
         default=(), description="names of the outputs (quote yes, no, on, off)"
     )

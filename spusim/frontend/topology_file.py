@@ -89,6 +89,7 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
             str(found), list(LAYER_MODELS)
         )
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
+    rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
     return f"{place}: {key} (={error['input']!r}) must {rule}; change the value"
 
 
@@ -111,6 +112,8 @@ def _nearest_key(data: dict[str, Any], location: Location) -> str:
 
 def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
     """Yield where and how the file breaks a rule between its parts."""
+    if not model.layers:
+        yield ("layers",), "layers (=none) must be at least one; add a layer"
     names = [layer.name for layer in model.layers]
     for index, name in enumerate(names):
         if name in names[:index]:

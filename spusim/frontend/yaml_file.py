@@ -54,6 +54,10 @@ def read_yaml(path: Path) -> YamlFile:
         raise TopologyError(f"{path}:{line}: not YAML: {problem}; correct the syntax") from error
     if not isinstance(tree, CommentedMap):
         raise TopologyError(f"{path}:1: must be a mapping of keys to values")
+    for key in tree:
+        if not isinstance(key, str):
+            line = tree.lc.key(key)[0] + 1
+            raise TopologyError(f"{path}:{line}: key {key!r} must be a name; quote it or rename it")
     return YamlFile(path, _plain(tree), tree)
 
 

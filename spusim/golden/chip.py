@@ -16,7 +16,7 @@ from spusim.isa import Instruction, Isa, decode_all
 from spusim.program import Program
 
 # No real file has so many in a frame: its threads arm each other for ever.
-ACTIVATIONS_PER_FRAME = 1_000_000
+ACTIVATIONS_PER_FRAME = 200_000
 
 
 FIXED = ("scale", "bump")  # addresses that loops do not move
@@ -46,14 +46,15 @@ class Chip:
         self.scoreboard.reset()
         self._channels.clear()
         self.host.start_file(first, end)
-        budget = ACTIVATIONS_PER_FRAME * (end - first)
+        activations = 0
         while activation := self._next():
+            frame = self.host.frame
             self._run(activation)
-            budget -= 1
-            if not budget:
+            activations = activations + 1 if frame == self.host.frame else 0
+            if activations == ACTIVATIONS_PER_FRAME:
                 raise RunawayError(
-                    f"{activation.thread.name} was the last of {ACTIVATIONS_PER_FRAME} activations "
-                    "a frame; the threads arm each other for ever: break the circle"
+                    f"{activation.thread.name} was the last of {activations} activations in frame "
+                    f"{frame}; the threads arm each other for ever: break the circle"
                 )
         if self._parked or self.host.missing or self.host.frame + 1 < end:
             raise DeadlockError(f"frame {self.host.frame}: nothing can happen, {self._waits()}")

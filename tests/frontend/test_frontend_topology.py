@@ -74,6 +74,8 @@ def test_defaults(tmp_path: Path) -> None:
         ),
         ("outputs: 2", "outputs: 2\n    outputs: 3", 8, ["duplicate key"]),
         ("input: {size: 4}", "input: {size: 4", 3, ["not YAML"]),
+        ("input: {size: 4}", "input: 4", 2, [r"input \(=4\) must be a mapping"]),
+        ("name: net", "7: net", 1, ["key 7 must be a name"]),
     ],
 )
 def test_mistakes_are_named_with_their_line(
@@ -99,6 +101,13 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
     with pytest.raises(TopologyError, match="UTF-8"):
         load_topology(tmp_path / "latin.yaml")
+
+
+def test_a_chain_needs_layers_of_known_types(tmp_path: Path) -> None:
+    head = "name: net\ninput: {size: 4}\n"
+    refused(tmp_path, head + "layers: []", 3, "at least one")
+    refused(tmp_path, head + "layers: [3]", 3, r"layers\[0\] \(=3\) must be a mapping")
+    refused(tmp_path, head + "layers: [{name: x}]", 3, r"layers\[0\]\.type \(=\(missing\)\)")
 
 
 def test_settings_change_keys(tmp_path: Path) -> None:

@@ -141,7 +141,9 @@ def test_threads_that_arm_each_other_for_ever_are_stopped(hand, monkeypatch):
     op = hand.op
     body = [op.recv(dst=0), op.send(src=0), op.post(core=0, thread=1)]
     ping = hand.thread("ping", [op.post(core=0, thread=1)])
-    with pytest.raises(RunawayError, match=r"thread 1 \(ping\) was the last of 50"):
+    with pytest.raises(
+        RunawayError, match=r"thread 1 \(ping\) was the last of 50 activations in frame 0"
+    ):
         hand.run(hand.program(hand.core(hand.thread("t", body), ping)), FRAME, [0])
 
 

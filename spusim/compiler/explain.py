@@ -1,0 +1,194 @@
+"""What a program looks like, for people: memory maps, matrices, threads and commented assembly."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from spusim.arch import Arch
+from spusim.isa import Isa, decode_all, disassemble, load_isa
+from spusim.program import HOST, CoreImage, Matrix, Program
+
+Row = Sequence[object]
+Posts = dict[tuple[int, int], list[str]]
+
+
+def explain(program: Program, arch: Arch) -> str:
+    """Return the memory map, matrices, threads and assembly of every core as aligned text."""
+    isa = load_isa()
+    posts = _posts(isa, program)
+    blocks = [_heading(program)]
+    for number, image in enumerate(program.cores):
+        blocks += [
+            _title(f"core {number}"),
+            _memories(image, arch),
+            _memory_map(image, arch),
+            _matrix_table(program, image, arch),
+            _lookup_tables(image),
+            _thread_table(image, posts, number),
+            _assembly(isa, image),
+        ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _heading(program: Program) -> str:
+    hashes = ", ".join(f"{name} {digest[:12]}" for name, digest in program.hashes.items())
+    lines = [
+        f"program {program.name} for {program.arch_name}, ISA {program.isa_version} ({hashes})",
+        f"input: {program.input.elements} elements of {program.input.bits} bits to cores "
+        f"{_cores(program.input.cores)}",
+    ]
+    lines += [
+        f"output: {p.elements} elements of {p.bits} bits from {p.offset} on, of core {p.core}"
+        for p in program.outputs
+    ]
+    return "\n".join(lines + [f"note: {note}" for note in program.notes])
+
+
+def _memories(image: CoreImage, arch: Arch) -> str:
+    """Tell how full each of a core's memories is; those of PEs by the fullest."""
+    core = arch.core
+    data, table = core.data_memory, core.table_memory
+    used = [
+        ("data memory", sum(words for _, _, words in image.symbols), data.banks * data.words),
+        ("table memory", sum(len(t.entries) for t in image.tables), table.banks * table.words),
+        ("instruction memory", len(image.code), core.instruction_memory.words),
+    ]
+    if core.weight_memory:
+        ends = [m.base + _slice_words(m) for m in image.matrices]
+        used.append(("weight memory of a PE", max(ends, default=0), core.weight_memory.words))
+    ends = [m.index_base + max(map(len, m.packed.indices)) for m in image.matrices]
+    used.append(("index memory of a PE", max(ends, default=0), core.index_memory.words))
+    rows = [(name, words, there, _percent(words, there)) for name, words, there in used]
+    return _table("memories", ("memory", "words", "of", "share"), rows)
+
+
+def _slice_words(matrix: Matrix) -> int:
+    """Return the words of the longest slice, with what is stored in front of it."""
+    packed = matrix.packed
+    return max(
+        len(slice_) + (len(index) if matrix.preload else 0)
+        for slice_, index in zip(packed.slices, packed.indices, strict=True)
+    )
+
+
+def _memory_map(image: CoreImage, arch: Arch) -> str:
+    """Tell where everything lies in data memory. A bank row is a word of every bank."""
+    memory = arch.core.data_memory
+    capacity = memory.banks * memory.words
+    rows: list[Row] = []
+    for name, address, words in image.symbols:
+        last = (address + max(words, 1) - 1) // memory.banks
+        share = _percent(words, capacity)
+        rows.append(
+            (name, address, words, f"{address // memory.banks}-{last}",
+             words * memory.word_bits // 8, share)
+        )  # fmt: skip
+    used = sum(words for _, _, words in image.symbols)
+    rows.append(("total", "", used, "", used * memory.word_bits // 8, _percent(used, capacity)))
+    title = f"data memory: {memory.banks} banks of {memory.words} words of {memory.word_bits} bits"
+    return _table(title, ("symbol", "word", "words", "bank rows", "bytes", "share"), rows)
+
+
+def _matrix_table(program: Program, image: CoreImage, arch: Arch) -> str:
+    if not image.matrices:
+        return ""
+    header = (
+        "m", "matrix", "layer", "format", "rows x columns", "density", "base", "PE words",
+        "value bits", "zero bits", "index bits", "pointer bits", "bias bits", "padding bits",
+        "total bytes",
+    )  # fmt: skip
+    rows = [
+        _matrix_row(number, matrix, program.layer_of.get(matrix.name, ""))
+        for number, matrix in enumerate(image.matrices)
+    ]
+    where = "in the PEs' weight memories" if arch.core.weight_memory else "in the data banks"
+    return _table(f"matrices, {where} from row `base` on", header, rows)
+
+
+def _matrix_row(number: int, matrix: Matrix, layer: str) -> Row:
+    packed, bits = matrix.packed, matrix.packed.footprint
+    nonzero = bits.values // packed.layout.weight_bits
+    return (
+        number, matrix.name, layer, packed.layout.format, f"{packed.rows} x {packed.columns}",
+        _percent(nonzero, packed.rows * packed.columns), matrix.base, _slice_words(matrix),
+        bits.values, bits.explicit_zeros, bits.indices, bits.pointers, bits.bias, bits.padding,
+        bits.total // 8,
+    )  # fmt: skip
+
+
+def _lookup_tables(image: CoreImage) -> str:
+    rows = [(n, t.name, t.base, len(t.entries)) for n, t in enumerate(image.tables)]
+    return _table("tables", ("table", "function", "base", "entries"), rows) if rows else ""
+
+
+def _thread_table(image: CoreImage, posts: Posts, core: int) -> str:
+    rows = [
+        (n, thread.name, thread.entry, thread.tokens, ", ".join(posts.get((core, n), ["nobody"])))
+        for n, thread in enumerate(image.threads)
+    ]
+    return _table("threads", ("thread", "name", "entry", "tokens", "posted by"), rows)
+
+
+def _assembly(isa: Isa, image: CoreImage) -> str:
+    threads = [(t.name, t.entry, t.tokens) for t in image.threads]
+    return "code\n" + disassemble(isa, image.code, image.comments, threads).rstrip()
+
+
+def _posts(isa: Isa, program: Program) -> Posts:
+    """Return who posts to each (core, thread): the host, and threads by `post` and `send`."""
+    posts: Posts = defaultdict(list)
+    for core, thread in program.init_threads:
+        posts[core, thread].append("host (file)")
+    for core in program.input.cores:
+        posts[core, program.input.thread].append("host (frame)")
+    for number, image in enumerate(program.cores):
+        for target, name in _posts_of(isa, image):
+            posts[target].append(f"core {number} {name}")
+    return posts
+
+
+def _posts_of(isa: Isa, image: CoreImage) -> Iterator[tuple[tuple[int, int], str]]:
+    """Yield ((core, thread), thread that posts) for every token that a core's code posts."""
+    instructions = decode_all(isa, image.code)
+    starts = {thread.entry: thread.name for thread in reversed(image.threads)}
+    name = ""
+    for index, each in enumerate(instructions):
+        name = name or starts[index]
+        if each.mnemonic == "post":
+            yield (each.operands["core"], each.operands["thread"]), name
+        elif each.mnemonic == "send":
+            for core in range(HOST):
+                if each.operands["dest"] >> core & 1:
+                    yield (core, each.operands["thread"]), f"{name} (message)"
+        elif each.mnemonic == "end":
+            name = ""
+
+
+def _cores(cores: Sequence[int]) -> str:
+    return ", ".join(map(str, cores))
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %"
+
+
+def _title(text: str) -> str:
+    return f"{text}\n{'=' * len(text)}"
+
+
+def _table(title: str, header: Sequence[str], rows: Sequence[Row]) -> str:
+    """Align columns: text to the left, numbers and shares to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    right = [
+        all(not c or c[0].isdigit() or c[0] == "-" for c in column)
+        for column in zip(*cells, strict=True)
+    ]
+
+    def line(row: Sequence[str]) -> str:
+        parts = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        return ("  " + "  ".join(parts)).rstrip()
+
+    return "\n".join([title, line(header), *map(line, cells)])
