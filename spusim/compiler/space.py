@@ -4,12 +4,12 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.memory import SCALE_ENTRY_BYTES, DataMap
+from spusim.compiler.stages import TABLE_INPUT_BITS
 from spusim.compiler.storage import MatrixStore
 from spusim.network.records import Quantum
 from spusim.numerics import build_table, table_entries
 from spusim.program import TABLE_RELU, Segment, Table
 
-TABLE_INPUT_BITS = 16
 _SCALE_ENTRY = np.dtype([("multiplier", "<u4"), ("shift", "u1"), ("zero", "u1", 3)])
 
 

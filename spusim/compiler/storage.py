@@ -74,7 +74,8 @@ def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
         return ""
     return (
         f"layer {name}: a {weight_word_bits(arch)}-bit word packs {now} entries of "
-        f"{weight_bits}-bit weights ({form}), where {arch.name} was made for {then} of {made_for} bits"
+        f"{weight_bits}-bit weights ({form}), where {arch.name} was made for {then} of {made_for} "
+        "bits"
     )
 
 
@@ -109,8 +110,8 @@ def _buffer_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) ->
         lambda n: arch.core.weight_memory is not None or n <= columns,
         lambda n: (
             f"{n} activations of {activation_bits} bits are the fewest that can be scanned at "
-            f"once, and core.scanner.buffer_words (={words}) hold {columns}; enlarge the buffer or take "
-            "a narrower scanner"
+            f"once, and core.scanner.buffer_words (={words}) hold {columns}; enlarge the "
+            "buffer or take a narrower scanner"
         ),
     )
 

@@ -128,10 +128,9 @@ def check_value(what: str, field: Field, value: int) -> int:
 
 def _as_words(words: np.ndarray | Sequence[int]) -> np.ndarray:
     if not isinstance(words, np.ndarray):
-        try:
-            words = np.array(words, dtype=np.uint64)
-        except (OverflowError, TypeError, ValueError) as error:
-            raise IsaError(f"instruction words must fit in 64 bits, unsigned: {error}") from error
+        if any(not 0 <= word < 1 << 64 for word in words):
+            raise IsaError(f"instruction words must fit in 64 bits, unsigned: {[*words]}")
+        words = np.array(words, dtype=np.uint64)
     if words.dtype != np.uint64 or words.ndim != 1:
         raise IsaError(
             f"instruction words must be a (n,) uint64 array, not {words.shape} {words.dtype}"

@@ -151,8 +151,9 @@ def _check_isa(isa: Isa, stamp: Any) -> None:
         raise ImageError(
             f"was made for ISA {stamp['version']}, this spusim has ISA {isa.version}; {ADVICE}"
         )
-    # a frozen table may only mend its prose; a draft's meanings may still change
-    key = "hash" if "draft" in (isa.state, stamp["state"]) else "encoding_hash"
+    # a frozen table may only mend its prose; a draft's meanings may still change. Both hashes
+    # cover the state, so that an image of the draft is refused once the version is frozen.
+    key = "hash" if isa.state == "draft" else "encoding_hash"
     if stamp[key] != ours[key]:
         raise ImageError(
             f"was made with another table of ISA {isa.version} ({stamp['state']}): {key} "

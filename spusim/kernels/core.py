@@ -15,7 +15,7 @@ class CoreArrays(NamedTuple):
     w16: np.ndarray  # int16, the same for 16-bit weights
     cost: np.ndarray  # int32, (columns, pes) of each matrix: beats of a column, at least 1 (T5)
     work: np.ndarray  # int32, the same, 0 for columns without entries
-    stats: np.ndarray  # (columns of all, 4) int32: entries, nonzeros, words, index words
+    stats: np.ndarray  # (columns of all, 4) int32: MACs, nonzeros, words, index words
     bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
     bias: np.ndarray  # int64, (rows of all)
     row_abs: np.ndarray  # int64, (rows of all): sum of |w|

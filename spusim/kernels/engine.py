@@ -89,7 +89,7 @@ def _values(core, matrix, n, acc, accumulate):
 
 @nb.njit(cache=True)
 def load_cycles(core, matrix, src, accumulate):
-    """Length of the load phase, rule T7, and the operand words copied in it."""
+    """Length of the load phase, rule T7."""
     pes = core.params[_PES]
     fetch = core.fetch[matrix[_FETCH] + (pes if accumulate else 0) :]
     words = np.int64(0)
@@ -100,7 +100,7 @@ def load_cycles(core, matrix, src, accumulate):
     for p in range(pes):
         own = words // pes + np.int64((p - src) % pes < words % pes) if words else 0
         longest = max(longest, fetch[p] + own)
-    return longest, words
+    return longest
 
 
 @nb.njit(cache=True)
@@ -139,18 +139,28 @@ def _count(core, matrix, columns, n, effective_n):
 
 
 @nb.njit(cache=True)
-def _bank_accesses(core, matrix, src, columns, n, words, accumulate):
+def _operand_accesses(core, matrix, src):
+    """Count the reads of the operand: every word once in the load phase, else every window's."""
+    banks, word_bits = core.params[_BANKS], 8 * core.params[_WORD_BYTES]
+    total, bits = matrix[_COLUMNS], matrix[_ABITS]
+    window = core.params[_WIDTH] if core.params[_PRIVATE] else total
+    mask = np.int64(0)
+    for first in range(0, total, window):
+        last = min(first + window, total) - 1
+        for word in range(first * bits // word_bits, last * bits // word_bits + 1):
+            bank = (src + word) % banks
+            core.bank_busy[bank] += 1
+            core.counters[_DATA_READ] += 1
+            mask |= np.int64(1) << bank
+    return mask
+
+
+@nb.njit(cache=True)
+def _bank_accesses(core, matrix, src, columns, n, accumulate):
     """Count the cycles in which each data bank is accessed; return the mask of banks held."""
     banks, pes = core.params[_BANKS], core.params[_PES]
-    width = core.params[_WORD_BYTES]
-    touched = (matrix[_COLUMNS] * matrix[_ABITS] + 8 * width - 1) // (8 * width)
-    for bank in range(banks):
-        core.bank_busy[bank] += touched // banks + np.int64((bank - src) % banks < touched % banks)
-    core.counters[_DATA_READ] += touched
+    mask = _operand_accesses(core, matrix, src)
     if core.params[_PRIVATE]:
-        mask = np.int64(0)
-        for word in range(min(touched, banks)):
-            mask |= np.int64(1) << ((src + word) % banks)
         return mask
     fetched = core.fetch[matrix[_FETCH] + 2 * pes + (banks if accumulate else 0) :]
     for bank in range(banks):
@@ -173,7 +183,7 @@ def run_matvec(core, m, src, acc, accumulate):
     nonzero = nonzero_columns(core.x[:total], core.columns)
     _values(core, matrix, nonzero, acc, accumulate)
     columns, n = (core.every, total) if params[_ALL] else (core.columns, nonzero)
-    load, words = load_cycles(core, matrix, src, accumulate)
+    load = load_cycles(core, matrix, src, accumulate)
     if params[_SHARED]:
         cycles = np.int64(0)  # found cycle by cycle, in `contention`
     elif params[_HAZARD]:
@@ -195,7 +205,7 @@ def run_matvec(core, m, src, acc, accumulate):
     counters[_WEIGHT_READ if params[_PRIVATE] else _DATA_READ] += reads
     if not accumulate:
         counters[_ACC_WRITE] += matrix[_ROWS]
-    mask = _bank_accesses(core, matrix, src, columns, n, words, accumulate)
+    mask = _bank_accesses(core, matrix, src, columns, n, accumulate)
     use = core.matrix_use[m]
     use[0] += cycles
     use[1] += effective

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spusim.arch.spec import Arch, CoreSpec
-from spusim.formats import ColumnCounts, column_counts, entries_per_word, unpack
+from spusim.formats import ColumnCounts, Layout, column_counts, entries_per_word, unpack
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, M, P, S
@@ -114,7 +114,7 @@ def load_matrix(
         weights=np.ascontiguousarray(weight.T, np.int16 if layout.weight_bits > 8 else np.int8),
         cost=cost,
         work=work,
-        stats=_stats(counts),
+        stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
         row_abs=row_abs,
@@ -135,9 +135,18 @@ def _costs(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> tuple[np.ndar
     return cost, np.where(counts.entries > 0, cost, 0).astype(np.int32)
 
 
-def _stats(counts: ColumnCounts) -> np.ndarray:
-    parts = (counts.entries, counts.nonzeros, counts.words, counts.index_words)
-    return np.stack([part.sum(axis=1) for part in parts], axis=1).astype(np.int32)
+def _stats(counts: ColumnCounts, weight: np.ndarray, layout: Layout, core: CoreSpec) -> np.ndarray:
+    """MACs done for a column, nonzero weights, words and index words read, over all PEs."""
+    macs = counts.entries.sum(axis=1)
+    rows = len(weight)
+    short = rows % layout.group
+    if layout.format == "pencil" and short:
+        # The places of a short pencil beyond the last row multiply nothing.
+        macs = macs - (weight[rows - short :] != 0).any(axis=0) * (layout.group - short)
+    if core.sparse.weights == "decompress":
+        macs = np.full_like(macs, rows)
+    parts = (counts.nonzeros, counts.words, counts.index_words)
+    return np.stack([macs, *(part.sum(axis=1) for part in parts)], axis=1).astype(np.int32)
 
 
 def _first_words(matrix: Matrix) -> np.ndarray:
@@ -158,7 +167,9 @@ def _spread(first: np.ndarray, words: np.ndarray, banks: int, pes: int) -> np.nd
     return np.swapaxes(count, -1, -2).reshape(*words.shape[:-1], banks)
 
 
-def _bank_words(counts: ColumnCounts, layout, first_word: np.ndarray, core: CoreSpec) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _bank_words(
+    counts: ColumnCounts, layout: Layout, first_word: np.ndarray, core: CoreSpec
+) -> np.ndarray:
     if core.weight_memory is not None:
         return np.zeros((0, 0), np.int32)
     starts = np.cumsum(counts.entries, axis=0, dtype=np.int64) - counts.entries

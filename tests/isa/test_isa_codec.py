@@ -141,9 +141,11 @@ def test_table_of_fields_equals_decoding_one_by_one(cases):
 
 
 @pytest.mark.parametrize("bad", [0x45 << 56, 1, 0x04 << 56 | 3 << 16, 0xFF << 56])
+@pytest.mark.parametrize("after", [[], [0xFE << 56]])
 @pytest.mark.parametrize("decoder", [decode_all, decode_table])
-def test_first_bad_word_of_many_is_named(decoder, bad):
-    words = np.array([0x01 << 56, bad, 0xFE << 56], dtype=np.uint64)
+def test_first_bad_word_of_many_is_named(decoder, bad, after):
+    # good words of the same opcodes around it, so that it is the only reason
+    words = np.array([0x04 << 56, bad, 0, 0x04 << 56, *after], dtype=np.uint64)
     with pytest.raises(IsaError, match="instruction 1: word"):
         decoder(ISA, words)
 

@@ -1,0 +1,146 @@
+"""The fast engine equals the naive stepper: outputs, cycles, every stall and every count."""
+
+import random
+
+import numpy as np
+import pytest
+from generators import Case, arch_of, packed, random_case, random_ports
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stepper import StepResult, step
+
+from spusim.isa import encode, load_isa
+from spusim.kernels.engine import run_matvec
+from spusim.kernels.layout import MAC_KINDS, C
+from spusim.kernels.stepping import (
+    ENGINE_STATE,
+    PE_STATE,
+    SPARE_SLOTS,
+    engine_cycle,
+    start_engine,
+)
+from spusim.machine.collect import engine_stalls
+from spusim.machine.load import LoadedCore, load_core
+from spusim.numerics import Numerics
+from spusim.program import CoreImage, InputPort, Matrix, Program, Thread
+
+SEEDS = 60
+CASES_A_SEED = 25
+
+
+def loaded(case: Case) -> LoadedCore:
+    """Load the case's instruction into a core as a program would be."""
+    config, arch = case.config, arch_of(case)
+    matrix = Matrix("m", packed(case), config.activation_bits, 0, 0, config.preload)
+    mnemonic = ("dmv" if config.format == "dense" else "spmv") + "a" * case.accumulate
+    isa = load_isa()
+    word = encode(isa, mnemonic, {"m": 0, "src": config.operand_address, "acc": 0})
+    code = np.array([word, encode(isa, "end", {})], np.uint64)
+    image = CoreImage(code, (Thread("t", 0, 1),), (matrix,), (), ())
+    program = Program(
+        name="case",
+        isa_version=isa.version,
+        arch_name=arch.name,
+        word_bits=config.operand_word_bits,
+        pes=config.pes,
+        accumulators=config.pes * arch.core.accumulators,
+        numerics=Numerics(config.accumulator_bits, config.overflow),  # type: ignore[arg-type]
+        cores=(image,),
+        input=InputPort((0,), 0, 0, len(case.x), config.activation_bits),
+        outputs=(),
+        init_threads=(),
+    )
+    core = load_core(image, program, arch)
+    begin = config.operand_address * config.operand_word_bits // 8
+    data = np.array(case.x, f"<i{config.activation_bits // 8}").view(np.uint8)
+    core.arrays.memory[begin : begin + len(data)] = data
+    if case.start_accumulators is not None:
+        core.arrays.acc[: len(case.weight)] = case.start_accumulators
+    return core
+
+
+def counted(core: LoadedCore) -> dict[str, int]:
+    """Name the machine's counters as the stepper does."""
+    counters = core.arrays.counters.tolist()
+    return {
+        "mac": counters[C.MAC],
+        "mac_gated": counters[C.MAC + MAC_KINDS],
+        "pushes": counters[C.QUEUE_PUSH] // core.arrays.params[0],
+        "pops": counters[C.QUEUE_POP],
+        "windows": counters[C.SCANNER_WINDOW],
+    }
+
+
+def nonzero(stalls: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    return {
+        unit.removeprefix("core0."): {c: n for c, n in causes.items() if n}
+        for unit, causes in stalls.items()
+    }
+
+
+def same(case: Case, core: LoadedCore, cycles: int, expected: StepResult) -> None:
+    arrays = core.arrays
+    assert arrays.acc[: len(case.weight)].tolist() == expected.outputs
+    assert cycles == expected.cycles
+    stalls = engine_stalls("core0", arrays.pe_stalls, arrays.scanner_stalls)
+    assert nonzero(stalls) == expected.stalls
+    counts = counted(core)
+    assert counts == {name: expected.counts[name] for name in counts}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_fast_engine_equals_stepper(seed: int) -> None:
+    rng = random.Random(seed)
+    for _ in range(CASES_A_SEED):
+        case = random_case(rng)
+        expected = step(**vars(case))
+        core = loaded(case)
+        src = case.config.operand_address
+        cycles, mask = run_matvec(core.arrays, 0, src, 0, case.accumulate)
+        same(case, core, int(cycles), expected)
+        for bank, row in expected.banks.items():
+            busy = int(core.arrays.bank_busy[bank])
+            held = int(cycles) - busy if mask >> bank & 1 else 0
+            assert (busy, held) == (row.get("busy", 0), row.get("held", 0))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.randoms(use_true_random=False))
+def test_fast_engine_equals_stepper_on_shrinkable_cases(rng: random.Random) -> None:
+    case = random_case(rng)
+    core = loaded(case)
+    cycles, _ = run_matvec(core.arrays, 0, case.config.operand_address, 0, case.accumulate)
+    same(case, core, int(cycles), step(**vars(case)))
+
+
+def step_engine(core: LoadedCore, case: Case, ports: object) -> int:
+    """Step the compiled engine while a schedule takes banks from it; return its duration."""
+    arrays = core.arrays
+    run_matvec(arrays, 0, case.config.operand_address, 0, case.accumulate)  # values only
+    every = case.config.activations != "skip"
+    columns = np.arange(len(case.x)) if every else np.flatnonzero(case.x).astype(np.int64)
+    pes = case.config.pes
+    state, units = np.zeros(ENGINE_STATE, np.int64), np.zeros((pes, PE_STATE), np.int64)
+    last = np.zeros((pes, len(arrays.acc) // pes + SPARE_SLOTS), np.int64)
+    src = case.config.operand_address
+    start_engine(arrays, 0, src, len(columns), case.accumulate, state, units, last)
+    taken = np.zeros(case.config.banks, np.uint8)
+    for cycle in range(100_000):
+        taken[:] = 0
+        taken[sorted(ports(cycle, []))] = 1  # type: ignore[operator]
+        if engine_cycle(
+            arrays, state, units, columns, last, taken, arrays.pe_stalls, arrays.scanner_stalls
+        ):
+            return cycle + 1
+    raise AssertionError("the engine never completes")
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_T19_stepped_engine_equals_stepper_under_contention(seed: int) -> None:
+    rng = random.Random(1000 + seed)
+    for _ in range(10):
+        case = random_case(rng, ports="shared")
+        ports = random_ports(rng, case.config.banks)
+        expected = step(**vars(case), port_requests=ports)
+        core = loaded(case)
+        same(case, core, step_engine(core, case, ports), expected)
