@@ -33,7 +33,7 @@ def _heading(program: Program) -> str:
     hashes = ", ".join(f"{name} {digest[:12]}" for name, digest in program.hashes.items())
     lines = [
         f"program {program.name} for {program.arch_name}, ISA {program.isa_version} ({hashes})",
-        f"input: {program.input.elements} elements of {program.input.bits} bits to cores "
+        f"input: {program.input.elements} elements of {program.input.bits} bits, to core "
         f"{_cores(program.input.cores)}",
     ]
     lines += [

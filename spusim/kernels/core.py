@@ -1,8 +1,11 @@
-"""CoreArrays: all of a core's state that kernels work on."""
+"""All of a core's state that kernels work on: arrays, and one handle to them for compiled code."""
 
 from typing import NamedTuple
 
+import numba as nb
 import numpy as np
+from numba.core import types
+from numba.experimental import structref
 
 
 class CoreArrays(NamedTuple):
@@ -42,3 +45,34 @@ class CoreArrays(NamedTuple):
     pe_scratch: np.ndarray  # (3, pes) int32
     release: np.ndarray  # (queue depth,) int32
     bank_scratch: np.ndarray  # (banks,) int64
+
+
+@structref.register
+class CoreStateType(types.StructRef):
+    """Compiled type of `CoreState`."""
+
+    def preprocess_fields(self, fields):
+        """Drop what is only known of a literal."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class CoreState(structref.StructRefProxy):
+    """The same arrays behind one pointer: cheap to pass, and quick to compile against."""
+
+
+structref.define_boxing(CoreStateType, CoreState)
+structref.define_constructor(CoreState, CoreStateType, list(CoreArrays._fields))
+
+
+@nb.njit(cache=True)
+def core_state(arrays):
+    """Return the handle to a core's arrays; both see the same memory."""
+    return CoreState(
+        arrays.params, arrays.code, arrays.matrices, arrays.w8, arrays.w16, arrays.cost,
+        arrays.work, arrays.stats, arrays.bank_words, arrays.bias, arrays.row_abs, arrays.fetch,
+        arrays.tables, arrays.table_memory, arrays.memory, arrays.acc, arrays.counters,
+        arrays.bank_busy, arrays.bank_held, arrays.pe_stalls, arrays.scanner_stalls,
+        arrays.matrix_use, arrays.beats, arrays.beat_first, arrays.entry_rows, arrays.columns,
+        arrays.every, arrays.x, arrays.acc32, arrays.va, arrays.vb, arrays.pe_scratch,
+        arrays.release, arrays.bank_scratch,
+    )  # fmt: skip

@@ -44,7 +44,7 @@ class EngineBench:
         start_thread(self._context, 0)
         cycles, parts = 0, []
         for m, acc, last in self._products():
-            count, fault = run_thread(arrays, self._context, self._step, 1)
+            count, fault = run_thread(self._loaded.state, self._context, self._step, 1)
             if fault or not count:
                 raise MachineError(f"product {m}: {FAULTS[Fault(fault)]}")
             cycles += int(self._step[0, T.CYCLES])

@@ -19,7 +19,6 @@ from spusim.kernels.contention import (
     start_vector,
     step_window,
 )
-from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import M, P, S, Unit, X
 from spusim.kernels.stepping import (
     ENGINE_STATE,
@@ -30,6 +29,7 @@ from spusim.kernels.stepping import (
     start_engine,
 )
 from spusim.kernels.thread import address_offset, table_reads, vector_operands
+from spusim.machine.load import LoadedCore
 
 _FOREVER = 1 << 60
 
@@ -55,11 +55,12 @@ class WindowState:
 class SharedPorts:
     """The stepping state of a core whose units compete for its banks."""
 
-    def __init__(self, arrays: CoreArrays):
+    def __init__(self, loaded: LoadedCore):
+        arrays = loaded.arrays
         pes = int(arrays.params[P.PES])
         slots = len(arrays.acc) // pes + SPARE_SLOTS
         most = 8 * int(arrays.params[P.VECTOR_LANES]) + 8
-        self._arrays = arrays
+        self._arrays, self._core = arrays, loaded.state
         self._state = WindowState(
             engine=np.zeros(ENGINE_STATE, np.int64),
             pes=np.zeros((pes, PE_STATE), np.int64),
@@ -92,10 +93,10 @@ class SharedPorts:
         if unit == Unit.VECTOR:
             op, operands = int(row[0]), row[2:]
             bytes_, bits = self._bytes, self._bits
-            table, fixed = vector_operands(self._arrays, context, op, operands, bytes_, bits)
-            reads = table_reads(self._arrays, table)
+            table, fixed = vector_operands(self._core, context, op, operands, bytes_, bits)
+            reads = table_reads(self._core, table)
             return partial(
-                start_vector, self._arrays, context[X.LENGTH], fixed, reads, self._state.vector
+                start_vector, self._core, context[X.LENGTH], fixed, reads, self._state.vector
             )
         return lambda: None
 
@@ -106,7 +107,7 @@ class SharedPorts:
         self._columns = np.arange(total) if every else np.flatnonzero(arrays.x[:total])
         self._engine_matrix, self._engine_began = m, self._now
         start_engine(
-            arrays, m, src, len(self._columns), accumulate, state.engine, state.pes, state.last
+            self._core, m, src, len(self._columns), accumulate, state.engine, state.pes, state.last
         )
 
     def begin_transfer(self, start: int, address: int, words: int, interval: int) -> None:
@@ -140,7 +141,7 @@ class SharedPorts:
 
     def _step(self, state: WindowState, until: int) -> tuple[int, int]:
         time, done = step_window(
-            self._arrays, self._now, until, state.engine, state.pes, self._columns, state.last,
+            self._core, self._now, until, state.engine, state.pes, self._columns, state.last,
             state.vector, self._bytes, self._bits, state.pending, self._transfer,
             state.pe_stalls, state.scanner_stalls, state.vector_stalls,
         )  # fmt: skip

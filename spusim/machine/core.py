@@ -37,7 +37,7 @@ class Core:
         self._contexts = arch.core.sequencer.contexts
         self._alarm = Alarm(env, CORES, self._cycle)
         self._interpreter = Interpreter(number, loaded)
-        self.shared = SharedPorts(loaded.arrays) if arch.core.ports == "shared" else None
+        self.shared = SharedPorts(loaded) if arch.core.ports == "shared" else None
         self._occupancy = Occupancy(arch.core.data_memory.banks, self.shared is None)
         self.port = RouterPort(
             env, number, loaded, self._interpreter, router, self._occupancy, self.shared,

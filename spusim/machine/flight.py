@@ -60,7 +60,7 @@ class Interpreter:
 
     def run(self, flight: Flight, most: int = STEPS_AHEAD) -> None:
         """Execute up to the next synchronising instruction, or `most` instructions."""
-        count, fault = run_thread(self._loaded.arrays, flight.context, self._buffer, most)
+        count, fault = run_thread(self._loaded.state, flight.context, self._buffer, most)
         flight.steps = [tuple(row) for row in self._buffer[:count].tolist()]
         flight.at = 0
         if fault:

@@ -7,7 +7,7 @@ import numpy as np
 from spusim.arch.spec import Arch, CoreSpec
 from spusim.formats import ColumnCounts, Layout, column_counts, entries_per_word, unpack
 from spusim.isa import Instruction
-from spusim.kernels.core import CoreArrays
+from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, M, P, S
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
@@ -44,6 +44,7 @@ class LoadedCore:
     """A core ready to run."""
 
     arrays: CoreArrays
+    state: CoreState  # the same arrays, for kernels
     instructions: list[Instruction]
     image: CoreImage
     mac_kinds: tuple[str, ...]  # names of the MAC counters
@@ -54,7 +55,8 @@ def load_core(image: CoreImage, program: Program, arch: Arch) -> LoadedCore:
     code, instructions = decode_program(image.code)
     kinds = mac_kinds(program)
     matrices = [load_matrix(matrix, arch, program.numerics, kinds) for matrix in image.matrices]
-    return LoadedCore(_arrays(image, program, arch, code, matrices), instructions, image, kinds)
+    arrays = _arrays(image, program, arch, code, matrices)
+    return LoadedCore(arrays, core_state(arrays), instructions, image, kinds)
 
 
 def mac_kinds(program: Program) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class RouterPort:
         wake: Callable[[int], None],
     ):
         self._env, self._core, self._arrays = env, core, loaded.arrays
+        self._state = loaded.state
         self._interpreter, self._router = interpreter, router
         self._occupancy, self._shared, self._wake = occupancy, shared, wake
         self._word_bytes = int(self._arrays.params[P.WORD_BYTES])
@@ -123,11 +124,11 @@ class RouterPort:
     def _complete(self, transfer: Transfer, counter: C, first: int, done: int) -> None:
         """A transfer's accesses, from `first` on, and its completion are known now."""
         self._arrays.counters[counter] += transfer.words
-        transfer_banks(self._arrays, transfer.address, transfer.words)
+        transfer_banks(self._state, transfer.address, transfer.words)
         self._occupancy.take(Unit.ROUTER, transfer.banks, done)
         transfer.flight.ready_at = done
         if self._shared is None:
-            hold_banks(self._arrays, transfer.banks, done - transfer.issued)
+            hold_banks(self._state, transfer.banks, done - transfer.issued)
             self._wake(done)
         else:
             interval = (done - first) // transfer.words

@@ -22,13 +22,19 @@ from spusim.program import Program
 
 GATE = Quantum(16, -12)
 TABLE_OUTPUT = Quantum(16, -15)
-TINY_LINK = ("core.sequencer.threads=64", "link.channels=8", "core.data_memory.words=8192")
-TINY_ROOM = ("core.instruction_memory.words=4096", "core.sequencer.descriptors=64")
+ROOM = (
+    "core.sequencer.threads=64",
+    "core.sequencer.descriptors=64",
+    "core.instruction_memory.words=4096",
+    "core.data_memory.words=8192",
+    "core.table_memory.words=4096",
+    "link.channels=8",
+)
 
 
-def arch_of(*settings: str, base: str = "tiny") -> Arch:
-    """Return an architecture with room for what the tests compile, changed by `settings`."""
-    return load_arch(base, [*TINY_LINK, *TINY_ROOM, *settings])
+def arch_of(*settings: str) -> Arch:
+    """Return `tiny` with room for what the tests compile, changed by `settings`."""
+    return load_arch("tiny", [*ROOM, *settings])
 
 
 class NetworkBuilder:

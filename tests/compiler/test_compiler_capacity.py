@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from compiler_networks import NetworkBuilder, arch_of
 
-from spusim.arch import Arch
+from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_network
 from spusim.network.records import Linear, Network, Quantum, Requant
 
@@ -79,11 +79,11 @@ def test_unchecked_capacity_compiles() -> None:
 KEYWORD = NetworkBuilder(1, 10).lstm(21).linear(16).activation("relu").linear(12).build()
 
 REFUSALS = [
-    (("core.instruction_memory.words=20",), "needs 34 instructions, and has 20"),
+    (("core.instruction_memory.words=20",), "needs 31 instructions, and has 20"),
     (("core.sequencer.threads=3", "cores=2"), "needs 5 threads, and has 3"),
     (("core.sequencer.descriptors=2",), "needs 3 matrix descriptors, and has 2"),
     (("core.table_memory.words=600",), "needs 771 words of table memory for 3 tables, and has 600"),
-    (("core.index_memory.words=1",), "core.index_memory.words (=1)"),
+    (("core.index_memory.words=1", "core.scanner.width=16"), "core.index_memory.words (=1)"),
     (("core.scanner.buffer_words=2", "core.scanner.width=3"), "core.scanner.buffer_words (=2)"),
     (("link.channels=2", "cores=2"), "link.channels (=2); set link.channels=3"),
     (("link.channel_words=2",), "a frame of 10 inputs takes 3 words of a channel"),
@@ -110,18 +110,13 @@ def test_resident_index_memory() -> None:
 
 def test_precision_names_those_there_are() -> None:
     """What the lanes cannot compute is refused whatever the capacity check."""
-    arch = arch_of(base="spu001")
+    arch = load_arch("spu001")
     with pytest.raises(CompileError, match=r"fc needs 4x16 .* compute 8x16, 8x8, 4x8; quantise"):
         compile_network(linear_network(64, 40, 0.5, weight_bits=4), arch, check_capacity=False)
 
 
-def test_vectors_beyond_addresses() -> None:
-    """Vectors that 16-bit addresses do not reach are refused."""
-    builder = NetworkBuilder(1, 4).linear(4, density=1.0)
-    for _ in range(3):
-        builder.pool("mean")
-    big = Network("net", (builder.build().layers[0],), 4, Quantum(16, -10))
-    assert compile_network(big, arch_of()).cores
+def test_frames_beyond_a_message() -> None:
+    """What one message cannot carry is refused, however large the channel."""
     wide = linear_network(4, 70000 * 4, 0.5)
     arch = arch_of("link.channel_words=100000")
     with pytest.raises(CompileError, match="takes 70000 words, and a message has 4095"):
@@ -131,7 +126,7 @@ def test_vectors_beyond_addresses() -> None:
 def test_entries_a_word_are_noted() -> None:
     """Wider weights than the preset was made for are said."""
     program = compile_network(
-        linear_network(64, 40, 0.5), arch_of(base="eie64"), check_capacity=False
+        linear_network(64, 40, 0.5), load_arch("eie64"), check_capacity=False
     )
     assert (
         "layer fc: a 64-bit word packs 5 entries of 8-bit weights (run_length), where eie64 was "
@@ -145,3 +140,13 @@ def test_automatic_format_is_noted() -> None:
     assert any(note.startswith("layer fc: format pencil is the smallest") for note in program.notes)
     dense = compile_network(linear_network(64, 40, 0.0), arch_of("core.sparse.format=auto"))
     assert dense.cores[0].matrices[0].packed.layout.format == "dense"
+
+
+def test_vectors_beyond_addresses() -> None:
+    """Vectors that 16-bit addresses do not reach are refused, capacity checked or not."""
+    builder = NetworkBuilder(1, 10).linear(12000, density=0.01)
+    for _ in range(20):
+        builder.activation("relu")
+    arch = arch_of("core.accumulators=8192")
+    with pytest.raises(CompileError, match="core 0 needs 6.* words .* 16-bit addresses reach 65536"):
+        compile_network(builder.build(), arch, check_capacity=False)

@@ -31,7 +31,7 @@ def test_memory_map() -> None:
         assert f"{address // 2}-{(address + words - 1) // 2} {words * 8} " in line
     used = sum(words for _, _, words in image.symbols)
     assert f"total {used} {used * 8} {100 * used / 16384:.1f} %" in line_with(text, "total")
-    assert "data memory" in text and "instruction memory 41 4096 1.0 %" in " ".join(text.split())
+    assert f"instruction memory {len(image.code)} 4096 " in " ".join(text.split())
 
 
 def test_matrices_with_their_bits() -> None:
@@ -41,7 +41,8 @@ def test_matrices_with_their_bits() -> None:
         packed, bits = matrix.packed, matrix.packed.footprint
         line = line_with(text, matrix.name, "pencil")
         nonzero = bits.values // 8
-        assert f"{packed.rows} x {packed.columns} {100 * nonzero / packed.rows / packed.columns:.1f} %" in line
+        density = 100 * nonzero / (packed.rows * packed.columns)
+        assert f"{packed.rows} x {packed.columns} {density:.1f} %" in line
         facts = (bits.values, bits.explicit_zeros, bits.indices, bits.pointers, bits.bias)
         assert " ".join(map(str, (*facts, bits.padding, bits.total // 8))) in line
 
@@ -49,7 +50,7 @@ def test_matrices_with_their_bits() -> None:
 def test_threads_and_who_posts_them() -> None:
     """Tokens are counted, and each has its sender."""
     _, text = spotter("cores=2")
-    first = text[text.index("core 0") : text.index("core 1\n")]
+    first = text[text.index("core 0\n==") : text.index("core 1\n==")]
     assert line_with(first, "init", "(file)").split()[:4] == ["0", "init", "0", "1"]
     frame = line_with(first, "frame", "(frame),")
     assert frame.endswith("2 host (frame), core 0 barrier")

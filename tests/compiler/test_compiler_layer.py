@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from compiler_networks import arch_of
 
-from spusim.arch import Arch
+from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_layer
 from spusim.formats import unpack
 from spusim.isa import decode_all, load_isa
@@ -86,7 +86,7 @@ def test_wide_accumulators_and_precisions() -> None:
     program = compile_layer(weight, 8, 16, arch_of("numerics.accumulator_bits=48"))
     assert program.outputs[0].bits == 64
     with pytest.raises(CompileError, match="layer needs 16x16"):
-        compile_layer(weight, 16, 16, arch_of(base="spu001"))
+        compile_layer(weight, 16, 16, load_arch("spu001"))
 
 
 def test_capacity() -> None:

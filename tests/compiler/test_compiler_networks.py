@@ -8,8 +8,8 @@ from compiler_networks import NetworkBuilder, arch_of, golden, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spusim.arch import load_arch
 from spusim.compiler import compile_network
-from spusim.network.records import Network
 
 STARTS = (0, 2)
 FRAMES = 5
@@ -69,15 +69,14 @@ CHAINS = [
 ]
 
 
-def assert_exact(builder: NetworkBuilder, *arch_settings: str, base: str = "tiny") -> Network:
+def assert_exact(builder: NetworkBuilder, *arch_settings: str) -> None:
     """Compile, run on golden with its race check, and compare with the reference."""
     network, frames = builder.build(), builder.frames(FRAMES)
-    arch = arch_of(*arch_settings, base=base)
+    arch = arch_of(*arch_settings)
     result = golden(compile_network(network, arch), frames, STARTS)
     expected = reference(network, arch, frames, STARTS)
     assert np.unique(expected).size > 3, "a network that says nothing proves nothing"
     np.testing.assert_array_equal(result.outputs, expected)
-    return network
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 5])
@@ -138,8 +137,6 @@ def test_presets(base: str) -> None:
     """The keyword spotter's shape runs on shipped architectures."""
     builder = NetworkBuilder(7, 10, bits=16)
     network = builder.lstm(24).linear(16).activation("relu").linear(12).pool("mean").build()
-    from spusim.arch import load_arch
-
     arch, frames = load_arch(base), builder.frames(3)
     outputs = golden(compile_network(network, arch), frames, [0]).outputs
     np.testing.assert_array_equal(outputs, reference(network, arch, frames, [0]))
@@ -169,7 +166,7 @@ def test_any_chain(layers: list[tuple[str, int]], cores: int, seed: int) -> None
         else:
             builder.activation(kind)
     network, frames = builder.build(), builder.frames(3)
-    arch = arch_of(f"cores={cores}", "link.channels=8")
+    arch = arch_of(f"cores={cores}")
     outputs = golden(compile_network(network, arch), frames, [0, 2]).outputs
     np.testing.assert_array_equal(outputs, reference(network, arch, frames, [0, 2]))
 
@@ -184,7 +181,8 @@ def test_same_network_same_program() -> None:
         assert one.symbols == other.symbols and one.comments == other.comments
         for a, b in zip(one.matrices, other.matrices, strict=True):
             assert (a.name, a.base) == (b.name, b.base)
-            assert all(x.tobytes() == y.tobytes() for x, y in zip(a.packed.slices, b.packed.slices, strict=True))
+            pairs = zip(a.packed.slices, b.packed.slices, strict=True)
+            assert all(x.tobytes() == y.tobytes() for x, y in pairs)
 
 
 def test_program_says_what_it_is() -> None:

@@ -96,7 +96,7 @@ def test_fast_engine_equals_stepper(seed: int) -> None:
         expected = step(**vars(case))
         core = loaded(case)
         src = case.config.operand_address
-        cycles, mask = run_matvec(core.arrays, 0, src, 0, case.accumulate)
+        cycles, mask = run_matvec(core.state, 0, src, 0, case.accumulate)
         same(case, core, int(cycles), expected)
         for bank, row in expected.banks.items():
             busy = int(core.arrays.bank_busy[bank])
@@ -109,27 +109,27 @@ def test_fast_engine_equals_stepper(seed: int) -> None:
 def test_fast_engine_equals_stepper_on_shrinkable_cases(rng: random.Random) -> None:
     case = random_case(rng)
     core = loaded(case)
-    cycles, _ = run_matvec(core.arrays, 0, case.config.operand_address, 0, case.accumulate)
+    cycles, _ = run_matvec(core.state, 0, case.config.operand_address, 0, case.accumulate)
     same(case, core, int(cycles), step(**vars(case)))
 
 
 def step_engine(core: LoadedCore, case: Case, ports: object) -> int:
     """Step the compiled engine while a schedule takes banks from it; return its duration."""
     arrays = core.arrays
-    run_matvec(arrays, 0, case.config.operand_address, 0, case.accumulate)  # values only
+    run_matvec(core.state, 0, case.config.operand_address, 0, case.accumulate)  # values only
     every = case.config.activations != "skip"
     columns = np.arange(len(case.x)) if every else np.flatnonzero(case.x).astype(np.int64)
     pes = case.config.pes
     state, units = np.zeros(ENGINE_STATE, np.int64), np.zeros((pes, PE_STATE), np.int64)
     last = np.zeros((pes, len(arrays.acc) // pes + SPARE_SLOTS), np.int64)
     src = case.config.operand_address
-    start_engine(arrays, 0, src, len(columns), case.accumulate, state, units, last)
+    start_engine(core.state, 0, src, len(columns), case.accumulate, state, units, last)
     taken = np.zeros(case.config.banks, np.uint8)
     for cycle in range(100_000):
         taken[:] = 0
         taken[sorted(ports(cycle, []))] = 1  # type: ignore[operator]
         if engine_cycle(
-            arrays, state, units, columns, last, taken, arrays.pe_stalls, arrays.scanner_stalls
+            core.state, state, units, columns, last, taken, arrays.pe_stalls, arrays.scanner_stalls
         ):
             return cycle + 1
     raise AssertionError("the engine never completes")
