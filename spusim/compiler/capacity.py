@@ -16,6 +16,7 @@ TABLE_NUMBERS = 62  # and `table`, whose last two numbers are built in
 THREAD_NUMBERS = 64
 MESSAGE_WORDS = 4095  # what `send` and `recv` can count
 MEGABYTE = 2**20
+KILOBYTE = 2**10
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,18 @@ def _check_weights(arch: Arch, needs: CoreNeeds) -> None:
     over_rows = needs.storage.end_row - capacity
     if over_rows <= 0:
         return
-    row_bytes = _row_bytes(arch)
     kind = "weight" if core.weight_memory else "data"
     raise CompileError(
-        f"{arch.name}: core {needs.core} needs {needs.storage.end_row * row_bytes / MEGABYTE:.2f} "
-        f"MB of {capacity * row_bytes / MEGABYTE:.2f} MB {kind} memory: "
-        f"{_weight_remedy(arch, needs.tiles, over_rows)}"
+        f"{arch.name}: core {needs.core} needs {_sizes(arch, needs.storage.end_row, capacity)} "
+        f"{kind} memory: {_weight_remedy(arch, needs.tiles, over_rows)}"
     )
+
+
+def _sizes(arch: Arch, needed_rows: int, capacity_rows: int) -> str:
+    """Return `1.31 MB of 0.50 MB`, in KB where the memory is small."""
+    needed, capacity = (rows * _row_bytes(arch) for rows in (needed_rows, capacity_rows))
+    unit, name = (MEGABYTE, "MB") if capacity >= MEGABYTE // 10 else (KILOBYTE, "KB")
+    return f"{needed / unit:.2f} {name} of {capacity / unit:.2f} {name}"
 
 
 def _row_bytes(arch: Arch) -> int:

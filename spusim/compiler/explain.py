@@ -33,7 +33,7 @@ def _heading(program: Program) -> str:
     hashes = ", ".join(f"{name} {digest[:12]}" for name, digest in program.hashes.items())
     lines = [
         f"program {program.name} for {program.arch_name}, ISA {program.isa_version} ({hashes})",
-        f"input: {program.input.elements} elements of {program.input.bits} bits, to core "
+        f"input: {program.input.elements} elements of {program.input.bits} bits, to "
         f"{_cores(program.input.cores)}",
     ]
     lines += [
@@ -164,7 +164,7 @@ def _posts_of(isa: Isa, image: CoreImage) -> Iterator[tuple[tuple[int, int], str
 
 
 def _cores(cores: Sequence[int]) -> str:
-    return ", ".join(map(str, cores))
+    return f"core{'s' if len(cores) > 1 else ''} {', '.join(map(str, cores))}"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -127,11 +127,11 @@ def _scaling(
     space: CoreSpace, layer: Linear | Lstm, gates: int, part: Part, run: RowRun
 ) -> Scaling:
     multiplier, shift = _rows_of(layer.requant, gate_rows(layer, gates, part, run))
-    name = f"{layer.name}.scale{f'.{run.gate}.{run.offset}' if run.acc or gates > 1 else ''}"
     if len(multiplier) > 1:
+        name = f"{layer.name}.scale.{run.gate}.{run.offset}"
         return Scaling(run, "vqc", 0, space.scale(name, multiplier, shift))
     if multiplier[0] > 1:
-        return Scaling(run, "vqm", 0, space.scale(name, multiplier, shift))
+        return Scaling(run, "vqm", 0, space.scale(f"{layer.name}.scale", multiplier, shift))
     return Scaling(run, "vqs", int(shift[0]), None)
 
 

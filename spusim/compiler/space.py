@@ -66,13 +66,16 @@ class CoreSpace:
         self.tables = TableStore(arch)
         self.matrices = MatrixStore(arch)
         self.segments: list[Segment] = []
+        self._scales: dict[bytes, int] = {}  # entries -> address
 
     def scale(self, name: str, multiplier: np.ndarray, shift: np.ndarray) -> int:
-        """Store scale entries, (n,) each; returns the operand `scale`'s word address."""
-        address = self.data.scale(name, len(multiplier))
+        """Store scale entries, (n,) each, equal ones once; returns the first word's address."""
         word_bytes = self.data.word_bits // 8
         entries = np.zeros(len(multiplier), _SCALE_ENTRY)
         entries["multiplier"], entries["shift"] = multiplier, shift
+        if entries.tobytes() in self._scales:
+            return self._scales[entries.tobytes()]
+        address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))
         words = -(-len(entries) * SCALE_ENTRY_BYTES // word_bytes)
         image = np.zeros(words * word_bytes, np.uint8)
         image[: entries.nbytes] = entries.view(np.uint8)

@@ -1,26 +1,301 @@
 """From a target and options, as the command line takes them, to a run."""
 
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
-from spusim.api import load_arch, load_network, load_stream, simulate, simulate_program
-from spusim.arch import Arch, arch_hash, list_archs
+from spusim.api import (
+    compile_network,
+    load_arch,
+    load_network,
+    load_stream,
+    simulate,
+    simulate_program,
+)
+from spusim.arch import Arch, ArchError, arch_hash, list_archs
 from spusim.errors import SpusimError
-from spusim.experiments.runs import DEFAULT_ARCH, Run, is_network_file, list_runs, load_run
-from spusim.frontend import check_stream, clipped_inputs, list_networks, list_streams
+from spusim.experiments.runs import (
+    DEFAULT_ARCH,
+    Run,
+    RunError,
+    is_network_file,
+    list_runs,
+    load_run,
+)
+from spusim.frontend import (
+    clipped_inputs,
+    list_networks,
+    list_streams,
+    network_hash,
+    quantise_input,
+)
 from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream
 from spusim.program import Program
 from spusim.result import RunResult
 
-# top-level keys of a network file that settings may change; all other settings are for the machine
+# first keys of settings that change a network; all others are for the architecture
 NETWORK_KEYS = frozenset({"input", "labels", "layers", "prune", "quantise", "weights"})
 
 
 class CaseError(SpusimError):
     """A target and options that do not go together."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the options say, None or empty where they say nothing."""
+
+    arch: str | None = None
+    network: str | None = None
+    settings: tuple[str, ...] = ()
+
+    @property
+    def arch_settings(self) -> list[str]:
+        """Settings that change the architecture."""
+        return [s for s in self.settings if _first_key(s) not in NETWORK_KEYS]
+
+    @property
+    def network_settings(self) -> list[str]:
+        """Settings that change the network."""
+        return [s for s in self.settings if _first_key(s) in NETWORK_KEYS]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a target comes to: a machine with a network, or (an image) with a program.
+
+    stream: the one that belongs to the target, or None.
+    """
+
+    name: str
+    arch: Arch
+    network: Network | None
+    program: Program | None = None
+    stream: str | None = None
+
+
+def open_case(
+    target: str, arch: str | None = None, network: str | None = None, settings: Sequence[str] = ()
+) -> Case:
+    """Open a target: a run, network, checkpoint or program image, by path or shipped name.
+
+    arch, network: a path or shipped name, over what the target says. settings: `a.b=c` for the
+    architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. Raises SpusimError.
+    """
+    choice = Choice(arch, network, tuple(settings))
+    opener = _OPENERS.get(Path(target).suffix.lower(), _named)
+    return opener(target, choice)
+
+
+def compile_case(case: Case) -> Program:
+    """Return a case's program; an image's own. Raises SpusimError for what does not fit."""
+    if case.program is not None:
+        return case.program
+    assert case.network is not None
+    return compile_network(case.network, case.arch)
+
+
+def run_case(
+    case: Case,
+    stream: str | None = None,
+    *,
+    input_period: int | None = None,
+    baseline: bool = True,
+) -> RunResult:
+    """Run a case on a stream (default: its own), energy attached.
+
+    baseline: also run the machine with nothing skipped, for the speedup; an image has none. The
+    result's details tell the stream, and of each of its files what was heard. Raises SpusimError.
+    """
+    if input_period is not None and input_period < 1:
+        raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
+    spec = stream or case.stream or _default_stream(case)
+    if case.program is not None:
+        frames = _image_stream(case, spec)
+        result = simulate_program(case.program, case.arch, frames, input_period=input_period)
+        notes = ["a program image has no dense twin: the speedup is left out"] * baseline
+    else:
+        assert case.network is not None
+        frames = load_stream(spec, case.network)
+        result = simulate(
+            case.network, case.arch, frames, input_period=input_period, baseline=baseline
+        )
+        notes = _clipping(frames, case.network)
+    told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
+    details = {**result.details, **told}
+    return replace(result, notes=(*result.notes, *notes), details=details)
+
+
+# targets
+
+
+def _named(target: str, choice: Choice) -> Case:
+    if target in list_runs():
+        return _run_file(target, choice)
+    if target in list_networks():
+        return _network(target, choice)
+    known = dict.fromkeys([*list_runs(), *list_networks()])
+    raise CaseError(
+        f"{target}: is no shipped run or network ({', '.join(known)}), and its suffix is none of "
+        f"a target's ({', '.join(_OPENERS)}); check the name, or give a path"
+    )
+
+
+def _yaml(target: str, choice: Choice) -> Case:
+    return (_network if is_network_file(target) else _run_file)(target, choice)
+
+
+def _run_file(target: str, choice: Choice) -> Case:
+    run = load_run(target)
+    _check_settings(run)
+    merged = Choice(
+        choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
+    )
+    network = load_network(str(merged.network), settings=merged.network_settings)
+    return Case(run.name, _arch(merged), network, stream=run.stream)
+
+
+def _check_settings(run: Run) -> None:
+    """Blame a run file's own settings on its line."""
+    try:
+        load_arch(run.arch, Choice(settings=run.settings).arch_settings)
+    except ArchError as error:
+        raise RunError(f"{run.origins.get('set') or run.origins['network']}: {error}") from error
+
+
+def _network(target: str, choice: Choice) -> Case:
+    if choice.network:
+        raise CaseError(
+            f"{target}: is a network already; --network (={choice.network}) goes with a checkpoint "
+            "or a run, drop one of the two"
+        )
+    network = load_network(target, settings=choice.network_settings)
+    return Case(network.name, _arch(choice), network)
+
+
+def _checkpoint(target: str, choice: Choice) -> Case:
+    if not choice.network:
+        raise CaseError(
+            f"{target}: a checkpoint has no topology; name it with --network: a network file, or "
+            f"one of {', '.join(list_networks())}"
+        )
+    network = load_network(choice.network, checkpoint=target, settings=choice.network_settings)
+    return Case(network.name, _arch(choice), network)
+
+
+def _image(target: str, choice: Choice) -> Case:
+    program = load_program(target)
+    if choice.arch is None and program.arch_name not in list_archs():
+        raise CaseError(
+            f"{target}: was compiled for {program.arch_name}, which does not ship; name its file "
+            "with --arch"
+        )
+    arch = _arch(replace(choice, arch=choice.arch or program.arch_name))
+    network = None
+    if choice.network:
+        network = load_network(choice.network, settings=choice.network_settings)
+        _same(target, "network", network.name, network_hash(network), program)
+    _same(target, "arch", arch.name, arch_hash(arch), program)
+    return Case(program.name, arch, network, program)
+
+
+def _same(target: str, key: str, name: str, found: str, program: Program) -> None:
+    wanted = program.hashes.get(key, "none")
+    if found != wanted:
+        made_for = f" {program.arch_name}" if key == "arch" else ""
+        raise CaseError(
+            f"{target}: was compiled for {key}{made_for} with hash {wanted[:12]}, {name} has "
+            f"{found[:12]}; name the {key} and the settings it was compiled with, or compile again"
+        )
+
+
+def _not_run(target: str, choice: Choice) -> Case:
+    kind, remedy = _NOT_RUN[Path(target).suffix.lower()]
+    raise CaseError(f"{target}: is {kind}, which this version does not run yet; {remedy}")
+
+
+_NOT_RUN = {
+    ".json": ("an FQIR plan (.plan.json)", "bring the state dict it was made of, with --network"),
+    ".spuasm": ("assembly (.spuasm)", "`spusim isa asm` assembles it"),
+}
+_OPENERS: dict[str, Callable[[str, Choice], Case]] = {
+    ".yaml": _yaml,
+    ".yml": _yaml,
+    ".pt": _checkpoint,
+    ".pth": _checkpoint,
+    ".tar": _checkpoint,
+    ".safetensors": _checkpoint,
+    ".spu": _image,
+    ".json": _not_run,
+    ".spuasm": _not_run,
+}
+
+
+def _arch(choice: Choice) -> Arch:
+    return load_arch(choice.arch or DEFAULT_ARCH, choice.arch_settings)
+
+
+def _first_key(setting: str) -> str:
+    return setting.partition("=")[0].partition(".")[0].strip()
+
+
+# streams
+
+
+def _default_stream(case: Case) -> str:
+    name = case.network.name if case.network else case.name
+    if name in list_streams():
+        return name
+    raise CaseError(
+        f"{case.name}: has no stream of its own, and none that ships is named {name}; name one "
+        f"with --stream: a file, a folder, one of {', '.join(list_streams())}, or "
+        "random:density=0.5,frames=50,seed=1"
+    )
+
+
+def _image_stream(case: Case, spec: str) -> Stream:
+    """Return an image's integer stream: codes as they are, or quantised as its network says."""
+    assert case.program is not None
+    port = case.program.input
+    if case.network is not None:
+        return quantise_input(load_stream(spec, case.network), case.network)
+    # what an image knows of its network is its input
+    stand_in = Network(case.name, (), port.elements, Quantum(port.bits, 0))
+    stream = load_stream(spec, stand_in)
+    if stream.frames.dtype.kind == "f":
+        raise CaseError(
+            f"stream {spec} has real values, and a program image takes integer codes; bring "
+            f"{port.bits}-bit codes, or name the image's network with --network to have them "
+            "quantised"
+        )
+    return quantise_input(stream, stand_in)
+
+
+def _clipping(stream: Stream, network: Network) -> list[str]:
+    clipped = clipped_inputs(stream, network)
+    return [f"input: {clipped} of {stream.frames.size} values were clipped"] if clipped else []
+
+
+def _told_stream(spec: str, stream: Stream) -> str:
+    files = f", {len(stream.starts)} files" if len(stream.starts) > 1 else ""
+    return f"stream {spec}{files}"
+
+
+def _files(result: RunResult, stream: Stream) -> list[dict[str, str | int]]:
+    """Return each file's name and frames, its true label and the one heard where known."""
+    ends = (*stream.starts[1:], len(stream.frames))
+    labels = result.details.get("labels", ())
+    files: list[dict[str, str | int]] = []
+    for number, (name, start, end) in enumerate(
+        zip(stream.names, stream.starts, ends, strict=True)
+    ):
+        file: dict[str, str | int] = {"name": name, "frames": end - start}
+        if stream.labels:
+            file["label"] = stream.labels[number]
+        if labels:
+            file["heard"] = labels[int(np.argmax(result.outputs[end - 1]))]
+        files.append(file)
+    return files

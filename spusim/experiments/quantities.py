@@ -6,7 +6,7 @@ _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "
 
 
 def si(value: float, unit: str) -> str:
-    """Return a value with an SI prefix and three significant digits: si(8.2e-6, "s") = 8.20 µs."""
+    """Return a value with an SI prefix and three significant digits: 8.2e-6, "s" is 8.20 µs."""
     if not value or not math.isfinite(value):
         return f"{value:g} {unit}"
     # rounded first: 999.6 is 1.00 k

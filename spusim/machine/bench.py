@@ -22,7 +22,7 @@ from spusim.machine.collect import (
     with_idle,
 )
 from spusim.machine.errors import MachineError
-from spusim.machine.flight import FAULTS
+from spusim.machine.chip import FAULTS
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.program import Program

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.kernels.chip import G, Q, R
 from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import MAC_KINDS, C, S
-from spusim.machine.core import Core
+from spusim.machine.chip import Chip
 from spusim.machine.load import LoadedCore
-from spusim.machine.router import Router
 from spusim.program import Matrix, Program
 from spusim.result import BankUse, RunResult
 
@@ -35,33 +36,20 @@ EVENTS = {
     "vector.multiply": C.VECTOR_MULTIPLY,
     "instruction_memory.read": C.INSTRUCTION,
 }
-CAUSES = {
-    S.LOAD: "load",
-    S.BUSY: "busy",
-    S.EMPTY_COLUMN: "empty_column",
-    S.STARVED: "starved",
-    S.HAZARD: "hazard",
-    S.PORT: "port",
-    S.IMBALANCE: "imbalance",
-    S.DRAIN: "drain",
-    S.QUEUE_FULL: "queue_full",
-    S.PE_WAIT: "pe_wait",
-}
-
 
 class Counts:
     """Event counts, and their share of each frame."""
 
-    def __init__(self, cores: list[Core], router: Router):
-        self._cores, self._router = cores, router
+    def __init__(self, chip: Chip):
+        self._chip = chip
         self._frames: list[np.ndarray] = []
         self._last = self._now()
 
     def _now(self) -> np.ndarray:
-        total = sum(core.loaded.arrays.counters for core in self._cores)
-        return np.append(total, [self._router.words, self._router.link_words])
+        total = sum(core.arrays.counters for core in self._chip.loaded)
+        return np.append(total, self._chip.registers[[G.ROUTER_WORDS, G.LINK_WORDS]])
 
-    def end_frame(self, frame: int) -> None:
+    def end_frame(self) -> None:
         """Give what happened since the last frame's end to this one."""
         now = self._now()
         self._frames.append(now - self._last)
@@ -84,14 +72,12 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
 
 
 def collect(
-    program: Program, arch: Arch, cores: list[Core], router: Router, host: Host, counts: Counts
+    program: Program, arch: Arch, chip: Chip, host: Host, counts: Counts
 ) -> RunResult:
     """Put a finished run's figures together."""
     cycles = host.end
-    for core in cores:
-        core.close(cycles)
     table = counts.finish()
-    named = named_counts(table, cores[0].loaded.mac_kinds)
+    named = named_counts(table, chip.loaded[0].mac_kinds)
     totals = {name: int(column.sum()) for name, column in named.items()}
     frame_cycles = host.ended - host.began
     named["cycle"] = frame_cycles
@@ -102,13 +88,13 @@ def collect(
         cycles=cycles,
         frame_cycles=frame_cycles,
         outputs=host.outputs,
-        stalls=stalls(cores, host, router, cycles),
+        stalls=stalls(chip, cycles),
         counts={**totals, "cycle": cycles},
         frame_counts=named,
         memory=memory_use(program, arch),
         macs=macs(program, table),
         peak_macs_per_cycle=peak_macs(program, arch),
-        layers=layers(program, [core.loaded for core in cores]),
+        layers=layers(program, chip.loaded),
         versions={"isa": program.isa_version, **program.hashes},
         notes=program.notes,
         details={"labels": program.labels, "output_exponent": program.output_exponent},
@@ -120,35 +106,33 @@ def outputs_hash(outputs: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(outputs, "<i8").tobytes()).hexdigest()
 
 
-def stalls(
-    cores: list[Core], host: Host, router: Router, cycles: int
-) -> dict[str, dict[str, int]]:
+def stalls(chip: Chip, cycles: int) -> dict[str, dict[str, int]]:
     """Cycles by cause of every unit; whatever a unit did not account for it was idle."""
     units: dict[str, dict[str, int]] = {}
-    for core in cores:
-        name = f"core{core.number}"
-        units[f"{name}.sequencer"] = dict(core.sequencer_cycles)
-        arrays = core.loaded.arrays
-        pes, scanner = arrays.pe_stalls, arrays.scanner_stalls
-        if core.shared is not None:
-            pes, scanner = core.shared.stalls[:2]
-        units |= engine_stalls(name, pes, scanner)
-        units[f"{name}.vector"] = dict(core.vector_cycles)
-        if core.shared is not None:
-            busy, port = core.shared.stalls[2].tolist()
-            units[f"{name}.vector"] = {"busy": busy, "port": port}
-        units[f"{name}.router"] = dict(core.port.cycles)
-        units |= bank_stalls(name, arrays)
-    units["host.out"] = {"busy": router.host_out.busy, "blocked": router.host_out.blocked}
-    units["host.in"] = {"busy": router.host_in.busy}
+    for c, core in enumerate(chip.loaded):
+        name = f"core{c}"
+        units[f"{name}.sequencer"] = _by_name(Q, chip.arrays["sequencer_cycles"][c])
+        units |= engine_stalls(name, core.arrays.pe_stalls, core.arrays.scanner_stalls)
+        busy, port = chip.arrays["vector_cycles"][c].tolist()
+        units[f"{name}.vector"] = {"busy": busy, "port": port}
+        units[f"{name}.router"] = _by_name(R, chip.arrays["port_cycles"][c])
+        units |= bank_stalls(name, core.arrays)
+    out_busy, blocked, in_busy = chip.registers[G.HOST_OUT_BUSY : G.HOST_IN_BUSY + 1].tolist()
+    units["host.out"] = {"busy": out_busy, "blocked": blocked}
+    units["host.in"] = {"busy": in_busy}
     return with_idle(units, cycles)
+
+
+def _by_name(causes: type[IntEnum], row: np.ndarray) -> dict[str, int]:
+    values = row.tolist()
+    return {cause.name.lower(): values[cause] for cause in causes if cause.name != "COUNT"}
 
 
 def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:
     """Cycles by cause of a core's scanner and PEs, without their idle ones."""
-    units = {f"{name}.scanner": _named(scanner)}
+    units = {f"{name}.scanner": _by_name(S, scanner)}
     for p, row in enumerate(pes):
-        units[f"{name}.pe{p}"] = _named(row)
+        units[f"{name}.pe{p}"] = _by_name(S, row)
     return units
 
 
@@ -160,11 +144,6 @@ def bank_stalls(name: str, arrays: CoreArrays) -> dict[str, dict[str, int]]:
         waits = {"held": held - busy} if held else {}
         units[f"{name}.data_memory.bank{bank}"] = {"busy": busy, **waits}
     return units
-
-
-def _named(row: np.ndarray) -> dict[str, int]:
-    values = row.tolist()
-    return {name: values[s] for s, name in CAUSES.items() if values[s]}
 
 
 def with_idle(units: dict[str, dict[str, int]], cycles: int) -> dict[str, dict[str, int]]:

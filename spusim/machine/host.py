@@ -1,150 +1,138 @@
 """The host: starts files, sends frames, collects outputs (T31, T32)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import simpy
 
-from spusim.machine.core import Core
+from spusim.kernels.chip import NEVER, G, K, Stop
+from spusim.machine.chip import Chip
 from spusim.machine.errors import DeadlockError, MachineError
-from spusim.machine.events import DELIVERY, HOST, Alarm, at
-from spusim.machine.router import Message, Router
-from spusim.program import HOST as HOST_NODE
 from spusim.program import OutputPort, Program
 
 
 class Host:
-    """Feeds the frames of all files, one file after the other."""
+    """A process that feeds the frames of all files, one file after the other."""
 
     def __init__(
         self,
         env: simpy.Environment,
+        chip: Chip,
         program: Program,
         frames: np.ndarray,
         starts: Sequence[int],
-        cores: list[Core],
-        router: Router,
         input_period: int | None,
-        on_frame: Callable[[int], None],
+        on_frame: Callable[[], None],
     ):
-        self._env, self._program, self._router, self._cores = env, program, router, cores
+        self._env, self._chip, self._program = env, chip, program
         self._words = pack_frames(frames, program)
         self._period, self._on_frame = input_period, on_frame
-        self._starts = [*starts, len(frames)]
-        self._file = -1
-        self._sent = self._finished = 0
-        self._missing: set[OutputPort] = set()
+        self._bounds = check_starts(starts, len(frames))
         self._ports = {(port.core, port.channel): port for port in program.outputs}
+        self._missing: set[OutputPort] = set()
+        self._sent = self._finished = 0
         width = max((p.offset + p.elements for p in program.outputs), default=0)
         self.outputs = np.zeros((len(frames), width), np.int64)
         self.began = np.zeros(len(frames), np.int64)
         self.ended = np.zeros(len(frames), np.int64)
         self.end = 0
-        self._next_file = Alarm(env, HOST, self._maybe_next_file)
-        router.connect(HOST_NODE, self._take)
-        for core in cores:
-            core.on_quiet = self._quiet
 
-    @property
-    def done(self) -> bool:
-        """Whether every file has ended."""
-        return self._file == len(self._starts) - 1
+    def run(self) -> Generator[simpy.Event, None, None]:
+        """Feed every file; the process ends with the run."""
+        start = 0
+        for first, last in zip(self._bounds, self._bounds[1:], strict=False):
+            yield from self._file(first, last, start)
+            self.end = self._chip.now
+            start = self.end + 1
+        self._chip.close(self.end)
 
-    def start(self) -> None:
-        """Begin the first file in cycle 0."""
-        at(self._env, 0, DELIVERY, self._begin_file)
+    def _file(self, first: int, last: int, start: int) -> Generator[simpy.Event, None, None]:
+        yield self._env.timeout(start - self._env.now)
+        self._chip.begin_file(self._program.init_threads, start)
+        self._chip.registers[G.WATCH] = 0
+        self._request(start)
+        while True:
+            due = self._due(first, last, start)
+            stop = self._chip.advance(due)
+            yield self._env.timeout(self._chip.now - self._env.now)
+            if stop is Stop.STUCK:
+                raise self._deadlock()
+            if stop is Stop.QUIET:
+                return
+            if stop is Stop.UNTIL:
+                self._request(self._chip.now)
+            elif self._take() and self._period is None and self._sent < last:
+                self._request(self._chip.now)
+            self._chip.registers[G.WATCH] = self._finished == last
 
-    def deadlock(self) -> DeadlockError:
-        """Return a report of who waits for what."""
-        lines = [f"deadlock in frame {self._finished}: nothing can happen any more"]
-        for core in self._cores:
-            for flight in core.flights:
-                lines.append(f"core {core.number}: {core.waits(flight)}")
-            for state in core.scoreboard.threads:
-                got = state.thread.tokens - state.count
-                if got and not state.live:
-                    lines.append(
-                        f"core {core.number}: thread {state.thread.name} has {got} of "
-                        f"{state.thread.tokens} tokens"
-                    )
-        for message in self._router.waiting:
-            lines.append(
-                f"router: {message.words} words from node {message.sender} to "
-                f"{message.destinations} wait for room in channel {message.channel}"
-            )
-        missing = sorted((p.core, p.channel) for p in self._missing)
-        lines.append(f"host: outputs missing from (core, channel): {missing}")
+    def _request(self, now: int) -> None:
+        """Ask the router for the transfer of the next frame."""
+        port = self._program.input
+        self._note_grant()
+        self._chip.registers[G.HOST_GRANT] = -1
+        self._chip.send(port.cores, port.channel, port.thread, self._words[self._sent], now)
+        self._sent += 1
+
+    def _note_grant(self) -> None:
+        """Remember when the frame sent last began to cross the link."""
+        grant = int(self._chip.registers[G.HOST_GRANT])
+        if grant >= 0 and self._sent:
+            self.began[self._sent - 1] = grant + 1
+
+    def _due(self, first: int, last: int, start: int) -> int:
+        """Cycle of the next frame's request, as far as the schedule alone says (T31)."""
+        if self._period is None or self._sent == last:
+            return NEVER
+        due = start + (self._sent - first) * self._period
+        granted = self._chip.registers[G.HOST_GRANT] >= 0
+        free = int(self._chip.registers[G.HOST_FREE]) if granted else NEVER
+        return max(due, self._chip.now, free) if granted else NEVER
+
+    def _take(self) -> bool:
+        """Take what has arrived; return whether it completes a frame."""
+        done = False
+        for core, channel, data in self._chip.take_outputs():
+            port = self._ports.get((core, channel))
+            if not self._missing:
+                self._missing = set(self._program.outputs)
+            if port is None or port not in self._missing:
+                raise MachineError(
+                    f"core {core} sent output {channel} to the host, which does not wait for it in "
+                    f"frame {self._finished}; send each output port once a frame"
+                )
+            self._missing.discard(port)
+            values = data.view(f"<i{port.bits // 8}")[: port.elements]
+            self.outputs[self._finished, port.offset : port.offset + port.elements] = values
+            if not self._missing:
+                self._end_frame()
+                done = True
+        return done
+
+    def _end_frame(self) -> None:
+        self._note_grant()
+        self.ended[self._finished] = self._chip.now
+        self._finished += 1
+        self._on_frame()
+
+    def _deadlock(self) -> DeadlockError:
+        missing = sorted((p.core, p.channel) for p in self._missing or set(self._program.outputs))
+        lines = [
+            f"deadlock in frame {self._finished}: nothing can happen any more",
+            *self._chip.waits(),
+            f"host: outputs missing from (core, channel): {missing}",
+        ]
         return DeadlockError("; ".join(lines))
 
-    def _begin_file(self) -> None:
-        self._file += 1
-        if self.done:
-            self.end = max([int(self._env.now) - 1, *(core.last_end for core in self._cores)])
-            return
-        self._file_began = int(self._env.now)
-        self._router.reset()
-        for core in self._cores:
-            core.scoreboard.reset()
-        for core, thread in self._program.init_threads:
-            self._cores[core].token(thread)
-        self._request_frame()
 
-    def _request_frame(self) -> None:
-        """Ask the router for the transfer of the next frame of this file."""
-        if self._sent == self._starts[self._file + 1]:
-            return
-        port, frame = self._program.input, self._sent
-        self._sent += 1
-        data = self._words[frame]
-
-        def granted(grant: int, done: int) -> None:
-            self.began[frame] = grant + 1
-            self._schedule_next(done)
-
-        self._router.request(
-            Message(HOST_NODE, port.cores, port.channel, len(data), data.ravel(), port.thread,
-                    int(self._env.now), granted)
-        )  # fmt: skip
-
-    def _schedule_next(self, link_free: int) -> None:
-        """With an input period, frames are posted on schedule, or when the link is free."""
-        if self._period is None:
-            return
-        due = self._file_began + (self._sent - self._starts[self._file]) * self._period
-        at(self._env, max(due, link_free, int(self._env.now) + 1), DELIVERY, self._request_frame)
-
-    def _take(self, message: Message) -> None:
-        """Take a message of outputs; the last of a frame ends it."""
-        port = self._ports.get((message.sender, message.channel))
-        if not self._missing:
-            self._missing = set(self._program.outputs)
-        if port not in self._missing or port is None:
-            raise MachineError(
-                f"core {message.sender} sent output {message.channel} to the host, which does not "
-                f"wait for it in frame {self._finished}; send each output port once a frame"
-            )
-        self._missing.discard(port)
-        values = message.data.view(f"<i{port.bits // 8}")[: port.elements]
-        frame = self._finished
-        self.outputs[frame, port.offset : port.offset + port.elements] = values
-        if self._missing:
-            return
-        self.ended[frame] = int(self._env.now)
-        self._finished += 1
-        self._on_frame(frame)
-        if self._finished == self._starts[self._file + 1]:
-            self._quiet()
-        elif self._period is None:
-            self._request_frame()
-
-    def _quiet(self) -> None:
-        if self._finished == self._starts[self._file + 1]:
-            self._next_file.sooner(int(self._env.now))
-
-    def _maybe_next_file(self) -> None:
-        if self._router.in_flight or not all(core.quiet for core in self._cores):
-            return
-        at(self._env, int(self._env.now) + 1, DELIVERY, self._begin_file)
+def check_starts(starts: Sequence[int], frames: int) -> list[int]:
+    """Return the bounds of all files; raises MachineError for starts that are none."""
+    bounds = [*starts, frames]
+    if not starts or starts[0] != 0 or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+        raise MachineError(
+            f"starts (={tuple(starts)}) of {frames} frames must begin with 0 and ascend, every "
+            "file with at least one frame"
+        )
+    return bounds
 
 
 def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:

@@ -207,3 +207,16 @@ def test_one_core_exchanges_nothing() -> None:
     program = compile_network(keyword_spotter(NetworkBuilder(9, 10)).build(), arch_of())
     assert [t.name for t in program.cores[0].threads] == ["init", "frame"]
     assert [t.tokens for t in program.cores[0].threads] == [1, 2]
+
+
+def test_gates_share_one_scale_entry() -> None:
+    """A multiplier of the whole tensor is stored once, whatever the number of gates."""
+    program = compile_network(NetworkBuilder(1, 8).lstm(8, requant="tensor").build(), arch_of())
+    assert [segment.name for segment in program.cores[0].segments] == ["lstm0.scale"]
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+def test_pencils_that_are_no_power_of_two(cores: int) -> None:
+    """Parts start at whole pencils and at whole words: multiples of 12 for pencils of 6 rows."""
+    builder = keyword_spotter(NetworkBuilder(10, 10)).linear(30).linear(20)
+    assert_exact(builder, "core.sparse.pencil=6", f"cores={cores}")

@@ -29,10 +29,10 @@ def mnemonics(program: Program, core: int = 0) -> list[str]:
     return [i.mnemonic for i in decode_all(load_isa(), program.cores[core].code)]
 
 
-@pytest.mark.parametrize(("cores", "rows"), [(1, [30, 30, 28, 16]), (2, [30, 10])])
+@pytest.mark.parametrize(("cores", "rows"), [(1, [30, 30, 30, 14]), (2, [30, 10])])
 @pytest.mark.parametrize("form", ["pencil", "bitmap", "dense", "run_length"])
 def test_row_tiles(form: str, cores: int, rows: list[int]) -> None:
-    """32 accumulators hold part of the 4 x 26 rows: gates are cut at multiples of 4, tile by tile."""
+    """32 accumulators hold part of 4 x 26 rows; gates are cut at multiples of 4."""
     program = compiled(
         builder_of(1), "core.accumulators=16", f"core.sparse.format={form}", f"cores={cores}"
     )

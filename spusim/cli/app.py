@@ -1,0 +1,47 @@
+"""The commands of `spusim`, put together."""
+
+from typing import Annotated
+
+import typer
+
+import spusim
+from spusim.cli import isa, layer
+from spusim.cli.compile import compile_target
+from spusim.cli.guard import GuardedGroup
+from spusim.cli.inspect import inspect
+from spusim.cli.listing import list_shipped
+from spusim.cli.run import run
+
+app = typer.Typer(
+    name="spusim",
+    cls=GuardedGroup,
+    help="Cycle-accurate, bit-exact simulator of sparse processing units.",
+    epilog="Exit codes: 0 fine, 1 error, 2 usage, 130 interrupted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("run")(run)
+app.add_typer(layer.app, name="layer")
+app.command("inspect")(inspect)
+app.command("compile")(compile_target)
+app.add_typer(isa.app, name="isa", no_args_is_help=True)
+app.command("list")(list_shipped)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"spusim {spusim.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Cycle-accurate, bit-exact simulator of sparse processing units."""

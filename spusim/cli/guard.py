@@ -1,0 +1,57 @@
+"""What goes wrong, as one message on stderr and an exit code; never a traceback."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from spusim.errors import SpusimError
+
+ERROR = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+
+
+class GuardedGroup(TyperGroup):
+    """The top command: runs a command under the guard."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        with guard():
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a broken pipe shows here, not when the interpreter ends
+            return result
+
+
+@contextmanager
+def guard() -> Iterator[None]:
+    """Turn errors into messages and exit codes: 1 for an error, 130 for Ctrl-C."""
+    try:
+        yield
+    except SpusimError as error:
+        raise _exit(str(error)) from None
+    except KeyboardInterrupt:
+        raise _exit("interrupted; nothing was written", INTERRUPTED) from None
+    except BrokenPipeError:
+        raise _broken_pipe() from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise _exit(f"{where}{error.strerror or error}; check path, space and permission") from None
+    except MemoryError as error:
+        raise _exit(f"out of memory ({error}); bring fewer frames, or a smaller layer") from None
+
+
+def _exit(message: str, code: int = ERROR) -> typer.Exit:
+    first, *others = message.splitlines() or [""]
+    lines = [f"error: {first}", *(f"       {line}" for line in others)]
+    typer.echo("\n".join(lines), err=True)
+    return typer.Exit(code)
+
+
+def _broken_pipe() -> typer.Exit:
+    """Nobody reads any more: let what is left go nowhere, quietly."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return typer.Exit(ERROR)

@@ -1,0 +1,59 @@
+"""`spusim layer`."""
+
+from typing import Annotated
+
+import typer
+
+from spusim.api import load_arch
+from spusim.cli.kernels import tell_if_cold
+from spusim.cli.options import AllUnits, ArchName, Folder, Json, NoBaseline, Settings
+from spusim.cli.run import show_result
+from spusim.experiments.layers import RandomLinear, run_linear
+from spusim.experiments.runs import DEFAULT_ARCH
+from spusim.experiments.store import check_folder
+
+app = typer.Typer(help="Run one random layer of given densities, alone.", no_args_is_help=True)
+
+
+@app.callback()
+def layers() -> None:
+    """Run one random layer of given densities, alone."""
+
+
+@app.command()
+def linear(
+    inputs: Annotated[int, typer.Option(help="Columns of the weights.")],
+    outputs: Annotated[int, typer.Option(help="Rows of the weights.")],
+    weight_density: Annotated[float, typer.Option(help="Nonzero share of the weights, 0 to 1.")],
+    activation_density: Annotated[float, typer.Option(help="Nonzero share of a frame, 0 to 1.")],
+    frames: Annotated[int, typer.Option(help="Frames, each drawn anew.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of weights and frames.")] = 0,
+    weight_bits: Annotated[
+        int | None, typer.Option(help="Bits of a weight; default: the architecture's.")
+    ] = None,
+    activation_bits: Annotated[
+        int | None, typer.Option(help="Bits of an activation; default: the architecture's.")
+    ] = None,
+    arch: ArchName = None,
+    settings: Settings = None,
+    no_baseline: NoBaseline = False,
+    all_units: AllUnits = False,
+    json: Json = False,
+    output: Folder = None,
+) -> None:
+    """Run a fully connected layer: operands in place, to the last accumulator write."""
+    if output:
+        check_folder(output)
+    layer = RandomLinear(
+        inputs,
+        outputs,
+        weight_density,
+        activation_density,
+        frames,
+        seed,
+        weight_bits,
+        activation_bits,
+    )
+    machine = load_arch(arch or DEFAULT_ARCH, settings or ())
+    tell_if_cold()
+    show_result(run_linear(layer, machine, baseline=not no_baseline), json, output, all_units)

@@ -1,0 +1,35 @@
+"""Options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ArchName = Annotated[
+    str | None, typer.Option("--arch", metavar="A", help="A preset or an architecture file.")
+]
+NetworkName = Annotated[
+    str | None, typer.Option("--network", metavar="N", help="A shipped network or a network file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="core.queue.depth=2 for the architecture, prune.density=0.2 for the network; "
+        "may be repeated.",
+    ),
+]
+NoBaseline = Annotated[
+    bool, typer.Option("--no-baseline", help="Leave out the dense baseline, and the speedup.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="DIR", help="Folder for result.json, outputs.npz and the figure."
+    ),
+]
+AllUnits = Annotated[
+    bool, typer.Option("--all-units", help="Show every PE and bank in a row of its own.")
+]

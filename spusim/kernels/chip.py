@@ -1,0 +1,208 @@
+"""ChipState: the arrays of all cores' sequencers and ports, and of the router between them."""
+
+from enum import IntEnum
+
+from numba.core import types
+from numba.experimental import structref
+
+NEVER = 1 << 60  # beyond every cycle
+HOST_BIT = 15  # of a destination mask
+
+
+class G(IntEnum):
+    """Parameters and registers of the chip, in `ChipState.chip`."""
+
+    CORES = 0
+    CONTEXTS = 1
+    DISPATCH_CYCLES = 2
+    HOP_CYCLES = 3
+    CHANNELS = 4
+    CHANNEL_WORDS = 5
+    HOST_CYCLES = 6  # per word
+    NOW = 7
+    DELIVERED = 8  # whether this cycle's deliveries have been made
+    ROUTER_NEXT = 9  # cycle in which the router has something to arbitrate
+    SEQUENCE = 10  # number of the next request
+    ROUTER_WORDS = 11
+    LINK_WORDS = 12
+    HOST_OUT_BUSY = 13
+    HOST_OUT_BLOCKED = 14
+    HOST_IN_BUSY = 15
+    FAULT = 16
+    FAULT_CORE = 17
+    FAULT_CONTEXT = 18
+    FAULT_DETAIL = 19
+    HOST_GRANT = 20  # cycle of the last grant of a message from the host, -1: none yet
+    HOST_FREE = 21  # when the host's out port was free again after it
+    WATCH = 22  # whether to stop when all is quiet
+    COUNT = 23
+
+
+class K(IntEnum):
+    """Registers of a core, in `ChipState.core` (one row a core)."""
+
+    NEXT = 0  # cycle of its next event
+    ACCOUNTED = 1  # sequencer cycles before this one are attributed
+    CAUSE = 2  # what the cycles since then belong to
+    FLIGHTS = 3  # threads in flight
+    READY_HEAD = 4
+    READY_COUNT = 5
+    LAST_END = 6
+    RECEIVING = 7  # context of the flight whose recv waits, -1: none
+    CHANNEL = 8  # of that recv; then its address, words, issue cycle and banks
+    ADDRESS = 9
+    WORDS = 10
+    ISSUED = 11
+    BANKS = 12
+    ROOM_AT = 13  # completion of the running recv, which gives back its channel's room
+    ROOM_CHANNEL = 14
+    ROOM_WORDS = 15
+    STEPPED = 16  # shared ports: cycles before this one are stepped
+    ENGINE_MATRIX = 17
+    ENGINE_BEGAN = 18
+    PUSHED = 19  # columns of the running product
+    THREADS = 20
+    COUNT = 21
+
+
+class H(IntEnum):
+    """A thread's entry of the scoreboard, in `ChipState.threads`."""
+
+    TOKENS = 0
+    LEFT = 1  # tokens still missing
+    LIVE = 2  # queued or running
+    WAITING = 3  # a further arming waits
+    ENTRY = 4
+    ARRIVED = 5  # tokens of this cycle
+    COUNT = 6
+
+
+class F(IntEnum):
+    """A thread in flight, in `ChipState.flights` (one row a context)."""
+
+    THREAD = 0
+    READY_AT = 1
+    RUNNING = 2  # unit that runs its last instruction, 0: the sequencer or none
+    ENDED = 3
+    STEP = 4  # next executed but not issued step
+    STEPS = 5
+    COUNT = 6
+
+
+class N(IntEnum):
+    """A message or a remote token, in `ChipState.messages`."""
+
+    STATE = 0
+    SENDER = 1
+    MASK = 2
+    CHANNEL = 3
+    WORDS = 4  # 0: a token only
+    THREAD = 5
+    REQUESTED = 6
+    ARRIVES = 7
+    SEQUENCE = 8
+    CONTEXT = 9
+    ADDRESS = 10
+    BANKS = 11
+    READERS = 12  # cores that have not taken it yet
+    COUNT = 13
+
+
+FREE, WAITING, MOVING, STANDING, AT_HOST = range(5)
+
+
+class Q(IntEnum):
+    """What a cycle of the sequencer is attributed to."""
+
+    BUSY = 0
+    IDLE = 1
+    DISPATCH = 2
+    UNIT = 3
+    BANKS = 4
+    ENGINE = 5
+    VECTOR = 6
+    ROUTER = 7
+    COUNT = 8
+
+
+class R(IntEnum):
+    """What a cycle of a core's router port is attributed to."""
+
+    BUSY = 0
+    BLOCKED = 1
+    MESSAGE = 2
+    COUNT = 3
+
+
+class ChipFault(IntEnum):
+    """Why a run stopped; below 16 they are the interpreter's."""
+
+    DOUBLE_ARMING = 16
+    UNKNOWN_THREAD = 17
+    UNKNOWN_CORE = 18
+    UNKNOWN_CHANNEL = 19
+    MESSAGE_LENGTH = 20
+    MESSAGE_TOO_LONG = 21
+    DESTINATIONS = 22
+    TRANSFER = 23
+    MESSAGES = 24
+
+
+class Stop(IntEnum):
+    """Why `advance` returned."""
+
+    UNTIL = 0
+    HOST = 1  # messages have arrived at the host
+    STUCK = 2  # nothing will ever happen
+    FAULT = 3
+    QUIET = 4  # every thread has ended, and nothing is on its way
+
+
+FIELDS = (
+    "chip",  # (G.COUNT,)
+    "core",  # (cores, K.COUNT)
+    "cores",  # typed list of CoreState
+    "order",  # (cores,) in which cores are visited; of no consequence
+    "threads",  # (cores, threads, H.COUNT)
+    "ready",  # (cores, threads)
+    "flights",  # (cores, contexts, F.COUNT)
+    "oldest",  # (cores, contexts): contexts in order of dispatch
+    "contexts",  # (cores, contexts, X.COUNT)
+    "steps",  # (cores, contexts, steps ahead, T.COUNT)
+    "unit_free",  # (cores, units)
+    "bank_free",  # (cores, banks)
+    "out_free",  # (cores + 1,), the host last
+    "in_free",  # (cores + 1,)
+    "messages",  # (messages, N.COUNT)
+    "data",  # (messages, bytes) uint8
+    "taken",  # (cores, channels): words of room that are spoken for
+    "sequencer_cycles",  # (cores, Q.COUNT)
+    "vector_cycles",  # (cores, 2): busy, port
+    "port_cycles",  # (cores, R.COUNT)
+    "engine",  # shared ports, (cores, ...): see `stepping` and `contention`
+    "pes",
+    "last",
+    "vector",
+    "pending",
+    "vector_bytes",
+    "vector_bits",
+    "transfer",
+    "columns",
+)
+
+
+@structref.register
+class ChipStateType(types.StructRef):
+    """Compiled type of `ChipState`."""
+
+    def preprocess_fields(self, fields):
+        """Drop what is only known of a literal."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class ChipState(structref.StructRefProxy):
+    """The chip's arrays behind one pointer."""
+
+
+structref.define_boxing(ChipStateType, ChipState)
+structref.define_constructor(ChipState, ChipStateType, list(FIELDS))

@@ -1,0 +1,265 @@
+"""The chip: all cores and the router as arrays, and the compiled clock that advances them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba.typed import List
+
+from spusim.arch.spec import Arch
+from spusim.isa import Instruction
+from spusim.kernels.advance import advance, begin_file, chip_state, close
+from spusim.kernels.chip import (
+    AT_HOST,
+    FIELDS,
+    FREE,
+    NEVER,
+    ChipFault,
+    F,
+    G,
+    H,
+    K,
+    N,
+    Q,
+    R,
+    Stop,
+)
+from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
+from spusim.kernels.layout import Fault, T, Unit, X
+from spusim.kernels.router import request
+from spusim.kernels.sequencer import take_token
+from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
+from spusim.machine.errors import MachineError
+from spusim.machine.load import LoadedCore
+
+STEPS_AHEAD = 256
+MESSAGES = 64  # waiting, moving or standing at once: more than all ports and channels need
+
+FAULTS: dict[int, str] = {
+    Fault.PC_OUTSIDE: "it runs beyond the last instruction; end the thread with `end`",
+    Fault.LOOP_DEPTH: "loops nest deeper than four; unroll one",
+    Fault.MEMORY: "an operand lies beyond the last word of data memory",
+    Fault.ACCUMULATOR: "it uses accumulators beyond the last one",
+    Fault.MATRIX: "the program has no such matrix",
+    Fault.TABLE: "the program has no such table",
+    ChipFault.DOUBLE_ARMING: "thread {detail} was armed a second time while one arming already "
+    "waits (T21); let its producers wait for a token from it",
+    ChipFault.UNKNOWN_THREAD: "a token is for thread {detail}, which the core does not have",
+    ChipFault.UNKNOWN_CORE: "it names core {detail}, which the machine does not have",
+    ChipFault.UNKNOWN_CHANNEL: "it names channel {detail}; raise link.channels",
+    ChipFault.MESSAGE_LENGTH: "the message that it takes has {detail} words; the lengths of send "
+    "and recv must be equal (T30)",
+    ChipFault.MESSAGE_TOO_LONG: "a message of {detail} words can never enter a channel of "
+    "link.channel_words; send it in parts",
+    ChipFault.DESTINATIONS: "a send must go to other cores, or to the host alone",
+    ChipFault.TRANSFER: "a transfer must have at least one word, all of them in data memory",
+    ChipFault.MESSAGES: "more than {detail} messages and tokens are on their way; something posts "
+    "without waiting",
+}
+
+
+class Chip:
+    """Cores with a program in them, between which the router carries words and tokens.
+
+    order: in which the clock visits cores within a cycle; results do not depend on it.
+    """
+
+    def __init__(self, loaded: Sequence[LoadedCore], arch: Arch, order: Sequence[int] | None):
+        self.loaded = list(loaded)
+        self._host = arch.cores  # the host's number among the router's nodes
+        visit = list(order) if order is not None else list(range(arch.cores))
+        if sorted(visit) != list(range(arch.cores)):
+            raise MachineError(f"order (={visit}) must name each of the {arch.cores} cores once")
+        self.arrays = chip_arrays(self.loaded, arch, visit)
+        cores = List([core.state for core in self.loaded])
+        self._state = chip_state(*(self.arrays.get(name, cores) for name in FIELDS))
+
+    @property
+    def now(self) -> int:
+        """Current cycle."""
+        return int(self.arrays["chip"][G.NOW])
+
+    @property
+    def registers(self) -> np.ndarray:
+        """Registers of the chip, indexed by `G`."""
+        return self.arrays["chip"]
+
+    def advance(self, until: int = NEVER) -> Stop:
+        """Run to cycle `until`, or to what the host must see; raises MachineError for a fault."""
+        stop = Stop(advance(self._state, until))
+        if stop is Stop.FAULT:
+            raise MachineError(self._fault())
+        return stop
+
+    def begin_file(self, tokens: Sequence[tuple[int, int]], now: int) -> None:
+        """Reset threads and channels, and post (core, thread) tokens that arrive in cycle now."""
+        begin_file(self._state)
+        for core, thread in tokens:
+            take_token(self._state, core, thread, now)
+
+    def send(
+        self, cores: Sequence[int], channel: int, thread: int, data: np.ndarray, now: int
+    ) -> None:
+        """Request, in cycle now, a message of words (words, word bytes) from the host."""
+        mask = sum(1 << core for core in cores)
+        slot = request(self._state, self._host, mask, channel, len(data), thread, now)
+        if slot < 0:
+            raise MachineError(self._fault())
+        self.arrays["data"][slot, : data.size] = data.ravel()
+
+    def take_outputs(self) -> list[tuple[int, int, np.ndarray]]:
+        """Take what has arrived at the host: (core, channel, bytes), in order of core."""
+        messages, data = self.arrays["messages"], self.arrays["data"]
+        slots = np.flatnonzero(messages[:, N.STATE] == AT_HOST).tolist()
+        taken = []
+        for slot in sorted(slots, key=lambda s: int(messages[s, N.SENDER])):
+            message = messages[slot]
+            size = int(message[N.WORDS]) * data.itemsize * self._word_bytes
+            taken.append(
+                (int(message[N.SENDER]), int(message[N.CHANNEL]), data[slot, :size].copy())
+            )
+            message[N.STATE] = FREE
+        return taken
+
+    def close(self, end: int) -> None:
+        """Attribute all cycles up to the end of the run."""
+        close(self._state, end)
+
+    @property
+    def _word_bytes(self) -> int:
+        return int(self.loaded[0].arrays.params[2])
+
+    def _fault(self) -> str:
+        fault, core, context, detail = self.registers[G.FAULT : G.FAULT_DETAIL + 1].tolist()
+        where = f"core {core}" if core < self._host else "host"
+        if context >= 0:
+            where += f", {self.place(core, context)}"
+        return f"{where}: {FAULTS[fault].format(detail=detail)}"
+
+    def place(self, core: int, context: int) -> str:
+        """Name the thread and next instruction of a context, for a message."""
+        loaded = self.loaded[core]
+        thread = loaded.image.threads[int(self.arrays["flights"][core, context, F.THREAD])]
+        pc = int(self.arrays["contexts"][core, context, X.PC])
+        text = "beyond the last instruction"
+        if pc < len(loaded.instructions):
+            text = instruction_text(loaded.instructions[pc])
+        return f"thread {thread.name}, instruction {pc} ({text})"
+
+    def waits(self) -> list[str]:
+        """Say who waits for what, for a deadlock report."""
+        lines = []
+        for core, loaded in enumerate(self.loaded):
+            for k in range(int(self.arrays["core"][core, K.FLIGHTS])):
+                context = int(self.arrays["oldest"][core, k])
+                lines.append(f"core {core}: {self.place(core, context)} waits")
+            for thread, row in zip(loaded.image.threads, self.arrays["threads"][core], strict=False):
+                got = int(row[H.TOKENS] - row[H.LEFT])
+                if got and not row[H.LIVE]:
+                    lines.append(
+                        f"core {core}: thread {thread.name} has {got} of {thread.tokens} tokens"
+                    )
+        for message in self.arrays["messages"]:
+            if message[N.STATE] == 1:
+                sender = "the host" if message[N.SENDER] == self._host else f"core {message[N.SENDER]}"
+                lines.append(
+                    f"router: {message[N.WORDS]} words from {sender} wait for room in channel "
+                    f"{message[N.CHANNEL]}"
+                )
+        return lines
+
+
+def instruction_text(instruction: Instruction) -> str:
+    """Write an instruction for a message."""
+    operands = ", ".join(f"{name}={value}" for name, value in instruction.operands.items())
+    return f"{instruction.mnemonic} {operands}".rstrip()
+
+
+def chip_arrays(loaded: list[LoadedCore], arch: Arch, order: list[int]) -> dict[str, np.ndarray]:
+    """Allocate all arrays of `FIELDS` but `cores`, in their state at cycle 0."""
+    return {
+        **_sequencer_arrays(loaded, arch),
+        **_router_arrays(loaded, arch),
+        **_stepping_arrays(loaded, arch),
+        "chip": _registers(arch),
+        "order": np.array(order, np.int64),
+    }
+
+
+def _registers(arch: Arch) -> np.ndarray:
+    chip = np.zeros(G.COUNT, np.int64)
+    chip[G.CORES], chip[G.CONTEXTS] = arch.cores, arch.core.sequencer.contexts
+    chip[G.DISPATCH_CYCLES] = arch.core.pipeline.dispatch_cycles
+    link = arch.link
+    chip[G.HOP_CYCLES], chip[G.CHANNELS] = link.hop_cycles, link.channels
+    chip[G.CHANNEL_WORDS], chip[G.HOST_CYCLES] = link.channel_words, link.host_cycles_per_word
+    chip[G.ROUTER_NEXT], chip[G.HOST_GRANT] = NEVER, -1
+    return chip
+
+
+def _sequencer_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
+    cores, contexts = arch.cores, arch.core.sequencer.contexts
+    most = max((len(core.image.threads) for core in loaded), default=0) + 1
+    threads = np.zeros((cores, most, H.COUNT), np.int64)
+    state = np.zeros((cores, K.COUNT), np.int64)
+    state[:, [K.NEXT, K.ROOM_AT]] = NEVER
+    state[:, K.CAUSE], state[:, K.RECEIVING] = Q.IDLE, -1
+    for c, core in enumerate(loaded):
+        state[c, K.THREADS] = len(core.image.threads)
+        for row, thread in zip(threads[c], core.image.threads, strict=False):
+            if thread.tokens < 1:
+                raise MachineError(
+                    f"core {c}, thread {thread.name}: tokens (={thread.tokens}) must be at least 1"
+                )
+            row[[H.TOKENS, H.LEFT, H.ENTRY]] = thread.tokens, thread.tokens, thread.entry
+    flights = np.zeros((cores, contexts, F.COUNT), np.int64)
+    flights[:, :, F.THREAD] = -1
+    return {
+        "core": state,
+        "threads": threads,
+        "ready": np.zeros((cores, most), np.int64),
+        "flights": flights,
+        "oldest": np.zeros((cores, contexts), np.int64),
+        "contexts": np.zeros((cores, contexts, X.COUNT), np.int64),
+        "steps": np.zeros((cores, contexts, STEPS_AHEAD, T.COUNT), np.int64),
+        "unit_free": np.zeros((cores, len(Unit)), np.int64),
+        "bank_free": np.zeros((cores, arch.core.data_memory.banks), np.int64),
+        "sequencer_cycles": np.zeros((cores, Q.COUNT), np.int64),
+        "vector_cycles": np.zeros((cores, 2), np.int64),
+        "port_cycles": np.zeros((cores, R.COUNT), np.int64),
+    }
+
+
+def _router_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
+    word_bytes = arch.core.data_memory.word_bits // 8
+    # a message to the host may be longer than a channel: up to what a `send` can say
+    longest = max(arch.link.channel_words, 1 << 12)
+    return {
+        "out_free": np.zeros(arch.cores + 1, np.int64),
+        "in_free": np.zeros(arch.cores + 1, np.int64),
+        "messages": np.zeros((MESSAGES, N.COUNT), np.int64),
+        "data": np.zeros((MESSAGES, longest * word_bytes), np.uint8),
+        "taken": np.zeros((arch.cores, arch.link.channels), np.int64),
+    }
+
+
+def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
+    """State of units that compete cycle by cycle; next to nothing with reserved ports."""
+    cores, core = arch.cores, arch.core
+    shared = core.ports == "shared"
+    slots = core.accumulators + SPARE_SLOTS if shared else 1
+    longest = max(len(c.arrays.every) for c in loaded) if shared else 1
+    transfer = np.zeros((cores, TRANSFER_STATE), np.int64)
+    transfer[:, INTERVAL] = 1
+    return {
+        "engine": np.zeros((cores, ENGINE_STATE), np.int64),
+        "pes": np.zeros((cores, core.pes, PE_STATE), np.int64),
+        "last": np.zeros((cores, core.pes, slots), np.int64),
+        "vector": np.zeros((cores, VECTOR_STATE), np.int64),
+        "pending": np.zeros((cores, 8 * core.vector.lanes + 8), np.int64),
+        "vector_bytes": np.zeros((cores, 4), np.int64),
+        "vector_bits": np.zeros((cores, 4), np.int64),
+        "transfer": transfer,
+        "columns": np.zeros((cores, longest), np.int64),
+    }
+
+

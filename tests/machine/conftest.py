@@ -1,0 +1,6 @@
+"""Make the program builder and generator importable: tests import them as plain modules."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
