@@ -48,4 +48,5 @@ def _summary(program: Program, arch: Arch) -> Iterator[RenderableType]:
     yield f"{program.name} fits {program.arch_name}; instructions: {code}"
     yield ""
     yield memory_table(memory_use(program, arch))
+    yield ""
     yield from (f"note: {note}" for note in program.notes)

@@ -1,20 +1,34 @@
 """Telling people why the first run takes long."""
 
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import typer
+from numba.core import event
 
-from spusim.kernels import thread
+KERNELS = "spusim.kernels."
 
 
-def tell_if_cold() -> None:
-    """Say on stderr that kernels will be compiled, if numba's cache has none or old ones."""
-    kernel = thread.run_thread
-    stats = getattr(kernel, "stats", None)  # none when numba's compiler is switched off
-    if stats is None:
-        return
-    source = Path(str(thread.__file__))
-    indices = Path(stats.cache_path).glob(f"{source.stem}.{kernel.__name__}-*.nbi")
-    newest = max((index.stat().st_mtime for index in indices), default=0.0)
-    if newest < source.stat().st_mtime:
-        typer.echo("compiling kernels (once, about a minute)", err=True)
+class _Teller(event.Listener):  # type: ignore[misc]
+    """Says so once, when one of our kernels is compiled, which no later run has to do."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def on_start(self, event: Any) -> None:
+        """Say it."""
+        module = event.data["dispatcher"].py_func.__module__
+        if module and module.startswith(KERNELS) and not self.told:
+            self.told = True
+            typer.echo("compiling kernels (once, about a minute)", err=True)
+
+    def on_end(self, event: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def tell_of_compiling() -> Iterator[None]:
+    """Say on stderr when kernels have to be compiled, because numba's cache lacks them."""
+    with event.install_listener("numba:compile", _Teller()):
+        yield

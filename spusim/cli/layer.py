@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from spusim.api import load_arch
-from spusim.cli.kernels import tell_if_cold
+from spusim.cli.kernels import tell_of_compiling
 from spusim.cli.options import AllUnits, ArchName, Folder, Json, NoBaseline, Settings
 from spusim.cli.run import show_result
 from spusim.experiments.layers import RandomLinear, run_linear
@@ -55,5 +55,6 @@ def linear(
         activation_bits,
     )
     machine = load_arch(arch or DEFAULT_ARCH, settings or ())
-    tell_if_cold()
-    show_result(run_linear(layer, machine, baseline=not no_baseline), json, output, all_units)
+    with tell_of_compiling():
+        result = run_linear(layer, machine, baseline=not no_baseline)
+    show_result(result, json, output, all_units)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spusim.cli.kernels import tell_if_cold
+from spusim.cli.kernels import tell_of_compiling
 from spusim.cli.options import AllUnits, ArchName, Folder, Json, NetworkName, NoBaseline, Settings
 from spusim.experiments.case import open_case, run_case
 from spusim.experiments.outputs import output_files
@@ -55,8 +55,8 @@ def run(
     if output:
         check_folder(output)
     case = open_case(target, arch, network, settings or ())
-    tell_if_cold()
-    result = run_case(case, stream, input_period=input_period, baseline=not no_baseline)
+    with tell_of_compiling():
+        result = run_case(case, stream, input_period=input_period, baseline=not no_baseline)
     show_result(result, json, output, all_units)
 
 

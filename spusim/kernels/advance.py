@@ -3,6 +3,7 @@
 import numba as nb
 import numpy as np
 
+from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
 from spusim.kernels.issue import account, core_cycle
 from spusim.kernels.router import arbitrate, deliver
@@ -13,7 +14,7 @@ _NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
 _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
 _UNTIL, _HOST, _STUCK, _FAULTY = int(Stop.UNTIL), int(Stop.HOST), int(Stop.STUCK), int(Stop.FAULT)
-_QUIET, _WATCH = int(Stop.QUIET), int(G.WATCH)
+_QUIET, _WATCH, _SLOTS = int(Stop.QUIET), int(G.WATCH), int(G.SLOTS)
 
 
 @nb.njit(cache=True)
@@ -22,7 +23,7 @@ def _next_cycle(chip):
     time = chip.chip[_ROUTER_NEXT]
     for c in range(chip.core.shape[0]):
         time = min(time, min(chip.core[c, _NEXT], chip.core[c, _ROOM_AT]))
-    for slot in range(chip.messages.shape[0]):
+    for slot in range(chip.chip[_SLOTS]):
         if chip.messages[slot, _STATE] != FREE and chip.messages[slot, _STATE] != STANDING:
             time = min(time, chip.messages[slot, _ARRIVES])
     return time
@@ -34,7 +35,7 @@ def all_quiet(chip):
     for c in range(chip.core.shape[0]):
         if not quiet(chip, c):
             return False
-    for slot in range(chip.messages.shape[0]):
+    for slot in range(chip.chip[_SLOTS]):
         if chip.messages[slot, _STATE] != FREE and chip.messages[slot, _STATE] != STANDING:
             return False
     return True
@@ -94,14 +95,40 @@ def close(chip, end):
 
 @nb.njit(cache=True)
 def chip_state(
-    chip, core, cores, order, threads, ready, flights, oldest, contexts, steps, unit_free,
+    chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
     bank_free, out_free, in_free, messages, data, taken, sequencer_cycles, vector_cycles,
     port_cycles, engine, pes, last, vector, pending, vector_bytes, vector_bits, transfer, columns,
 ):  # fmt: skip
-    """Return the handle to the chip's arrays."""
+    """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
-        chip, core, cores, order, threads, ready, flights, oldest, contexts, steps, unit_free,
-        bank_free, out_free, in_free, messages, data, taken, sequencer_cycles, vector_cycles,
-        port_cycles, engine, pes, last, vector, pending, vector_bytes, vector_bits, transfer,
-        columns,
-    )  # fmt: skip
+        borrow(chip),
+        borrow(core),
+        cores,
+        borrow(code),
+        borrow(order),
+        borrow(threads),
+        borrow(ready),
+        borrow(flights),
+        borrow(oldest),
+        borrow(contexts),
+        borrow(steps),
+        borrow(unit_free),
+        borrow(bank_free),
+        borrow(out_free),
+        borrow(in_free),
+        borrow(messages),
+        borrow(data),
+        borrow(taken),
+        borrow(sequencer_cycles),
+        borrow(vector_cycles),
+        borrow(port_cycles),
+        borrow(engine),
+        borrow(pes),
+        borrow(last),
+        borrow(vector),
+        borrow(pending),
+        borrow(vector_bytes),
+        borrow(vector_bits),
+        borrow(transfer),
+        borrow(columns),
+    )

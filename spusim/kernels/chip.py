@@ -35,7 +35,9 @@ class G(IntEnum):
     HOST_GRANT = 20  # cycle of the last grant of a message from the host, -1: none yet
     HOST_FREE = 21  # when the host's out port was free again after it
     WATCH = 22  # whether to stop when all is quiet
-    COUNT = 23
+    SHARED = 23  # ports are shared
+    SLOTS = 24  # slots of the message table that were ever used
+    COUNT = 25
 
 
 class K(IntEnum):
@@ -62,7 +64,8 @@ class K(IntEnum):
     ENGINE_BEGAN = 18
     PUSHED = 19  # columns of the running product
     THREADS = 20
-    COUNT = 21
+    INSTRUCTIONS = 21
+    COUNT = 22
 
 
 class H(IntEnum):
@@ -162,6 +165,7 @@ FIELDS = (
     "chip",  # (G.COUNT,)
     "core",  # (cores, K.COUNT)
     "cores",  # typed list of CoreState
+    "code",  # (cores, instructions, operands): as each core's, padded with `end`
     "order",  # (cores,) in which cores are visited; of no consequence
     "threads",  # (cores, threads, H.COUNT)
     "ready",  # (cores, threads)

@@ -7,6 +7,8 @@ import numpy as np
 from numba.core import types
 from numba.experimental import structref
 
+from spusim.kernels.borrow import borrow
+
 
 class CoreArrays(NamedTuple):
     """One core as arrays; see `layout` for what the columns of the tables mean."""
@@ -66,13 +68,40 @@ structref.define_constructor(CoreState, CoreStateType, list(CoreArrays._fields))
 
 @nb.njit(cache=True)
 def core_state(arrays):
-    """Return the handle to a core's arrays; both see the same memory."""
+    """Return the handle to a core's arrays, which must outlive it; both see the same memory."""
     return CoreState(
-        arrays.params, arrays.code, arrays.matrices, arrays.w8, arrays.w16, arrays.cost,
-        arrays.work, arrays.stats, arrays.bank_words, arrays.bias, arrays.row_abs, arrays.fetch,
-        arrays.tables, arrays.table_memory, arrays.memory, arrays.acc, arrays.counters,
-        arrays.bank_busy, arrays.bank_held, arrays.pe_stalls, arrays.scanner_stalls,
-        arrays.matrix_use, arrays.beats, arrays.beat_first, arrays.entry_rows, arrays.columns,
-        arrays.every, arrays.x, arrays.acc32, arrays.va, arrays.vb, arrays.pe_scratch,
-        arrays.release, arrays.bank_scratch,
-    )  # fmt: skip
+        borrow(arrays.params),
+        borrow(arrays.code),
+        borrow(arrays.matrices),
+        borrow(arrays.w8),
+        borrow(arrays.w16),
+        borrow(arrays.cost),
+        borrow(arrays.work),
+        borrow(arrays.stats),
+        borrow(arrays.bank_words),
+        borrow(arrays.bias),
+        borrow(arrays.row_abs),
+        borrow(arrays.fetch),
+        borrow(arrays.tables),
+        borrow(arrays.table_memory),
+        borrow(arrays.memory),
+        borrow(arrays.acc),
+        borrow(arrays.counters),
+        borrow(arrays.bank_busy),
+        borrow(arrays.bank_held),
+        borrow(arrays.pe_stalls),
+        borrow(arrays.scanner_stalls),
+        borrow(arrays.matrix_use),
+        borrow(arrays.beats),
+        borrow(arrays.beat_first),
+        borrow(arrays.entry_rows),
+        borrow(arrays.columns),
+        borrow(arrays.every),
+        borrow(arrays.x),
+        borrow(arrays.acc32),
+        borrow(arrays.va),
+        borrow(arrays.vb),
+        borrow(arrays.pe_scratch),
+        borrow(arrays.release),
+        borrow(arrays.bank_scratch),
+    )

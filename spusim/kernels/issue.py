@@ -37,7 +37,7 @@ from spusim.kernels.thread import (
 )
 
 _NEXT, _ACCOUNTED, _CAUSE, _FLIGHTS = int(K.NEXT), int(K.ACCOUNTED), int(K.CAUSE), int(K.FLIGHTS)
-_READY, _STEPPED = int(K.READY_COUNT), int(K.STEPPED)
+_READY, _STEPPED, _INSTRUCTIONS = int(K.READY_COUNT), int(K.STEPPED), int(K.INSTRUCTIONS)
 _MATRIX, _BEGAN, _PUSHED = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN), int(K.PUSHED)
 _CONTEXTS = int(G.CONTEXTS)
 _READY_AT, _RUNNING, _ENDED = int(F.READY_AT), int(F.RUNNING), int(F.ENDED)
@@ -50,25 +50,24 @@ _Q_ENGINE = int(Q.ENGINE)
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
 _INSTRUCTION = int(C.INSTRUCTION)
-_SHARED, _ALL = int(P.SHARED_PORTS), int(P.PUSH_ALL)
+_SHARED, _ALL = int(G.SHARED), int(P.PUSH_ALL)
 _COLUMNS = int(M.COLUMNS)
 _PC_OUTSIDE = int(Fault.PC_OUTSIDE)
 
 
 @nb.njit(cache=True)
 def _alone(chip, c):
-    return chip.core[c, _FLIGHTS] == 1 and not chip.cores[c].params[_SHARED]
+    return chip.core[c, _FLIGHTS] == 1 and not chip.chip[_SHARED]
 
 
 @nb.njit(cache=True)
 def _row(chip, c, context):
     """Code row of a flight's next instruction; a fault, and an `end`, beyond the last."""
-    code = chip.cores[c].code
     pc = chip.contexts[c, context, _PC]
-    if pc >= code.shape[0]:
+    if pc >= chip.core[c, _INSTRUCTIONS]:
         fail(chip, _PC_OUTSIDE, c, context, pc)
-        pc = np.int64(0)
-    return code[pc]
+        pc = np.int64(chip.code.shape[1] - 1)
+    return chip.code[c, pc]
 
 
 @nb.njit(cache=True)
@@ -81,7 +80,7 @@ def _synchronising(row):
 def _prepare(chip, c, context):
     """Have a flight's next instruction at hand: executed ahead, or standing before a sync."""
     flight = chip.flights[c, context]
-    if chip.cores[c].params[_SHARED] or flight[_STEP] < flight[_STEPS] or flight[_ENDED]:
+    if chip.chip[_SHARED] or flight[_STEP] < flight[_STEPS] or flight[_ENDED]:
         return
     if _synchronising(_row(chip, c, context)):
         return
@@ -329,7 +328,7 @@ def _sleep(chip, c, now):
         earliest = min(earliest, _next_time(chip, c, chip.oldest[c, k]))
     if state[_READY] and state[_FLIGHTS] < chip.chip[_CONTEXTS]:
         earliest = now + 1
-    if chip.cores[c].params[_SHARED]:
+    if chip.chip[_SHARED]:
         earliest = min(earliest, _next_completion(chip, c))
     state[_NEXT] = max(earliest, now + 1)
 
@@ -339,7 +338,7 @@ def core_cycle(chip, c, now):
     """Do all that a core does at the end of one cycle."""
     state = chip.core[c]
     account(chip, c, now)
-    if chip.cores[c].params[_SHARED]:
+    if chip.chip[_SHARED]:
         _step_to(chip, c, now)
     retire(chip, c, now)
     receive(chip, c, now)

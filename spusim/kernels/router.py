@@ -39,7 +39,8 @@ _BANKS, _READERS = int(N.BANKS), int(N.READERS)
 _R_BUSY, _BLOCKED, _MESSAGE = int(R.BUSY), int(R.BLOCKED), int(R.MESSAGE)
 _ROUTER = int(Unit.ROUTER)
 _SEND = int(Op.SEND)
-_WORD_BYTES, _P_BANKS, _SHARED = int(P.WORD_BYTES), int(P.BANKS), int(P.SHARED_PORTS)
+_WORD_BYTES, _P_BANKS, _SHARED = int(P.WORD_BYTES), int(P.BANKS), int(G.SHARED)
+_SLOTS = int(G.SLOTS)
 _READ, _WRITE = int(C.DATA_READ), int(C.DATA_WRITE)
 _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
 _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
@@ -53,6 +54,7 @@ def _slot(chip, c, context):
     for slot in range(chip.messages.shape[0]):
         if chip.messages[slot, _STATE] == FREE:
             chip.messages[slot, :] = 0
+            chip.chip[_SLOTS] = max(chip.chip[_SLOTS], slot + 1)
             return slot
     fail(chip, _FULL, c, context, chip.messages.shape[0])
     return -1
@@ -169,7 +171,7 @@ def arbitrate(chip, now):
     sender, sequence = np.int64(-1), np.int64(-1)
     while True:
         best = np.int64(-1)
-        for slot in range(chip.messages.shape[0]):
+        for slot in range(chip.chip[_SLOTS]):
             message = chip.messages[slot]
             if message[_STATE] != WAITING:
                 continue
@@ -207,7 +209,7 @@ def deliver(chip, now):
             chip.taken[c, chip.core[c, _ROOM_CHANNEL]] -= chip.core[c, _ROOM_WORDS]
             chip.chip[_ROUTER_NEXT] = min(chip.chip[_ROUTER_NEXT], now)
     to_host = False
-    for slot in range(chip.messages.shape[0]):
+    for slot in range(chip.chip[_SLOTS]):
         message = chip.messages[slot]
         if message[_STATE] != MOVING or message[_ARRIVES] != now:
             continue
@@ -285,7 +287,7 @@ def _send(chip, c, context, row, address, words, banks, now):
 def _oldest_message(chip, c, channel):
     """Slot of the message that stands longest in a channel of a core, or -1."""
     best = np.int64(-1)
-    for slot in range(chip.messages.shape[0]):
+    for slot in range(chip.chip[_SLOTS]):
         message = chip.messages[slot]
         if message[_STATE] != STANDING or message[_CHANNEL] != channel or not message[_MASK] >> c & 1:
             continue
@@ -341,7 +343,7 @@ def _complete(chip, c, context, counter, address, words, banks, issued, first, d
     transfer_banks(core, address, words)
     occupy(chip, c, _ROUTER, banks, done)
     chip.flights[c, context, _READY_AT] = done
-    if core.params[_SHARED]:
+    if chip.chip[_SHARED]:
         transfer = chip.transfer[c]
         transfer[START], transfer[ADDRESS], transfer[WORDS] = first, address, words
         transfer[INTERVAL] = (done - first) // words

@@ -4,7 +4,7 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K
-from spusim.kernels.layout import P, Unit
+from spusim.kernels.layout import Unit
 from spusim.kernels.thread import start_thread
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
@@ -16,7 +16,7 @@ _FAULT, _FAULT_CORE, _FAULT_CONTEXT = int(G.FAULT), int(G.FAULT_CORE), int(G.FAU
 _FAULT_DETAIL, _CONTEXTS = int(G.FAULT_DETAIL), int(G.CONTEXTS)
 _DISPATCH = int(G.DISPATCH_CYCLES)
 _UNKNOWN_THREAD, _DOUBLE = int(ChipFault.UNKNOWN_THREAD), int(ChipFault.DOUBLE_ARMING)
-_SHARED = int(P.SHARED_PORTS)
+_SHARED = int(G.SHARED)
 _SEQUENCER = int(Unit.SEQUENCER)
 
 
@@ -125,7 +125,7 @@ def quiet(chip, c):
 def occupy(chip, c, unit, banks, until):
     """Give a unit, and with reserved ports an instruction's banks, until a cycle (T18, T24)."""
     chip.unit_free[c, unit] = until
-    if banks and not chip.cores[c].params[_SHARED]:
+    if banks and not chip.chip[_SHARED]:
         for bank in range(chip.bank_free.shape[1]):
             if banks >> bank & 1:
                 chip.bank_free[c, bank] = until
@@ -135,7 +135,7 @@ def occupy(chip, c, unit, banks, until):
 def banks_free_at(chip, c, banks):
     """Cycle from which all banks of a mask are free; always, with shared ports."""
     time = np.int64(0)
-    if banks and not chip.cores[c].params[_SHARED]:
+    if banks and not chip.chip[_SHARED]:
         for bank in range(chip.bank_free.shape[1]):
             if banks >> bank & 1:
                 time = max(time, chip.bank_free[c, bank])

@@ -24,10 +24,11 @@ from spusim.kernels.chip import (
     Stop,
 )
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
-from spusim.kernels.layout import Fault, T, Unit, X
+from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.router import request
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
+from spusim.machine.decode import CODE_WIDTH
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 
@@ -193,6 +194,7 @@ def _registers(arch: Arch) -> np.ndarray:
     chip[G.HOP_CYCLES], chip[G.CHANNELS] = link.hop_cycles, link.channels
     chip[G.CHANNEL_WORDS], chip[G.HOST_CYCLES] = link.channel_words, link.host_cycles_per_word
     chip[G.ROUTER_NEXT], chip[G.HOST_GRANT] = NEVER, -1
+    chip[G.SHARED] = arch.core.ports == "shared"
     return chip
 
 
@@ -213,8 +215,15 @@ def _sequencer_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndar
             row[[H.TOKENS, H.LEFT, H.ENTRY]] = thread.tokens, thread.tokens, thread.entry
     flights = np.zeros((cores, contexts, F.COUNT), np.int64)
     flights[:, :, F.THREAD] = -1
+    longest = max(len(core.arrays.code) for core in loaded) + 1
+    code = np.zeros((cores, longest, CODE_WIDTH), np.int64)
+    code[:, :, 0] = Op.END
+    for c, core in enumerate(loaded):
+        code[c, : len(core.arrays.code)] = core.arrays.code
+        state[c, K.INSTRUCTIONS] = len(core.arrays.code)
     return {
         "core": state,
+        "code": code,
         "threads": threads,
         "ready": np.zeros((cores, most), np.int64),
         "flights": flights,

@@ -226,3 +226,15 @@ def differences(a: RunResult, b: RunResult) -> list[str]:
     """Return the names of the fields in which two results differ."""
     names = [field.name for field in fields(RunResult)]
     return [n for n in names if plain(getattr(a, n)) != plain(getattr(b, n))]
+
+
+def vset(
+    n: int, wa: int = 16, wb: int = 16, wd: int = 16, sa: int = 0, sb: int = 0, sd: int = 0
+) -> str:
+    """Return a `vset` line."""
+    return f"vset len={n}, wa={wa}, wb={wb}, wd={wd}, sa={sa}, sb={sb}, sd={sd}\n"
+
+
+def nops(count: int) -> str:
+    """Return lines that take count + 1 cycles."""
+    return f"loop count={count}, body=1, bump=0\nnop\n"
