@@ -5,22 +5,25 @@ import numpy as np
 
 from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
+from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle
-from spusim.kernels.router import arbitrate, deliver
+from spusim.kernels.router import arbitrate, deliver, send_frame
 from spusim.kernels.sequencer import quiet
 
-_NOW, _DELIVERED, _ROUTER_NEXT, _FAULT = int(G.NOW), int(G.DELIVERED), int(G.ROUTER_NEXT), int(G.FAULT)  # fmt: skip
+_NOW, _ROUTER_NEXT, _FAULT, _SLOTS = int(G.NOW), int(G.ROUTER_NEXT), int(G.FAULT), int(G.SLOTS)
+_FIRST, _LAST, _FINISHED = int(G.FIRST), int(G.LAST), int(G.FINISHED)
+_BEGAN, _DUE = int(G.FILE_BEGAN), int(G.FRAME_DUE)
+_MASK, _CHANNEL, _THREAD = int(G.INPUT_MASK), int(G.INPUT_CHANNEL), int(G.INPUT_THREAD)
 _NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
 _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
-_UNTIL, _HOST, _STUCK, _FAULTY = int(Stop.UNTIL), int(Stop.HOST), int(Stop.STUCK), int(Stop.FAULT)
-_QUIET, _WATCH, _SLOTS = int(Stop.QUIET), int(G.WATCH), int(G.SLOTS)
+_QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
 
 
 @nb.njit(cache=True)
 def _next_cycle(chip):
-    """Earliest cycle in which a core, the router or a delivery has something to do."""
-    time = chip.chip[_ROUTER_NEXT]
+    """Earliest cycle in which a core, the router, the host or a delivery has something to do."""
+    time = min(chip.chip[_ROUTER_NEXT], frame_due(chip))
     for c in range(chip.core.shape[0]):
         time = min(time, min(chip.core[c, _NEXT], chip.core[c, _ROOM_AT]))
     for slot in range(chip.chip[_SLOTS]):
@@ -42,48 +45,45 @@ def all_quiet(chip):
 
 
 @nb.njit(cache=True)
-def advance(chip, until):
-    """Run the chip up to the beginning of cycle `until`; return a `Stop`.
+def advance(chip):
+    """Run the chip until the file ends; return a `Stop`.
 
-    Within a cycle deliveries come first, then every core, then the router's arbiter. When
-    messages have arrived at the host it returns between deliveries and cores, so that what the
-    host asks for then still belongs to the cycle `chip[G.NOW]`; the next call goes on there.
+    Within a cycle deliveries come first and the host's request for a frame, then every core, then
+    the router's arbiter.
     """
     registers = chip.chip
     while True:
-        if not registers[_DELIVERED]:
-            now = _next_cycle(chip)
-            if now >= until:
-                registers[_NOW] = until
-                return _STUCK if now == NEVER and until == NEVER else _UNTIL
-            registers[_NOW] = now
-            to_host = deliver(chip, now)
-            registers[_DELIVERED] = 1
-            if to_host:
-                return _HOST
-        now = registers[_NOW]
+        now = _next_cycle(chip)
+        if now == NEVER:
+            return _STUCK
+        registers[_NOW] = now
+        deliver(chip, now)
+        if frame_due(chip) <= now:
+            send_frame(chip, registers[_MASK], registers[_CHANNEL], registers[_THREAD], now)
         for k in range(chip.order.shape[0]):
             c = chip.order[k]
             if chip.core[c, _NEXT] <= now:
                 core_cycle(chip, c, now)
         if registers[_ROUTER_NEXT] <= now:
             arbitrate(chip, now)
-        registers[_DELIVERED] = 0
         if registers[_FAULT]:
             return _FAULTY
-        if registers[_WATCH] and all_quiet(chip):
+        if registers[_FINISHED] == registers[_LAST] and all_quiet(chip):
             return _QUIET
 
 
 @nb.njit(cache=True)
-def begin_file(chip):
-    """Reset threads and channels at the start of a file (T31)."""
+def begin_file(chip, last, now):
+    """Begin a file of the frames up to `last`: reset threads and channels, ask for a frame (T31)."""
     for c in range(chip.core.shape[0]):
         for thread in range(chip.core[c, _THREADS]):
             chip.threads[c, thread, _LEFT] = chip.threads[c, thread, _TOKENS]
             chip.threads[c, thread, _WAITING] = 0
     chip.messages[:, _STATE] = FREE
     chip.taken[:] = 0
+    registers = chip.chip
+    registers[_FIRST], registers[_LAST] = registers[_FINISHED], last
+    registers[_BEGAN], registers[_DUE] = now, now
 
 
 @nb.njit(cache=True)
@@ -96,8 +96,9 @@ def close(chip, end):
 @nb.njit(cache=True)
 def chip_state(
     chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
-    bank_free, out_free, in_free, messages, data, taken, sequencer_cycles, vector_cycles,
-    port_cycles, engine, pes, last, vector, pending, vector_bytes, vector_bits, transfer, columns,
+    bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
+    frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
+    pending, vector_bytes, vector_bits, transfer, columns,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
@@ -118,6 +119,12 @@ def chip_state(
         borrow(in_free),
         borrow(messages),
         borrow(data),
+        borrow(frames),
+        borrow(ports),
+        borrow(outputs),
+        borrow(began),
+        borrow(ended),
+        borrow(frame_counts),
         borrow(taken),
         borrow(sequencer_cycles),
         borrow(vector_cycles),

@@ -20,24 +20,30 @@ class G(IntEnum):
     CHANNEL_WORDS = 5
     HOST_CYCLES = 6  # per word
     NOW = 7
-    DELIVERED = 8  # whether this cycle's deliveries have been made
-    ROUTER_NEXT = 9  # cycle in which the router has something to arbitrate
-    SEQUENCE = 10  # number of the next request
-    ROUTER_WORDS = 11
-    LINK_WORDS = 12
-    HOST_OUT_BUSY = 13
-    HOST_OUT_BLOCKED = 14
-    HOST_IN_BUSY = 15
-    FAULT = 16
-    FAULT_CORE = 17
-    FAULT_CONTEXT = 18
-    FAULT_DETAIL = 19
-    HOST_GRANT = 20  # cycle of the last grant of a message from the host, -1: none yet
-    HOST_FREE = 21  # when the host's out port was free again after it
-    WATCH = 22  # whether to stop when all is quiet
-    SHARED = 23  # ports are shared
-    SLOTS = 24  # slots of the message table that were ever used
-    COUNT = 25
+    ROUTER_NEXT = 8  # cycle in which the router has something to arbitrate
+    SEQUENCE = 9  # number of the next request
+    ROUTER_WORDS = 10
+    LINK_WORDS = 11
+    HOST_OUT_BUSY = 12
+    HOST_OUT_BLOCKED = 13
+    HOST_IN_BUSY = 14
+    FAULT = 15
+    FAULT_CORE = 16
+    FAULT_CONTEXT = 17
+    FAULT_DETAIL = 18
+    SHARED = 19  # ports are shared
+    SLOTS = 20  # slots of the message table that were ever used
+    PERIOD = 21  # cycles between frames, 0: each follows the last one's output
+    FILE_BEGAN = 22
+    FIRST = 23  # frames of the file, up to LAST
+    LAST = 24
+    SENT = 25  # frames requested
+    FINISHED = 26  # frames whose outputs have all arrived
+    FRAME_DUE = 27  # cycle in which the next frame is requested, NEVER: not known yet
+    INPUT_MASK = 28  # cores that a frame goes to, their channel, and its token's thread
+    INPUT_CHANNEL = 29
+    INPUT_THREAD = 30
+    COUNT = 31
 
 
 class K(IntEnum):
@@ -111,7 +117,7 @@ class N(IntEnum):
     COUNT = 13
 
 
-FREE, WAITING, MOVING, STANDING, AT_HOST = range(5)
+FREE, WAITING, MOVING, STANDING = range(4)
 
 
 class Q(IntEnum):
@@ -149,16 +155,27 @@ class ChipFault(IntEnum):
     DESTINATIONS = 22
     TRANSFER = 23
     MESSAGES = 24
+    UNEXPECTED_OUTPUT = 25
+
+
+class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one letter
+    """An output port, in `ChipState.ports`."""
+
+    CORE = 0
+    CHANNEL = 1
+    OFFSET = 2
+    ELEMENTS = 3
+    BITS = 4
+    TAKEN = 5  # frames of which it has arrived
+    COUNT = 6
 
 
 class Stop(IntEnum):
     """Why `advance` returned."""
 
-    UNTIL = 0
-    HOST = 1  # messages have arrived at the host
-    STUCK = 2  # nothing will ever happen
-    FAULT = 3
-    QUIET = 4  # every thread has ended, and nothing is on its way
+    QUIET = 0  # the file's outputs have arrived, every thread has ended, nothing is on its way
+    STUCK = 1  # nothing will ever happen
+    FAULT = 2
 
 
 FIELDS = (
@@ -179,6 +196,12 @@ FIELDS = (
     "in_free",  # (cores + 1,)
     "messages",  # (messages, N.COUNT)
     "data",  # (messages, bytes) uint8
+    "frames",  # (frames, words, word bytes) uint8: the stream
+    "ports",  # (output ports, O.COUNT)
+    "outputs",  # (frames, features)
+    "began",  # (frames,): first cycle of the frame's input on the link
+    "ended",  # (frames,): arrival of its last output word
+    "frame_counts",  # (frames, COUNTERS + 2): event counts at its end
     "taken",  # (cores, channels): words of room that are spoken for
     "sequencer_cycles",  # (cores, Q.COUNT)
     "vector_cycles",  # (cores, 2): busy, port

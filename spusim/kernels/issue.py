@@ -55,12 +55,12 @@ _COLUMNS = int(M.COLUMNS)
 _PC_OUTSIDE = int(Fault.PC_OUTSIDE)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _alone(chip, c):
     return chip.core[c, _FLIGHTS] == 1 and not chip.chip[_SHARED]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _row(chip, c, context):
     """Code row of a flight's next instruction; a fault, and an `end`, beyond the last."""
     pc = chip.contexts[c, context, _PC]
@@ -70,7 +70,7 @@ def _row(chip, c, context):
     return chip.code[c, pc]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _synchronising(row):
     op = row[0]
     return op == _END or op == _POST or op == _SEND or op == _RECV
@@ -91,7 +91,7 @@ def _prepare(chip, c, context):
         fail(chip, fault, c, context, 0)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _next_unit(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
@@ -99,7 +99,7 @@ def _next_unit(chip, c, context):
     return _row(chip, c, context)[1]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _next_banks(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
@@ -110,7 +110,7 @@ def _next_banks(chip, c, context):
     return np.int64(0)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _waiting_for(chip, c, now):
     """What the oldest thread in flight waits for in a cycle without an issue (T26)."""
     if chip.core[c, _FLIGHTS] == 0:
@@ -124,7 +124,7 @@ def _waiting_for(chip, c, now):
     return _Q_BANKS
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _attribute(chip, c, until):
     state = chip.core[c]
     if until > state[_ACCOUNTED]:
@@ -170,7 +170,7 @@ def _step_units(chip, c, until, engine, pes, last, vector, pending, pe_stalls, s
     )  # fmt: skip
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _stepping(chip, c):
     return chip.engine[c, PHASE] != IDLE or chip.vector[c, ACTIVE] != 0
 

@@ -4,7 +4,6 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import (
-    AT_HOST,
     FREE,
     HOST_BIT,
     MOVING,
@@ -19,7 +18,8 @@ from spusim.kernels.chip import (
     R,
 )
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
-from spusim.kernels.layout import C, Op, P, Unit, X
+from spusim.kernels.host import frame_granted, take_output
+from spusim.kernels.layout import C, Op, P, Unit
 from spusim.kernels.sequencer import fail, occupy, take_token
 from spusim.kernels.thread import address_offset, hold_banks, transfer_banks
 
@@ -27,7 +27,6 @@ _CORES, _HOP, _CHANNELS, _ROOM = int(G.CORES), int(G.HOP_CYCLES), int(G.CHANNELS
 _HOST_CYCLES, _ROUTER_NEXT, _SEQUENCE = int(G.HOST_CYCLES), int(G.ROUTER_NEXT), int(G.SEQUENCE)
 _WORDS_SENT, _LINK_WORDS = int(G.ROUTER_WORDS), int(G.LINK_WORDS)
 _OUT_BUSY, _OUT_BLOCKED, _IN_BUSY = int(G.HOST_OUT_BUSY), int(G.HOST_OUT_BLOCKED), int(G.HOST_IN_BUSY)  # fmt: skip
-_HOST_GRANT, _HOST_FREE = int(G.HOST_GRANT), int(G.HOST_FREE)
 _NEXT, _RECEIVING, _K_CHANNEL, _K_ADDRESS = int(K.NEXT), int(K.RECEIVING), int(K.CHANNEL), int(K.ADDRESS)  # fmt: skip
 _K_WORDS, _K_ISSUED, _K_BANKS = int(K.WORDS), int(K.ISSUED), int(K.BANKS)
 _ROOM_AT, _ROOM_CHANNEL, _ROOM_WORDS = int(K.ROOM_AT), int(K.ROOM_CHANNEL), int(K.ROOM_WORDS)
@@ -40,7 +39,7 @@ _R_BUSY, _BLOCKED, _MESSAGE = int(R.BUSY), int(R.BLOCKED), int(R.MESSAGE)
 _ROUTER = int(Unit.ROUTER)
 _SEND = int(Op.SEND)
 _WORD_BYTES, _P_BANKS, _SHARED = int(P.WORD_BYTES), int(P.BANKS), int(G.SHARED)
-_SLOTS = int(G.SLOTS)
+_SLOTS, _SENT, _DUE = int(G.SLOTS), int(G.SENT), int(G.FRAME_DUE)
 _READ, _WRITE = int(C.DATA_READ), int(C.DATA_WRITE)
 _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
 _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
@@ -104,7 +103,7 @@ def request(chip, sender, mask, channel, words, thread, now):
     return slot
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _ports_free_at(chip, message):
     cores = chip.chip[_CORES]
     time = chip.out_free[message[_SENDER]]
@@ -116,7 +115,7 @@ def _ports_free_at(chip, message):
     return time
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, inline="always")
 def _has_room(chip, message):
     """Whether every destination's channel has room; a host's message wants it empty (T28)."""
     cores = chip.chip[_CORES]
@@ -154,7 +153,7 @@ def _grant(chip, message, now):
     if sender == cores:
         chip.chip[_OUT_BUSY] += cycles
         chip.chip[_OUT_BLOCKED] += now - message[_REQUESTED]
-        chip.chip[_HOST_GRANT], chip.chip[_HOST_FREE] = now, free
+        frame_granted(chip, message[_CONTEXT], now)
     else:
         chip.port_cycles[sender, _R_BUSY] += free - now
         chip.port_cycles[sender, _BLOCKED] += now - message[_REQUESTED]
@@ -201,26 +200,38 @@ def arbitrate(chip, now):
 
 @nb.njit(cache=True)
 def deliver(chip, now):
-    """Make this cycle's deliveries; return whether the host got one."""
+    """Make this cycle's deliveries."""
     cores = chip.chip[_CORES]
     for c in range(cores):
         if chip.core[c, _ROOM_AT] == now:
             chip.core[c, _ROOM_AT] = NEVER
             chip.taken[c, chip.core[c, _ROOM_CHANNEL]] -= chip.core[c, _ROOM_WORDS]
             chip.chip[_ROUTER_NEXT] = min(chip.chip[_ROUTER_NEXT], now)
-    to_host = False
     for slot in range(chip.chip[_SLOTS]):
         message = chip.messages[slot]
         if message[_STATE] != MOVING or message[_ARRIVES] != now:
             continue
         message[_STATE] = STANDING if message[_WORDS] else FREE
         if message[_MASK] >> HOST_BIT & 1:
-            message[_STATE] = AT_HOST
-            to_host = True
+            message[_STATE] = FREE
+            take_output(chip, message, chip.data[slot], now)
         for c in range(cores):
             if message[_MASK] >> c & 1:
                 take_token(chip, c, message[_THREAD], now)
-    return to_host
+
+
+@nb.njit(cache=True)
+def send_frame(chip, mask, channel, thread, now):
+    """Request the transfer of the next frame from the host (T31)."""
+    registers = chip.chip
+    frame = registers[_SENT]
+    words = chip.frames.shape[1]
+    slot = request(chip, registers[_CORES], mask, channel, words, thread, now)
+    registers[_SENT] += 1
+    registers[_DUE] = NEVER
+    if slot >= 0:
+        chip.messages[slot, _CONTEXT] = frame
+        chip.data[slot, : chip.frames[frame].size] = chip.frames[frame].reshape(-1)
 
 
 @nb.njit(cache=True)

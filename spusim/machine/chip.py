@@ -9,10 +9,9 @@ from spusim.arch.spec import Arch
 from spusim.isa import Instruction
 from spusim.kernels.advance import advance, begin_file, chip_state, close
 from spusim.kernels.chip import (
-    AT_HOST,
     FIELDS,
-    FREE,
     NEVER,
+    WAITING,
     ChipFault,
     F,
     G,
@@ -25,7 +24,6 @@ from spusim.kernels.chip import (
 )
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
 from spusim.kernels.layout import Fault, Op, T, Unit, X
-from spusim.kernels.router import request
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.machine.decode import CODE_WIDTH
@@ -55,79 +53,60 @@ FAULTS: dict[int, str] = {
     ChipFault.TRANSFER: "a transfer must have at least one word, all of them in data memory",
     ChipFault.MESSAGES: "more than {detail} messages and tokens are on their way; something posts "
     "without waiting",
+    ChipFault.UNEXPECTED_OUTPUT: "it sent output {detail}, which the host does not wait for; send "
+    "each output port once a frame",
 }
 
 
 class Chip:
     """Cores with a program in them, between which the router carries words and tokens.
 
-    order: in which the clock visits cores within a cycle; results do not depend on it.
+    host: the arrays of stream and outputs (`host_arrays`); order: in which the clock visits cores
+    within a cycle, on which results do not depend.
     """
 
-    def __init__(self, loaded: Sequence[LoadedCore], arch: Arch, order: Sequence[int] | None):
+    def __init__(
+        self,
+        loaded: Sequence[LoadedCore],
+        arch: Arch,
+        host: dict[str, np.ndarray],
+        order: Sequence[int] | None,
+    ):
         self.loaded = list(loaded)
         self._host = arch.cores  # the host's number among the router's nodes
         visit = list(order) if order is not None else list(range(arch.cores))
         if sorted(visit) != list(range(arch.cores)):
             raise MachineError(f"order (={visit}) must name each of the {arch.cores} cores once")
-        self.arrays = chip_arrays(self.loaded, arch, visit)
+        self.arrays = {**chip_arrays(self.loaded, arch, visit), **host}
         cores = List([core.state for core in self.loaded])
         self._state = chip_state(*(self.arrays.get(name, cores) for name in FIELDS))
 
     @property
     def now(self) -> int:
         """Current cycle."""
-        return int(self.arrays["chip"][G.NOW])
+        return int(self.registers[G.NOW])
 
     @property
     def registers(self) -> np.ndarray:
         """Registers of the chip, indexed by `G`."""
         return self.arrays["chip"]
 
-    def advance(self, until: int = NEVER) -> Stop:
-        """Run to cycle `until`, or to what the host must see; raises MachineError for a fault."""
-        stop = Stop(advance(self._state, until))
+    def run_file(self, last: int, tokens: Sequence[tuple[int, int]], start: int) -> Stop:
+        """Stream the frames up to `last` from cycle `start` on; (core, thread) tokens begin it.
+
+        Raises MachineError for a fault.
+        """
+        begin_file(self._state, last, start)
+        for core, thread in tokens:
+            take_token(self._state, core, thread, start)
+        stop = Stop(advance(self._state))
         if stop is Stop.FAULT:
             raise MachineError(self._fault())
         return stop
 
-    def begin_file(self, tokens: Sequence[tuple[int, int]], now: int) -> None:
-        """Reset threads and channels, and post (core, thread) tokens that arrive in cycle now."""
-        begin_file(self._state)
-        for core, thread in tokens:
-            take_token(self._state, core, thread, now)
-
-    def send(
-        self, cores: Sequence[int], channel: int, thread: int, data: np.ndarray, now: int
-    ) -> None:
-        """Request, in cycle now, a message of words (words, word bytes) from the host."""
-        mask = sum(1 << core for core in cores)
-        slot = request(self._state, self._host, mask, channel, len(data), thread, now)
-        if slot < 0:
-            raise MachineError(self._fault())
-        self.arrays["data"][slot, : data.size] = data.ravel()
-
-    def take_outputs(self) -> list[tuple[int, int, np.ndarray]]:
-        """Take what has arrived at the host: (core, channel, bytes), in order of core."""
-        messages, data = self.arrays["messages"], self.arrays["data"]
-        slots = np.flatnonzero(messages[:, N.STATE] == AT_HOST).tolist()
-        taken = []
-        for slot in sorted(slots, key=lambda s: int(messages[s, N.SENDER])):
-            message = messages[slot]
-            size = int(message[N.WORDS]) * data.itemsize * self._word_bytes
-            taken.append(
-                (int(message[N.SENDER]), int(message[N.CHANNEL]), data[slot, :size].copy())
-            )
-            message[N.STATE] = FREE
-        return taken
-
     def close(self, end: int) -> None:
         """Attribute all cycles up to the end of the run."""
         close(self._state, end)
-
-    @property
-    def _word_bytes(self) -> int:
-        return int(self.loaded[0].arrays.params[2])
 
     def _fault(self) -> str:
         fault, core, context, detail = self.registers[G.FAULT : G.FAULT_DETAIL + 1].tolist()
@@ -160,7 +139,7 @@ class Chip:
                         f"core {core}: thread {thread.name} has {got} of {thread.tokens} tokens"
                     )
         for message in self.arrays["messages"]:
-            if message[N.STATE] == 1:
+            if message[N.STATE] == WAITING:
                 sender = "the host" if message[N.SENDER] == self._host else f"core {message[N.SENDER]}"
                 lines.append(
                     f"router: {message[N.WORDS]} words from {sender} wait for room in channel "
@@ -193,7 +172,7 @@ def _registers(arch: Arch) -> np.ndarray:
     link = arch.link
     chip[G.HOP_CYCLES], chip[G.CHANNELS] = link.hop_cycles, link.channels
     chip[G.CHANNEL_WORDS], chip[G.HOST_CYCLES] = link.channel_words, link.host_cycles_per_word
-    chip[G.ROUTER_NEXT], chip[G.HOST_GRANT] = NEVER, -1
+    chip[[G.ROUTER_NEXT, G.FRAME_DUE]] = NEVER
     chip[G.SHARED] = arch.core.ports == "shared"
     return chip
 

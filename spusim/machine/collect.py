@@ -1,10 +1,7 @@
 """Counters of all units to a RunResult; the causes of every unit sum to the run's cycles."""
 
-from __future__ import annotations
-
 import hashlib
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +13,6 @@ from spusim.machine.chip import Chip
 from spusim.machine.load import LoadedCore
 from spusim.program import Matrix, Program
 from spusim.result import BankUse, RunResult
-
-if TYPE_CHECKING:
-    from spusim.machine.host import Host
 
 EVENTS = {
     "accumulator.read": C.ACC_READ,
@@ -37,30 +31,6 @@ EVENTS = {
     "instruction_memory.read": C.INSTRUCTION,
 }
 
-class Counts:
-    """Event counts, and their share of each frame."""
-
-    def __init__(self, chip: Chip):
-        self._chip = chip
-        self._frames: list[np.ndarray] = []
-        self._last = self._now()
-
-    def _now(self) -> np.ndarray:
-        total = sum(core.arrays.counters for core in self._chip.loaded)
-        return np.append(total, self._chip.registers[[G.ROUTER_WORDS, G.LINK_WORDS]])
-
-    def end_frame(self) -> None:
-        """Give what happened since the last frame's end to this one."""
-        now = self._now()
-        self._frames.append(now - self._last)
-        self._last = now
-
-    def finish(self) -> np.ndarray:
-        """Return (frames, events); what came after the last frame belongs to it."""
-        self._frames[-1] = self._frames[-1] + self._now() - self._last
-        return np.stack(self._frames)
-
-
 def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Name the columns of a table of counters (frames, events)."""
     named = {name: table[:, column] for name, column in EVENTS.items()}
@@ -71,15 +41,12 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     return named
 
 
-def collect(
-    program: Program, arch: Arch, chip: Chip, host: Host, counts: Counts
-) -> RunResult:
+def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
     """Put a finished run's figures together."""
-    cycles = host.end
-    table = counts.finish()
+    table = frame_table(chip)
     named = named_counts(table, chip.loaded[0].mac_kinds)
     totals = {name: int(column.sum()) for name, column in named.items()}
-    frame_cycles = host.ended - host.began
+    frame_cycles = chip.arrays["ended"] - chip.arrays["began"]
     named["cycle"] = frame_cycles
     return RunResult(
         name=program.name,
@@ -87,7 +54,7 @@ def collect(
         clock_mhz=arch.clock_mhz,
         cycles=cycles,
         frame_cycles=frame_cycles,
-        outputs=host.outputs,
+        outputs=chip.arrays["outputs"],
         stalls=stalls(chip, cycles),
         counts={**totals, "cycle": cycles},
         frame_counts=named,
@@ -99,6 +66,17 @@ def collect(
         notes=program.notes,
         details={"labels": program.labels, "output_exponent": program.output_exponent},
     )
+
+
+def frame_table(chip: Chip) -> np.ndarray:
+    """Event counts of each frame: what came since the last one's end, (frames, events) int64.
+
+    What comes after the last frame's end belongs to it.
+    """
+    ends = chip.arrays["frame_counts"].copy()
+    total = sum(core.arrays.counters for core in chip.loaded)
+    ends[-1] = np.append(total, chip.registers[[G.ROUTER_WORDS, G.LINK_WORDS]])
+    return np.diff(ends, axis=0, prepend=0)
 
 
 def outputs_hash(outputs: np.ndarray) -> str:

@@ -1,127 +1,74 @@
-"""The host: starts files, sends frames, collects outputs (T31, T32)."""
+"""The host: one process that runs the files, and the arrays of stream and outputs (T31, T32)."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import simpy
 
-from spusim.kernels.chip import NEVER, G, K, Stop
+from spusim.kernels.chip import G, O, Stop
+from spusim.kernels.layout import COUNTERS
 from spusim.machine.chip import Chip
 from spusim.machine.errors import DeadlockError, MachineError
-from spusim.program import OutputPort, Program
+from spusim.program import Program
 
 
 class Host:
-    """A process that feeds the frames of all files, one file after the other."""
+    """Starts one file after the other; what happens within a file is the chip's clock's."""
 
     def __init__(
         self,
         env: simpy.Environment,
         chip: Chip,
         program: Program,
-        frames: np.ndarray,
         starts: Sequence[int],
         input_period: int | None,
-        on_frame: Callable[[], None],
     ):
         self._env, self._chip, self._program = env, chip, program
-        self._words = pack_frames(frames, program)
-        self._period, self._on_frame = input_period, on_frame
-        self._bounds = check_starts(starts, len(frames))
-        self._ports = {(port.core, port.channel): port for port in program.outputs}
-        self._missing: set[OutputPort] = set()
-        self._sent = self._finished = 0
-        width = max((p.offset + p.elements for p in program.outputs), default=0)
-        self.outputs = np.zeros((len(frames), width), np.int64)
-        self.began = np.zeros(len(frames), np.int64)
-        self.ended = np.zeros(len(frames), np.int64)
+        self._bounds = check_starts(starts, len(chip.arrays["frames"]))
+        registers, port = chip.registers, program.input
+        registers[G.PERIOD] = input_period or 0
+        registers[G.INPUT_MASK] = sum(1 << core for core in port.cores)
+        registers[G.INPUT_CHANNEL], registers[G.INPUT_THREAD] = port.channel, port.thread
         self.end = 0
 
     def run(self) -> Generator[simpy.Event, None, None]:
-        """Feed every file; the process ends with the run."""
+        """Run every file; raises DeadlockError with a report of who waits for what."""
         start = 0
-        for first, last in zip(self._bounds, self._bounds[1:], strict=False):
-            yield from self._file(first, last, start)
+        for last in self._bounds[1:]:
+            yield self._env.timeout(start - self._env.now)
+            if self._chip.run_file(last, self._program.init_threads, start) is Stop.STUCK:
+                raise self._deadlock()
             self.end = self._chip.now
             start = self.end + 1
         self._chip.close(self.end)
 
-    def _file(self, first: int, last: int, start: int) -> Generator[simpy.Event, None, None]:
-        yield self._env.timeout(start - self._env.now)
-        self._chip.begin_file(self._program.init_threads, start)
-        self._chip.registers[G.WATCH] = 0
-        self._request(start)
-        while True:
-            due = self._due(first, last, start)
-            stop = self._chip.advance(due)
-            yield self._env.timeout(self._chip.now - self._env.now)
-            if stop is Stop.STUCK:
-                raise self._deadlock()
-            if stop is Stop.QUIET:
-                return
-            if stop is Stop.UNTIL:
-                self._request(self._chip.now)
-            elif self._take() and self._period is None and self._sent < last:
-                self._request(self._chip.now)
-            self._chip.registers[G.WATCH] = self._finished == last
-
-    def _request(self, now: int) -> None:
-        """Ask the router for the transfer of the next frame."""
-        port = self._program.input
-        self._note_grant()
-        self._chip.registers[G.HOST_GRANT] = -1
-        self._chip.send(port.cores, port.channel, port.thread, self._words[self._sent], now)
-        self._sent += 1
-
-    def _note_grant(self) -> None:
-        """Remember when the frame sent last began to cross the link."""
-        grant = int(self._chip.registers[G.HOST_GRANT])
-        if grant >= 0 and self._sent:
-            self.began[self._sent - 1] = grant + 1
-
-    def _due(self, first: int, last: int, start: int) -> int:
-        """Cycle of the next frame's request, as far as the schedule alone says (T31)."""
-        if self._period is None or self._sent == last:
-            return NEVER
-        due = start + (self._sent - first) * self._period
-        granted = self._chip.registers[G.HOST_GRANT] >= 0
-        free = int(self._chip.registers[G.HOST_FREE]) if granted else NEVER
-        return max(due, self._chip.now, free) if granted else NEVER
-
-    def _take(self) -> bool:
-        """Take what has arrived; return whether it completes a frame."""
-        done = False
-        for core, channel, data in self._chip.take_outputs():
-            port = self._ports.get((core, channel))
-            if not self._missing:
-                self._missing = set(self._program.outputs)
-            if port is None or port not in self._missing:
-                raise MachineError(
-                    f"core {core} sent output {channel} to the host, which does not wait for it in "
-                    f"frame {self._finished}; send each output port once a frame"
-                )
-            self._missing.discard(port)
-            values = data.view(f"<i{port.bits // 8}")[: port.elements]
-            self.outputs[self._finished, port.offset : port.offset + port.elements] = values
-            if not self._missing:
-                self._end_frame()
-                done = True
-        return done
-
-    def _end_frame(self) -> None:
-        self._note_grant()
-        self.ended[self._finished] = self._chip.now
-        self._finished += 1
-        self._on_frame()
-
     def _deadlock(self) -> DeadlockError:
-        missing = sorted((p.core, p.channel) for p in self._missing or set(self._program.outputs))
+        finished = int(self._chip.registers[G.FINISHED])
+        ports = self._chip.arrays["ports"]
+        missing = [(int(p[O.CORE]), int(p[O.CHANNEL])) for p in ports if p[O.TAKEN] == finished]
         lines = [
-            f"deadlock in frame {self._finished}: nothing can happen any more",
+            f"deadlock in frame {finished}: nothing can happen any more",
             *self._chip.waits(),
             f"host: outputs missing from (core, channel): {missing}",
         ]
         return DeadlockError("; ".join(lines))
+
+
+def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Allocate the arrays of stream and outputs for frames (frames, elements) int."""
+    ports = np.zeros((len(program.outputs), O.COUNT), np.int64)
+    for row, port in zip(ports, program.outputs, strict=True):
+        row[: O.TAKEN] = port.core, port.channel, port.offset, port.elements, port.bits
+    width = max((p.offset + p.elements for p in program.outputs), default=0)
+    count = len(frames)
+    return {
+        "frames": np.ascontiguousarray(pack_frames(frames, program)),
+        "ports": ports,
+        "outputs": np.zeros((count, width), np.int64),
+        "began": np.zeros(count, np.int64),
+        "ended": np.zeros(count, np.int64),
+        "frame_counts": np.zeros((count, COUNTERS + 2), np.int64),
+    }
 
 
 def check_starts(starts: Sequence[int], frames: int) -> list[int]:

@@ -7,16 +7,16 @@ import simpy
 
 from spusim.arch.spec import Arch
 from spusim.machine.chip import Chip
-from spusim.machine.collect import Counts, collect
+from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
-from spusim.machine.host import Host
+from spusim.machine.host import Host, host_arrays
 from spusim.machine.load import load_core
 from spusim.program import Program
 from spusim.result import RunResult
 
 
 class Spu:
-    """A chip with a program in it, for one run.
+    """An SPU with a program in it.
 
     order: in which order cores are visited within a cycle; results do not depend on it.
     """
@@ -27,11 +27,25 @@ class Spu:
                 f"program {program.name} was compiled for {len(program.cores)} cores of "
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
-        self.program, self.arch = program, arch
-        cores = [load_core(image, program, arch) for image in program.cores]
-        self.chip = Chip(cores, arch, order)
+        self.program, self.arch, self._order = program, arch, order
 
     def run(
+        self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
+    ) -> RunResult:
+        """Stream frames (frames, elements) of files that begin at `starts` through the chip.
+
+        Raises MachineError for what goes wrong on the way, DeadlockError with a report.
+        """
+        program, arch = self.program, self.arch
+        cores = [load_core(image, program, arch) for image in program.cores]
+        chip = Chip(cores, arch, host_arrays(program, frames), self._order)
+        env = simpy.Environment()
+        host = Host(env, chip, program, starts, input_period)
+        env.run(env.process(host.run()))
+        return collect(program, arch, chip, host.end)
+
+
+def run(
         self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
     ) -> RunResult:
         """Stream frames (frames, elements) of files that begin at `starts` through the chip.

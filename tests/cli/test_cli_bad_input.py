@@ -271,7 +271,7 @@ def test_layer_that_does_not_fit(folder, refused):
         "layer", "linear", "--inputs", "2000", "--outputs", "2000", "--weight-density", "0.5",
         "--activation-density", "0.5", "--arch", "tiny", *OUT,
     )  # fmt: skip
-    assert "layer" in said
+    assert "tiny: core 0 needs" in said
 
 
 def test_assembly_with_mistakes(folder, refused):

@@ -85,7 +85,7 @@ def random_arch(rng: np.random.Generator) -> Arch:
                     "dispatch_cycles": int(rng.integers(1, 4)),
                 },
                 "vector": {"lanes": int(rng.integers(1, 6))},
-                "sequencer": {"contexts": int(rng.integers(1, 5))},
+                "sequencer": {"contexts": int(rng.choice((1, 2, 2, 3, 4)))},
             },
             "numerics": {
                 "accumulator_bits": int(rng.integers(product, 49)),
@@ -294,7 +294,7 @@ def random_plan(rng: np.random.Generator, arch: Arch) -> Plan:
     cores = range(arch.cores)
     inputs = tuple(c for c in cores if c == 0 or rng.random() < 0.5)
     outputs = tuple(c for c in cores if c == arch.cores - 1 or rng.random() < 0.5)
-    sides = {c: int(rng.integers(0, 4)) for c in cores}
+    sides = {c: int(rng.choice((0, 1, 2, 3, 4, 4))) for c in cores}
     crossings = {
         (c, s): (int(rng.integers(0, c)), int(rng.integers(1, 9)))
         for c in cores
@@ -380,12 +380,12 @@ def _head(plan: Plan, c: int, blocks: dict[int, Block], chained: bool) -> None:
 def _side(rng: np.random.Generator, plan: Plan, c: int, s: int, block: Block) -> None:
     early = rng.random() < 0.5
     if not early:
-        block.work(3)
+        block.work(6)
     if (c, s) in plan.crossings:
         words = plan.crossings[c, s][1]
         block.lines.append(f"recv channel={2 + s}, dst={block.base + 3}, words={words}")
     if early:
-        block.work(4)
+        block.work(6)
     block.lines.append(f"post core={c}, thread={JOIN}")
 
 

@@ -1,0 +1,17 @@
+"""A short run of the shipped keyword spotter, made once."""
+
+import pytest
+
+from spusim.experiments.case import open_case, run_case
+
+
+@pytest.fixture(scope="session")
+def spotted():
+    """Four files of three frames each, in two cores of eight PEs; with its baseline."""
+    return run_case(open_case("kws"), "random:density=0.6,frames=3,files=4,seed=5")
+
+
+@pytest.fixture(scope="session")
+def alone():
+    """A single file of one frame, without a baseline."""
+    return run_case(open_case("kws"), "random:frames=1", baseline=False)
