@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from spusim.experiments.quantities import si
+from spusim.experiments.quantities import count, si
 from spusim.experiments.units import SECTIONS, UnitGroup, grouped
 from spusim.result import RunResult
 
@@ -77,7 +77,7 @@ def run_figure(result: RunResult) -> Figure:
         _draw_units(panels["units"], result, rows)
         _draw_energy(panels["energy"], result)
         figure.suptitle(
-            f"{result.name} on {result.arch_name}: {result.frames:,} frames, "
+            f"{result.name} on {result.arch_name}: {count(result.frames, 'frame')}, "
             f"{result.cycles:,} cycles at {result.clock_mhz:g} MHz",
             fontsize=9,
         )
@@ -112,8 +112,8 @@ def _draw_frames(axes: Axes, result: RunResult) -> None:
     else:
         axes.set_xlabel("frame")
     axes.set_ylim(0, 1.12 * cycles.max())
-    axes.margins(x=0.01)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(-0.5, len(cycles) - 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel("cycles")
     axes.set_title("Cycles per frame")
     latency = axes.twinx()

@@ -35,3 +35,8 @@ def percent(part: float, whole: float, digits: int = 1) -> str:
 def ratio(value: float | None) -> str:
     """Return a speedup; None is one without bound."""
     return "unbounded" if value is None or math.isinf(value) else f"{value:.2f}x"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things: 1 frame, 1,000 frames."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spusim.energy import power_w
-from spusim.experiments.quantities import percent, ratio, si, size
+from spusim.experiments.quantities import count, percent, ratio, si, size
 from spusim.experiments.record import per_frame
 from spusim.experiments.units import SECTIONS, grouped, memory_groups, shown_causes
 from spusim.result import BankUse, RunResult
@@ -88,9 +88,10 @@ def _title(result: RunResult) -> RenderableType:
     title = Text(f"{result.name} on {result.arch_name}", style="bold")
     said = result.details.get("input", "")
     lines = [
-        f"{said}, {_count(result.frames, 'frame')}, {result.clock_mhz:g} MHz",
-        f"{result.cycles:,} cycles, {si(seconds, 's')}, "
-        f"{si(result.energy_pj['total'] * 1e-12, 'J')}, {si(power_w(result), 'W')}",
+        *([said] if said else []),
+        f"{count(result.frames, 'frame')}, {result.cycles:,} cycles at {result.clock_mhz:g} MHz: "
+        f"{si(seconds, 's')}, {si(result.energy_pj['total'] * 1e-12, 'J')}, "
+        f"{si(power_w(result), 'W')}",
         *_speedup(result),
     ]
     return _spaced(Text("\n").join([title, *map(Text, lines)]))
@@ -102,10 +103,6 @@ def _speedup(result: RunResult) -> list[str]:
         return [used]
     achieved, ideal = (ratio(result.speedup[key]) for key in ("achieved", "ideal"))
     return [f"{achieved} faster than the same machine skipping nothing (ideal: {ideal}); {used}"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("s" if number != 1 else "")
 
 
 # what was heard

@@ -3,16 +3,18 @@
 import numba as nb
 import numpy as np
 
+from spusim.kernels.ahead import prepare_core
 from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
 from spusim.kernels.host import frame_due
-from spusim.kernels.issue import account, core_cycle
+from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
 from spusim.kernels.sequencer import quiet
+from spusim.kernels.shared import step_units
 
 _NOW, _ROUTER_NEXT, _FAULT, _SLOTS = int(G.NOW), int(G.ROUTER_NEXT), int(G.FAULT), int(G.SLOTS)
 _FIRST, _LAST, _FINISHED = int(G.FIRST), int(G.LAST), int(G.FINISHED)
-_BEGAN, _DUE = int(G.FILE_BEGAN), int(G.FRAME_DUE)
+_BEGAN, _DUE, _SHARED = int(G.FILE_BEGAN), int(G.FRAME_DUE), int(G.SHARED)
 _MASK, _CHANNEL, _THREAD = int(G.INPUT_MASK), int(G.INPUT_CHANNEL), int(G.INPUT_THREAD)
 _NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
@@ -52,6 +54,7 @@ def advance(chip):
     the router's arbiter.
     """
     registers = chip.chip
+    shared = registers[_SHARED]
     while True:
         now = _next_cycle(chip)
         if now == NEVER:
@@ -62,8 +65,16 @@ def advance(chip):
             send_frame(chip, registers[_MASK], registers[_CHANNEL], registers[_THREAD], now)
         for k in range(chip.order.shape[0]):
             c = chip.order[k]
-            if chip.core[c, _NEXT] <= now:
-                core_cycle(chip, c, now)
+            if chip.core[c, _NEXT] > now:
+                continue
+            account(chip, c, now)
+            prepare_core(chip, c)
+            if shared:
+                step_units(chip, c, now, 0)
+            core_cycle(chip, c, now)
+            prepare_core(chip, c)
+            completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)
+            core_sleep(chip, c, now, completion)
         if registers[_ROUTER_NEXT] <= now:
             arbitrate(chip, now)
         if registers[_FAULT]:
@@ -98,7 +109,7 @@ def chip_state(
     chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
     frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
-    pending, vector_bytes, vector_bits, transfer, columns,
+    pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
@@ -138,4 +149,6 @@ def chip_state(
         borrow(vector_bits),
         borrow(transfer),
         borrow(columns),
+        borrow(planned),
+        borrow(pushed),
     )

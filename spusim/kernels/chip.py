@@ -98,6 +98,21 @@ class F(IntEnum):
     COUNT = 6
 
 
+class A(IntEnum):
+    """An instruction executed ahead whose duration is found cycle by cycle, in `planned`."""
+
+    LENGTH = 0
+    FIXED = 1
+    READS = 2
+    MATRIX = 3
+    SOURCE = 4
+    ACCUMULATE = 5
+    PUSHED = 6
+    BYTES = 7  # of operands a, b, scale, d
+    BITS = 11
+    COUNT = 15
+
+
 class N(IntEnum):
     """A message or a remote token, in `ChipState.messages`."""
 
@@ -215,6 +230,8 @@ FIELDS = (
     "vector_bits",
     "transfer",
     "columns",
+    "planned",  # (cores, contexts, A.COUNT)
+    "pushed",  # (cores, contexts, columns): of the planned product
 )
 
 

@@ -1,116 +1,65 @@
 """A core's end of cycle: complete, issue, count tokens, dispatch (T21 to T26).
 
-Threads are executed ahead of time by the interpreter, which gives every instruction's duration;
-here they are issued in time. While one thread is alone, the time up to its next synchronising
-instruction is one sum; otherwise each issue is an event of its own.
+Threads are executed ahead (`ahead`), which gives every instruction's duration; here they are
+issued in time. While one thread is alone, the time up to its next synchronising instruction is
+one sum; otherwise each issue is an event of its own.
 """
 
 import numba as nb
 import numpy as np
 
+from spusim.kernels.ahead import next_row
 from spusim.kernels.chip import NEVER, F, G, K, Q
-from spusim.kernels.contention import (
-    ACTIVE,
-    ENGINE_DONE,
-    VECTOR_DONE,
-    start_vector,
-    step_window,
-)
-from spusim.kernels.layout import C, Fault, M, Op, P, T, Unit, X
+from spusim.kernels.layout import C, Op, T, Unit
 from spusim.kernels.router import issue_transfer, post_remote, receive, transfer_mask
 from spusim.kernels.sequencer import (
     apply_tokens,
     banks_free_at,
     dispatch,
-    fail,
     occupy,
     retire,
     take_token,
 )
-from spusim.kernels.stepping import IDLE, PHASE, start_engine
-from spusim.kernels.thread import (
-    address_offset,
-    next_instruction,
-    run_thread,
-    table_reads,
-    vector_operands,
-)
+from spusim.kernels.shared import begin_planned
+from spusim.kernels.thread import next_instruction
 
 _NEXT, _ACCOUNTED, _CAUSE, _FLIGHTS = int(K.NEXT), int(K.ACCOUNTED), int(K.CAUSE), int(K.FLIGHTS)
-_READY, _STEPPED, _INSTRUCTIONS = int(K.READY_COUNT), int(K.STEPPED), int(K.INSTRUCTIONS)
-_MATRIX, _BEGAN, _PUSHED = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN), int(K.PUSHED)
-_CONTEXTS = int(G.CONTEXTS)
+_READY, _CONTEXTS, _SHARED = int(K.READY_COUNT), int(G.CONTEXTS), int(G.SHARED)
 _READY_AT, _RUNNING, _ENDED = int(F.READY_AT), int(F.RUNNING), int(F.ENDED)
 _STEP, _STEPS = int(F.STEP), int(F.STEPS)
 _UNIT, _CYCLES, _BANKS = int(T.UNIT), int(T.CYCLES), int(T.BANKS)
-_PC = int(X.PC)
-_LENGTH = int(X.LENGTH)
-_BUSY, _Q_IDLE, _Q_DISPATCH, _Q_UNIT, _Q_BANKS = int(Q.BUSY), int(Q.IDLE), int(Q.DISPATCH), int(Q.UNIT), int(Q.BANKS)  # fmt: skip
-_Q_ENGINE = int(Q.ENGINE)
+_BUSY, _Q_IDLE, _Q_DISPATCH = int(Q.BUSY), int(Q.IDLE), int(Q.DISPATCH)
+_Q_UNIT, _Q_BANKS, _Q_ENGINE = int(Q.UNIT), int(Q.BANKS), int(Q.ENGINE)
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
-_END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
+_END, _SEND, _RECV = int(Op.END), int(Op.SEND), int(Op.RECV)
 _INSTRUCTION = int(C.INSTRUCTION)
-_SHARED, _ALL = int(G.SHARED), int(P.PUSH_ALL)
-_COLUMNS = int(M.COLUMNS)
-_PC_OUTSIDE = int(Fault.PC_OUTSIDE)
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _alone(chip, c):
     return chip.core[c, _FLIGHTS] == 1 and not chip.chip[_SHARED]
 
 
-@nb.njit(cache=True, inline="always")
-def _row(chip, c, context):
-    """Code row of a flight's next instruction; a fault, and an `end`, beyond the last."""
-    pc = chip.contexts[c, context, _PC]
-    if pc >= chip.core[c, _INSTRUCTIONS]:
-        fail(chip, _PC_OUTSIDE, c, context, pc)
-        pc = np.int64(chip.code.shape[1] - 1)
-    return chip.code[c, pc]
-
-
-@nb.njit(cache=True, inline="always")
-def _synchronising(row):
-    op = row[0]
-    return op == _END or op == _POST or op == _SEND or op == _RECV
-
-
 @nb.njit(cache=True)
-def _prepare(chip, c, context):
-    """Have a flight's next instruction at hand: executed ahead, or standing before a sync."""
-    flight = chip.flights[c, context]
-    if chip.chip[_SHARED] or flight[_STEP] < flight[_STEPS] or flight[_ENDED]:
-        return
-    if _synchronising(_row(chip, c, context)):
-        return
-    steps = chip.steps[c, context]
-    count, fault = run_thread(chip.cores[c], chip.contexts[c, context], steps, steps.shape[0])
-    flight[_STEP], flight[_STEPS] = 0, count
-    if fault:
-        fail(chip, fault, c, context, 0)
-
-
-@nb.njit(cache=True, inline="always")
 def _next_unit(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
         return chip.steps[c, context, flight[_STEP], _UNIT]
-    return _row(chip, c, context)[1]
+    return next_row(chip, c, context)[1]
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _next_banks(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
         return chip.steps[c, context, flight[_STEP], _BANKS]
-    row = _row(chip, c, context)
+    row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         return transfer_mask(chip, c, context, row)
     return np.int64(0)
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _waiting_for(chip, c, now):
     """What the oldest thread in flight waits for in a cycle without an issue (T26)."""
     if chip.core[c, _FLIGHTS] == 0:
@@ -124,7 +73,7 @@ def _waiting_for(chip, c, now):
     return _Q_BANKS
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _attribute(chip, c, until):
     state = chip.core[c]
     if until > state[_ACCOUNTED]:
@@ -138,6 +87,12 @@ def _issue_step(chip, c, context, now):
     flight = chip.flights[c, context]
     step = chip.steps[c, context, flight[_STEP]]
     flight[_STEP] += 1
+    if chip.chip[_SHARED] and step[_UNIT] != _SEQUENCER:
+        # How long it takes is found cycle by cycle (T19).
+        flight[_RUNNING], flight[_READY_AT] = step[_UNIT], NEVER
+        occupy(chip, c, step[_UNIT], 0, NEVER)
+        begin_planned(chip, c, context, step[_UNIT], now)
+        return
     flight[_RUNNING], flight[_READY_AT] = step[_UNIT], now + step[_CYCLES]
     occupy(chip, c, step[_UNIT], step[_BANKS], now + step[_CYCLES])
     if step[_UNIT] == _VECTOR:
@@ -160,100 +115,6 @@ def account(chip, c, now):
 
 
 @nb.njit(cache=True)
-def _step_units(chip, c, until, engine, pes, last, vector, pending, pe_stalls, scanner, stalls):
-    """Step a core's competing units from where they are up to `until`, or a completion."""
-    state = chip.core[c]
-    return step_window(
-        chip.cores[c], state[_STEPPED], until, engine, pes, chip.columns[c, : state[_PUSHED]],
-        last, vector, chip.vector_bytes[c], chip.vector_bits[c], pending, chip.transfer[c],
-        pe_stalls, scanner, stalls,
-    )  # fmt: skip
-
-
-@nb.njit(cache=True, inline="always")
-def _stepping(chip, c):
-    return chip.engine[c, PHASE] != IDLE or chip.vector[c, ACTIVE] != 0
-
-
-@nb.njit(cache=True)
-def _finish_unit(chip, c, unit, now):
-    occupy(chip, c, unit, 0, now)
-    for k in range(chip.core[c, _FLIGHTS]):
-        flight = chip.flights[c, chip.oldest[c, k]]
-        if flight[_RUNNING] == unit and flight[_READY_AT] == NEVER:
-            flight[_READY_AT] = now
-
-
-@nb.njit(cache=True)
-def _step_to(chip, c, now):
-    """Shared ports: step the units to the beginning of `now`, and complete what completes."""
-    state, core = chip.core[c], chip.cores[c]
-    while state[_STEPPED] < now and _stepping(chip, c):
-        state[_STEPPED], done = _step_units(
-            chip, c, now, chip.engine[c], chip.pes[c], chip.last[c], chip.vector[c],
-            chip.pending[c], core.pe_stalls, core.scanner_stalls, chip.vector_cycles[c],
-        )  # fmt: skip
-        if done & ENGINE_DONE:
-            core.matrix_use[state[_MATRIX], 0] += state[_STEPPED] - state[_BEGAN]
-            _finish_unit(chip, c, _ENGINE, state[_STEPPED])
-        if done & VECTOR_DONE:
-            _finish_unit(chip, c, _VECTOR, state[_STEPPED])
-    state[_STEPPED] = now
-
-
-@nb.njit(cache=True)
-def _next_completion(chip, c):
-    """Shared ports: when a unit completes if nothing new begins; found on copies."""
-    if not _stepping(chip, c):
-        return np.int64(NEVER)
-    core = chip.cores[c]
-    time, _ = _step_units(
-        chip, c, NEVER, chip.engine[c].copy(), chip.pes[c].copy(), chip.last[c].copy(),
-        chip.vector[c].copy(), chip.pending[c].copy(), core.pe_stalls.copy(),
-        core.scanner_stalls.copy(), chip.vector_cycles[c].copy(),
-    )  # fmt: skip
-    return time
-
-
-@nb.njit(cache=True)
-def _begin_engine(chip, c, m, src, accumulate, now):
-    """Let the engine begin, in this cycle, the product whose values have just been computed."""
-    core, state = chip.cores[c], chip.core[c]
-    n = np.int64(0)
-    for j in range(core.matrices[m, _COLUMNS]):
-        if core.params[_ALL] or core.x[j]:
-            chip.columns[c, n] = j
-            n += 1
-    state[_PUSHED], state[_MATRIX], state[_BEGAN] = n, m, now
-    start_engine(core, m, src, n, accumulate, chip.engine[c], chip.pes[c], chip.last[c])
-
-
-@nb.njit(cache=True)
-def _issue_shared(chip, c, context, row, now):
-    """Execute one instruction's values; its unit is stepped from this cycle on (T19)."""
-    core, flight = chip.cores[c], chip.flights[c, context]
-    thread = chip.contexts[c, context]
-    unit = row[1]
-    offset, length = address_offset(thread), thread[_LENGTH]
-    fixed, reads = np.int64(0), np.int64(0)
-    if unit == _VECTOR:
-        bytes_, bits = chip.vector_bytes[c], chip.vector_bits[c]
-        table, fixed = vector_operands(core, thread, row[0], row[2:], bytes_, bits)
-        reads = table_reads(core, table)
-    _, fault = run_thread(core, thread, chip.steps[c, context], 1)
-    if fault:
-        fail(chip, fault, c, context, 0)
-        return
-    flight[_RUNNING] = unit
-    flight[_READY_AT] = now + 1 if unit == _SEQUENCER else NEVER
-    occupy(chip, c, unit, 0, flight[_READY_AT])
-    if unit == _VECTOR:
-        start_vector(core, length, fixed, reads, chip.vector[c])
-    elif unit == _ENGINE:
-        _begin_engine(chip, c, row[2], row[3] + offset, row[5], now)
-
-
-@nb.njit(cache=True)
 def _issue_control(chip, c, context, row, now):
     """Run `end` or `post` on the sequencer (T21, T25)."""
     flight = chip.flights[c, context]
@@ -273,10 +134,7 @@ def _issue_one(chip, c, context, now):
     if flight[_STEP] < flight[_STEPS]:
         _issue_step(chip, c, context, now)
         return
-    row = _row(chip, c, context)
-    if not _synchronising(row):
-        _issue_shared(chip, c, context, row, now)
-        return
+    row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         issue_transfer(chip, c, context, row, now)
     else:
@@ -293,7 +151,6 @@ def _issue(chip, c, now):
         flight = chip.flights[c, context]
         if flight[_ENDED] or flight[_READY_AT] > now:
             continue
-        _prepare(chip, c, context)
         if chip.unit_free[c, _next_unit(chip, c, context)] > now:
             continue
         if banks_free_at(chip, c, _next_banks(chip, c, context)) > now:
@@ -309,7 +166,6 @@ def _next_time(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_READY_AT] == NEVER or flight[_ENDED]:
         return flight[_READY_AT]
-    _prepare(chip, c, context)
     if _alone(chip, c):
         time = flight[_READY_AT]
         for k in range(flight[_STEP], flight[_STEPS]):
@@ -320,26 +176,24 @@ def _next_time(chip, c, context):
 
 
 @nb.njit(cache=True)
-def _sleep(chip, c, now):
-    """Set the next cycle in which this core can do something by itself."""
+def core_sleep(chip, c, now, completion):
+    """Set the next cycle in which this core can do something by itself.
+
+    completion: when one of its units completes that is stepped cycle by cycle, else NEVER.
+    """
     state = chip.core[c]
-    earliest = np.int64(NEVER)
+    earliest = np.int64(completion)
     for k in range(state[_FLIGHTS]):
         earliest = min(earliest, _next_time(chip, c, chip.oldest[c, k]))
     if state[_READY] and state[_FLIGHTS] < chip.chip[_CONTEXTS]:
         earliest = now + 1
-    if chip.chip[_SHARED]:
-        earliest = min(earliest, _next_completion(chip, c))
     state[_NEXT] = max(earliest, now + 1)
 
 
 @nb.njit(cache=True)
 def core_cycle(chip, c, now):
-    """Do all that a core does at the end of one cycle."""
+    """Do all that a core does at the end of one cycle; its threads are executed ahead."""
     state = chip.core[c]
-    account(chip, c, now)
-    if chip.chip[_SHARED]:
-        _step_to(chip, c, now)
     retire(chip, c, now)
     receive(chip, c, now)
     issued = _issue(chip, c, now)
@@ -348,4 +202,3 @@ def core_cycle(chip, c, now):
     apply_tokens(chip, c)
     dispatch(chip, c, now)
     state[_CAUSE] = _waiting_for(chip, c, now + 1)
-    _sleep(chip, c, now)

@@ -103,7 +103,7 @@ def request(chip, sender, mask, channel, words, thread, now):
     return slot
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _ports_free_at(chip, message):
     cores = chip.chip[_CORES]
     time = chip.out_free[message[_SENDER]]
@@ -115,7 +115,7 @@ def _ports_free_at(chip, message):
     return time
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _has_room(chip, message):
     """Whether every destination's channel has room; a host's message wants it empty (T28)."""
     cores = chip.chip[_CORES]

@@ -40,7 +40,7 @@ def take_token(chip, c, thread, now):
     chip.core[c, _NEXT] = min(chip.core[c, _NEXT], now)
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def _enqueue(chip, c, thread):
     slots = chip.ready.shape[1]
     at = (chip.core[c, _HEAD] + chip.core[c, _READY]) % slots
@@ -121,7 +121,7 @@ def quiet(chip, c):
     return True
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def occupy(chip, c, unit, banks, until):
     """Give a unit, and with reserved ports an instruction's banks, until a cycle (T18, T24)."""
     chip.unit_free[c, unit] = until
@@ -131,7 +131,7 @@ def occupy(chip, c, unit, banks, until):
                 chip.bank_free[c, bank] = until
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True)
 def banks_free_at(chip, c, banks):
     """Cycle from which all banks of a mask are free; always, with shared ports."""
     time = np.int64(0)

@@ -12,6 +12,7 @@ from spusim.kernels.chip import (
     FIELDS,
     NEVER,
     WAITING,
+    A,
     ChipFault,
     F,
     G,
@@ -232,7 +233,7 @@ def _router_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray
 
 def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
     """State of units that compete cycle by cycle; next to nothing with reserved ports."""
-    cores, core = arch.cores, arch.core
+    cores, core, contexts = arch.cores, arch.core, arch.core.sequencer.contexts
     shared = core.ports == "shared"
     slots = core.accumulators + SPARE_SLOTS if shared else 1
     longest = max(len(c.arrays.every) for c in loaded) if shared else 1
@@ -248,6 +249,8 @@ def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarr
         "vector_bits": np.zeros((cores, 4), np.int64),
         "transfer": transfer,
         "columns": np.zeros((cores, longest), np.int64),
+        "planned": np.zeros((cores, contexts, A.COUNT), np.int64),
+        "pushed": np.zeros((cores, contexts if shared else 1, longest), np.int64),
     }
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from spusim.experiments.quantities import percent, ratio, si, size
+from spusim.experiments.quantities import count, percent, ratio, si, size
 from spusim.experiments.tables import MOST_FILES, make_console, print_result
 from spusim.experiments.units import SECTIONS, grouped, kind_of, memory_groups
 
@@ -116,4 +116,5 @@ def test_sizes_and_shares():
         "0 B", "1023 B", "1.0 KiB", "512.0 KiB", "1.00 MiB",
     ]  # fmt: skip
     assert [percent(1, 3), percent(0, 3), percent(1, 0)] == ["33.3", "-", "-"]
+    assert [count(n, "frame") for n in (0, 1, 1000)] == ["0 frames", "1 frame", "1,000 frames"]
     assert [ratio(2.0), ratio(None), ratio(float("inf"))] == ["2.00x", "unbounded", "unbounded"]

@@ -104,15 +104,15 @@ def test_summing_up_a_lone_threads_steps_changes_nothing(seed: int) -> None:
         vset(9), "vadd d=8, a=0, b=4", "dmv m=0, src=0, acc=0", "nop", nops(3),
         vset(8) + "vqs d=12, acc=0, table=relu", "dmva m=0, src=1, acc=0",
     ]  # fmt: skip
-    work = "\n".join(rng.choice(lines, 25).tolist())
-    alone, beside = (crowded(work, arch, idle, image) for idle in (0, 8))
+    work = "\n".join(rng.choice(lines, 60).tolist())
+    alone, beside = (crowded(work, arch, idle, image) for idle in (0, 3))
     assert alone.cycles == beside.cycles
     assert alone.frame_cycles.tolist() == beside.frame_cycles.tolist()
     for unit in alone.stalls:
         if unit != "core0.sequencer":
             assert alone.stalls[unit] == beside.stalls[unit]
     busy = [result.stalls["core0.sequencer"]["busy"] for result in (alone, beside)]
-    assert busy[1] - busy[0] == 2 * 8  # an `end` each, in two files
+    assert busy[1] - busy[0] == 2 * 3  # an `end` each, in two files
 
 
 # --- corners of single instructions

@@ -1,0 +1,90 @@
+"""Threads executed ahead of time: values now, durations as steps that are issued later.
+
+A thread runs on to its next synchronising instruction, or, where units compete for banks and
+durations are found cycle by cycle, by one instruction, whose operands are noted for its unit.
+Values may run ahead of time because tokens order conflicting accesses; golden refuses programs in
+which they do not.
+"""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.chip import NEVER, A, F, G, K
+from spusim.kernels.layout import Fault, M, Op, P, Unit, X
+from spusim.kernels.sequencer import fail
+from spusim.kernels.thread import address_offset, run_thread, table_reads, vector_operands
+
+_FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
+_READY_AT, _ENDED, _STEP, _STEPS = int(F.READY_AT), int(F.ENDED), int(F.STEP), int(F.STEPS)
+_LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), int(A.MATRIX)
+_SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
+_BYTES, _BITS = int(A.BYTES), int(A.BITS)
+_PC, _VECTOR_LENGTH = int(X.PC), int(X.LENGTH)
+_END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
+_ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
+_SHARED, _ALL, _COLUMNS = int(G.SHARED), int(P.PUSH_ALL), int(M.COLUMNS)
+_PC_OUTSIDE = int(Fault.PC_OUTSIDE)
+
+
+@nb.njit(cache=True)
+def next_row(chip, c, context):
+    """Code row of a flight's next instruction; a fault, and an `end`, beyond the last."""
+    pc = chip.contexts[c, context, _PC]
+    if pc >= chip.core[c, _INSTRUCTIONS]:
+        fail(chip, _PC_OUTSIDE, c, context, pc)
+        pc = np.int64(chip.code.shape[1] - 1)
+    return chip.code[c, pc]
+
+
+@nb.njit(cache=True)
+def _plan(core, thread, row, plan):
+    """Note the operands of a vector or matrix-vector instruction before it is executed."""
+    if row[1] == _VECTOR:
+        bytes_, bits = plan[_BYTES : _BYTES + 4], plan[_BITS : _BITS + 4]
+        table, plan[_FIXED] = vector_operands(core, thread, row[0], row[2:], bytes_, bits)
+        plan[_READS], plan[_LENGTH] = table_reads(core, table), thread[_VECTOR_LENGTH]
+    elif row[1] == _ENGINE:
+        plan[_MATRIX], plan[_SOURCE] = row[2], row[3] + address_offset(thread)
+        plan[_ACCUMULATE] = row[5]
+
+
+@nb.njit(cache=True)
+def _note_pushed(core, plan, pushed):
+    """Note the columns of the product whose values have just been computed."""
+    n = 0
+    for j in range(core.matrices[plan[_MATRIX], _COLUMNS]):
+        if core.params[_ALL] or core.x[j]:
+            pushed[n] = j
+            n += 1
+    plan[_PUSHED] = n
+
+
+@nb.njit(cache=True)
+def _run_ahead(chip, c, context, row):
+    core, thread, steps = chip.cores[c], chip.contexts[c, context], chip.steps[c, context]
+    flight = chip.flights[c, context]
+    shared = chip.chip[_SHARED]
+    plan = chip.planned[c, context]
+    if shared:
+        _plan(core, thread, row, plan)
+    most = np.int64(1) if shared else np.int64(steps.shape[0])
+    count, fault = run_thread(core, thread, steps, most)
+    flight[_STEP], flight[_STEPS] = 0, count
+    if fault:
+        fail(chip, fault, c, context, 0)
+    elif shared and row[1] == _ENGINE:
+        _note_pushed(core, plan, chip.pushed[c, context])
+
+
+@nb.njit(cache=True)
+def prepare_core(chip, c):
+    """Have every flight's next instruction at hand: executed, or standing before a sync."""
+    for k in range(chip.core[c, _FLIGHTS]):
+        context = chip.oldest[c, k]
+        flight = chip.flights[c, context]
+        if flight[_STEP] < flight[_STEPS] or flight[_ENDED] or flight[_READY_AT] == NEVER:
+            continue
+        row = next_row(chip, c, context)
+        op = row[0]
+        if op != _END and op != _POST and op != _SEND and op != _RECV:
+            _run_ahead(chip, c, context, row)
