@@ -16,6 +16,8 @@ from spusim.frontend.topology_file import load_topology
 
 _DENSITIES = ("element_density", "pencil_density", "row_density", "column_density")
 
+MOST_SHARES = 1024  # PEs of a core, rows of a pencil
+
 
 class InspectionError(SpusimError):
     """Something that cannot be inspected."""
@@ -37,9 +39,9 @@ def inspect_target(target: str, pes: int = 8, pencil: int = 8, weight_bits: int 
 
     Raises InspectionError, or what reading the file raises.
     """
-    for name, value in (("pes", pes), ("pencil", pencil), ("weight bits", weight_bits)):
-        if value < 1:
-            raise InspectionError(f"{name} (={value}) must be at least 1")
+    for name, value in (("pes", pes), ("pencil", pencil)):
+        if not 1 <= value <= MOST_SHARES:
+            raise InspectionError(f"{name} (={value}) must be from 1 to {MOST_SHARES}")
     path = _checkpoint(target)
     tensors = inspect_checkpoint(path, pes, pencil, weight_bits)
     return Inspection(target, pes, pencil, weight_bits, tuple(tensors))

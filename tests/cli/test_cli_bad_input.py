@@ -303,6 +303,19 @@ def test_files_that_are_not_there(folder, refused):
     assert "gone" in refused("compile", "gone.yaml", "-o", "x.spu")
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--pes", "0"), ("--pes", "99999"), ("--pencil", "-1"), ("--pencil", "9999")],
+)
+def test_inspect_options(folder, refused, option, value):
+    said = refused("inspect", "mini.safetensors", option, value)
+    assert f"{option[2:]} (={value}) must be from 1 to 1024" in said
+
+
+def test_inspect_weight_bits(folder, refused):
+    assert "must be 4, 8 or 16" in refused("inspect", "mini.safetensors", "--weight-bits", "3")
+
+
 def test_image_cannot_be_written(folder, refused):
     assert "nosuch" in refused("compile", "run.yaml", "-o", "nosuch/x.spu")
 

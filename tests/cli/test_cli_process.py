@@ -21,7 +21,7 @@ def start(*words: str, **options) -> subprocess.Popen:
 
 def test_interrupt(folder):
     process = start(
-        "run", "run.yaml", "--stream", "random:frames=9000000", "-o", "out", stdout=subprocess.PIPE
+        "run", "run.yaml", "--stream", "random:frames=3000000", "-o", "out", stdout=subprocess.PIPE
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(2)

@@ -389,7 +389,7 @@ class ChipModel:
             self.began[self.sent - 1] = now + 1
             if self.period is not None and self.sent < self.bounds[self.file + 1]:
                 due = self.start + (self.sent - self.bounds[self.file]) * self.period
-                self.next_request = max(due, free)
+                self.next_request = max(due, now + 1)  # one request at a time
             return
         core, flight = self.cores[message.sender], message.flight
         assert flight is not None
