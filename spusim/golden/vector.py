@@ -9,7 +9,6 @@ from spusim.numerics import lookup, overflow, requantise, round_shift
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
 TABLE_BITS = 16  # width of a table's input
-SAFE_LEFT_SHIFT = 30  # two operands of 32 bits, shifted by it, have a sum within an int64
 SCALE_WORDS = 4  # `scale` counts in these
 SCALE_ENTRY = np.dtype([("multiplier", "<u4"), ("shift", "u1"), ("zero", "u1", 3)])
 
@@ -46,7 +45,7 @@ def vmov(t: Activation, o: Operands) -> None:
 
 def vrelu(t: Activation, o: Operands) -> None:
     """Set d = max(0, a >> sd)."""
-    _put(t, o, np.maximum(0, _narrow(t, _shifted(t, _a(t, o)), t.vector.wd)))
+    _put(t, o, np.maximum(0, _shifted(t, _a(t, o))))
 
 
 def vlut(t: Activation, o: Operands) -> None:
@@ -92,9 +91,7 @@ def _pre_b(t: Activation, o: Operands) -> np.ndarray:
 
 
 def _floored(x: np.ndarray, shift: int) -> np.ndarray:
-    shifted = round_shift(x, shift, "floor")
-    # What was shifted far to the left is summed in Python's integers, lest it leave an int64.
-    return shifted if shift >= -SAFE_LEFT_SHIFT else shifted.astype(object)
+    return round_shift(x, shift, "floor")
 
 
 def _shifted(t: Activation, x: np.ndarray) -> np.ndarray:

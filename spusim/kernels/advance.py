@@ -68,9 +68,9 @@ def advance(chip):
             if chip.core[c, _NEXT] > now:
                 continue
             account(chip, c, now)
-            prepare_core(chip, c)
             if shared:
                 step_units(chip, c, now, 0)
+            prepare_core(chip, c)
             core_cycle(chip, c, now)
             prepare_core(chip, c)
             completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)

@@ -5,13 +5,23 @@ import numpy as np
 
 _LOW = np.int64((1 << 31) - 1)
 _LIMIT = np.int64(1 << 62)
+_LARGE = np.int64(1 << 32)
+MOST_LEFT, MOST_RIGHT = 30, 62  # shifts that `vset` takes
 
 
 @nb.njit(cache=True, inline="always")
-def shift_right(x, shift, rounding):
+def shift_left(x, shift, wrap):
+    """x * 2**shift for shifts up to 30, exact as far as a fold to 32 bits or fewer can tell."""
+    if not wrap:
+        x = min(max(x, -_LARGE), _LARGE)
+    return x << shift
+
+
+@nb.njit(cache=True, inline="always")
+def shift_right(x, shift, rounding, wrap):
     """Round x / 2**shift; rounding 0 floor, 1 half_up, 2 half_even; negative shifts left."""
     if shift <= 0:
-        return x << (-shift)
+        return shift_left(x, -shift, wrap)
     if rounding == 0:
         return x >> shift
     half = np.int64(1) << (shift - 1)
@@ -37,8 +47,10 @@ def scale(acc, multiplier, shift, rounding, wrap):
 
     The result is exact, or, beyond 62 bits, one that `fold` to 32 bits or fewer treats alike.
     """
+    if shift <= 0 and multiplier == 1:
+        return shift_left(acc, -shift, wrap)
     if acc == np.int64(np.int32(acc)):
-        return shift_right(acc * multiplier, shift, rounding)
+        return shift_right(acc * multiplier, shift, rounding, wrap)
     t = (acc & _LOW) * multiplier
     high = (acc >> 31) * multiplier + (t >> 31)
     low = t & _LOW
@@ -65,4 +77,4 @@ def scale(acc, multiplier, shift, rounding, wrap):
     if not wrap and abs(high) >= _LIMIT >> (31 - shift):
         return _LIMIT if high > 0 else -_LIMIT
     whole = high << (31 - shift)
-    return whole + shift_right(low, shift, rounding)
+    return whole + shift_right(low, shift, rounding, wrap)

@@ -171,6 +171,7 @@ class ChipFault(IntEnum):
     TRANSFER = 23
     MESSAGES = 24
     UNEXPECTED_OUTPUT = 25
+    OUTPUT_LENGTH = 26
 
 
 class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one letter

@@ -9,10 +9,10 @@ from spusim.kernels.sequencer import fail
 _CORES, _DUE, _PERIOD, _BEGAN = int(G.CORES), int(G.FRAME_DUE), int(G.PERIOD), int(G.FILE_BEGAN)
 _FIRST, _LAST, _SENT, _FINISHED = int(G.FIRST), int(G.LAST), int(G.SENT), int(G.FINISHED)
 _WORDS_SENT, _LINK_WORDS = int(G.ROUTER_WORDS), int(G.LINK_WORDS)
-_SENDER, _CHANNEL = int(N.SENDER), int(N.CHANNEL)
+_SENDER, _CHANNEL, _WORDS = int(N.SENDER), int(N.CHANNEL), int(N.WORDS)
 _CORE, _PORT_CHANNEL, _OFFSET = int(O.CORE), int(O.CHANNEL), int(O.OFFSET)
 _ELEMENTS, _BITS, _TAKEN = int(O.ELEMENTS), int(O.BITS), int(O.TAKEN)
-_UNEXPECTED = int(ChipFault.UNEXPECTED_OUTPUT)
+_UNEXPECTED, _OUTPUT_LENGTH = int(ChipFault.UNEXPECTED_OUTPUT), int(ChipFault.OUTPUT_LENGTH)
 
 
 @nb.njit(cache=True)
@@ -79,6 +79,11 @@ def take_output(chip, message, data, now):
     port = _expected_port(chip, message)
     if port < 0:
         fail(chip, _UNEXPECTED, message[_SENDER], -1, message[_CHANNEL])
+        return
+    word_bits = 8 * chip.frames.shape[2]
+    row = chip.ports[port]
+    if message[_WORDS] != (row[_ELEMENTS] * row[_BITS] + word_bits - 1) // word_bits:
+        fail(chip, _OUTPUT_LENGTH, message[_SENDER], -1, message[_WORDS])
         return
     _store(chip, port, data)
     chip.ports[port, _TAKEN] += 1

@@ -168,3 +168,5 @@ class Fault(IntEnum):
     ACCUMULATOR = 4
     MATRIX = 5
     TABLE = 6
+    LOOP_NESTING = 7
+    SHIFT = 8

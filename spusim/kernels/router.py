@@ -281,7 +281,7 @@ def issue_transfer(chip, c, context, row, now):
 def _send(chip, c, context, row, address, words, banks, now):
     mask = row[2]
     to_host = mask >> HOST_BIT & 1
-    if mask == 0 or mask >> c & 1 or (to_host and mask != 1 << HOST_BIT):
+    if mask == 0 or (to_host and mask != 1 << HOST_BIT):
         fail(chip, _DESTINATIONS, c, context, mask)
         return
     slot = request(chip, c, mask, row[3], words, row[6], now)

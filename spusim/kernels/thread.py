@@ -8,7 +8,7 @@ the steps one by one. Either way the rules of a unit exist once, in the function
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import fold
+from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, fold
 from spusim.kernels.engine import matvec_fault, run_matvec
 from spusim.kernels.layout import (
     LOOP_BUMP,
@@ -48,6 +48,7 @@ _ACC_READ, _DATA_READ, _DATA_WRITE, _TABLE_READ = int(C.ACC_READ), int(C.DATA_RE
 _NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fault.LOOP_DEPTH)
 _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
+_LOOP_NESTING, _SHIFT = int(Fault.LOOP_NESTING), int(Fault.SHIFT)
 TABLE_NONE = 63
 TABLE_RELU = 62
 
@@ -91,6 +92,10 @@ def next_instruction(context):
 @nb.njit(cache=True)
 def _enter_loop(context, count, body, bump):
     pc = context[_PC]
+    if context[_DEPTH]:
+        outer = _LOOPS + 5 * (context[_DEPTH] - 1)
+        if pc + body > context[outer + LOOP_LAST]:
+            return _LOOP_NESTING
     if count == 0 or body == 0:
         context[_PC] = pc + body
         next_instruction(context)
@@ -112,9 +117,13 @@ def _enter_loop(context, count, body, bump):
 @nb.njit(cache=True)
 def _set_vector(context, operands):
     context[_LENGTH] = operands[0]
+    fault = _NONE
     for k in range(3):
         context[_WA + k] = 8 << operands[1 + k]
         context[_SA + k] = operands[4 + k]
+        if operands[4 + k] < -MOST_LEFT or operands[4 + k] > MOST_RIGHT:
+            fault = _SHIFT
+    return fault
 
 
 @nb.njit(cache=True)
@@ -183,12 +192,15 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
     else:
         read_elements(core.memory, bytes_[0], bits[0], n, va)
         if op == _LOOKUP:
-            combine(_MIN, va, va, n, context[_SA], context[_SA], 0, 0)
+            # min(x, x): the pre-shifted operand itself
+            combine(_MIN, va, va, n, context[_SA], context[_SA], 0, 0, False)
+            for k in range(n):
+                va[k] = fold(va[k], 16, False)
         else:
             if bits[1]:
                 read_elements(core.memory, bytes_[1], bits[1], n, vb)
             sa, sb, sd = context[_SA], context[_SB], context[_SD]
-            combine(op, va, vb, n, sa, sb, sd, rounding)
+            combine(op, va, vb, n, sa, sb, sd, rounding, wrap)
     if table == TABLE_RELU:
         for k in range(n):
             va[k] = max(va[k], 0)
@@ -279,7 +291,7 @@ def run_thread(core, context, steps, most):
         elif unit == _VECTOR:
             fault, cycles, mask = run_vector(core, context, op, operands, bytes_, bits)
         elif op == _VSET:
-            _set_vector(context, operands)
+            fault = _set_vector(context, operands)
         if fault:
             return done, fault
         steps[done, 0] = unit

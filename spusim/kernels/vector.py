@@ -53,21 +53,21 @@ def write_elements(memory, byte, bits, n, values, wrap):
 
 
 @nb.njit(cache=True)
-def combine(op, a, b, n, sa, sb, sd, rounding):
+def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
     """a[:n] = the elementwise result of an instruction of two operands (or one), before folding."""
     if op == _MUL:
         for k in range(n):
-            a[k] = shift_right(a[k] * b[k], sd, rounding)
+            a[k] = shift_right(a[k] * b[k], sd, rounding, wrap)
         return
     if op == _MOVE or op == _RELU:
         for k in range(n):
-            a[k] = shift_right(a[k], sd, rounding)
+            a[k] = shift_right(a[k], sd, rounding, wrap)
             if op == _RELU:
                 a[k] = max(a[k], 0)
         return
     for k in range(n):
-        x = shift_right(a[k], sa, 0)
-        y = shift_right(b[k], sb, 0)
+        x = shift_right(a[k], sa, 0, True)
+        y = shift_right(b[k], sb, 0, True)
         if op == _ADD:
             r = x + y
         elif op == _SUB:
@@ -76,7 +76,7 @@ def combine(op, a, b, n, sa, sb, sd, rounding):
             r = max(x, y)
         else:
             r = min(x, y)
-        a[k] = shift_right(r, sd, rounding)
+        a[k] = shift_right(r, sd, rounding, wrap)
 
 
 @nb.njit(cache=True)
@@ -105,7 +105,7 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
         here = np.int64(table[at])
         if interpolate:
             rise = (np.int64(table[at + 1]) - here) * (x & low)
-            here += shift_right(rise, fraction_bits, rounding)
+            here += shift_right(rise, fraction_bits, rounding, False)
         values[k] = here
 
 

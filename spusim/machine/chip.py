@@ -41,6 +41,8 @@ FAULTS: dict[int, str] = {
     Fault.ACCUMULATOR: "it uses accumulators beyond the last one",
     Fault.MATRIX: "the program has no such matrix",
     Fault.TABLE: "the program has no such table",
+    Fault.LOOP_NESTING: "the loop's body reaches beyond that of the loop around it",
+    Fault.SHIFT: "shifts must be from -30 to 62",
     ChipFault.DOUBLE_ARMING: "thread {detail} was armed a second time while one arming already "
     "waits (T21); let its producers wait for a token from it",
     ChipFault.UNKNOWN_THREAD: "a token is for thread {detail}, which the core does not have",
@@ -50,12 +52,14 @@ FAULTS: dict[int, str] = {
     "and recv must be equal (T30)",
     ChipFault.MESSAGE_TOO_LONG: "a message of {detail} words can never enter a channel of "
     "link.channel_words; send it in parts",
-    ChipFault.DESTINATIONS: "a send must go to other cores, or to the host alone",
+    ChipFault.DESTINATIONS: "a send must go to cores, or to the host alone",
     ChipFault.TRANSFER: "a transfer must have at least one word, all of them in data memory",
     ChipFault.MESSAGES: "more than {detail} messages and tokens are on their way; something posts "
     "without waiting",
     ChipFault.UNEXPECTED_OUTPUT: "it sent output {detail}, which the host does not wait for; send "
     "each output port once a frame",
+    ChipFault.OUTPUT_LENGTH: "an output message has {detail} words, which is not what its port's "
+    "elements fill",
 }
 
 

@@ -18,6 +18,7 @@ from random_programs import random_program
 
 from spusim import golden
 from spusim.arch import Arch
+from spusim.errors import SpusimError
 from spusim.machine import run
 from spusim.program import InputPort, OutputPort, Program
 from spusim.result import RunResult
@@ -55,7 +56,10 @@ def test_results_do_not_depend_on_the_order_of_cores(first: int) -> None:
         for ports in ("reserved", "shared"):
             one = with_core(arch, ports=ports)
             result = run(whole, one, frames, starts)
-            for order in (range(arch.cores)[::-1], np.random.default_rng(seed).permutation(arch.cores)):
+            for order in (
+                range(arch.cores)[::-1],
+                np.random.default_rng(seed).permutation(arch.cores),
+            ):
                 other = run(whole, one, frames, starts, order=[int(c) for c in order])
                 assert (seed, ports, differences(result, other)) == (seed, ports, [])
 
@@ -195,7 +199,9 @@ def test_vlut_with_a_function_that_is_no_table(name: str) -> None:
 
 @pytest.mark.parametrize("bits", [32, 48])
 @pytest.mark.parametrize("rounding", ["floor", "half_up", "half_even"])
-@pytest.mark.parametrize(("multiplier", "shift"), [(2**31 - 1, 62), (2**31 - 1, 0), (1, 62), (3, 31)])
+@pytest.mark.parametrize(
+    ("multiplier", "shift"), [(2**31 - 1, 62), (2**31 - 1, 0), (1, 62), (3, 31)]
+)
 def test_requantising_the_largest_accumulators(
     multiplier: int, shift: int, rounding: str, bits: int
 ) -> None:
@@ -241,7 +247,7 @@ def test_a_body_that_outlives_its_enclosing_loop_is_refused() -> None:
     frames = np.array([[1, 2, 3, 4]])
     with pytest.raises(golden.CodeError):
         golden.run(whole, frames, (0,))
-    with pytest.raises(Exception, match="loop"):
+    with pytest.raises(SpusimError):
         run(whole, hand_arch(), frames, (0,))
 
 
@@ -254,5 +260,5 @@ def test_an_output_of_another_length_is_refused() -> None:
     frames = np.array([[1, 2, 3, 4]])
     with pytest.raises(golden.OutputError):
         golden.run(whole, frames, (0,))
-    with pytest.raises(golden.GoldenError.__mro__[1]):  # a SpusimError, not numpy's
+    with pytest.raises(SpusimError):
         run(whole, hand_arch(), frames, (0,))

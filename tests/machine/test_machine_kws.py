@@ -1,6 +1,7 @@
 """The keyword spotter on the presets: machine, golden and the plain evaluator agree."""
 
 import importlib.util
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,8 +44,6 @@ def evaluator():  # type: ignore[no-untyped-def]
     spec = importlib.util.spec_from_file_location("machine_integer_reference", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
-
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
@@ -53,9 +52,7 @@ def evaluator():  # type: ignore[no-untyped-def]
 def expected(arch: Arch) -> np.ndarray:
     """Return what the evaluator computes with the machine's arithmetic."""
     n, reference = arch.numerics, evaluator()
-    numerics = reference.Numerics(
-        n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow
-    )
+    numerics = reference.Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow)
     tables = reference.TableSettings(n.table_address_bits, n.table_interpolate)
     network, frames = spotter()
     return np.asarray(reference.evaluate(network, frames, STARTS, numerics, tables))

@@ -286,11 +286,11 @@ def test_T13_hazards_and_T19_ports_of_one_beat_add_up() -> None:
     # test_machine_rules. In the data banks, columns of one 16-bit entry: four to a word, one word
     # for four columns, read again in the first beat of each column.
     arch = hand_arch("core.ports=shared", "core.hazard=stall")
-    text = f"""
+    text = """
     .thread main tokens=1
         recv channel=0, dst=63, words=1
         dmv m=0, src=0, acc=0
-        send dest={{host}}, channel=0, src=63, words=1, thread=0
+        send dest={host}, channel=0, src=63, words=1, thread=0
         end
     """
     image = core(text, (matrix(np.ones((1, 4), np.int64)),), (), (segment(0, [1] * 4),))

@@ -389,10 +389,13 @@ def test_T32_a_deadlock_names_the_missing_outputs() -> None:
 
 
 def test_T32_a_deadlock_names_half_armed_threads() -> None:
-    text = ECHO.replace("    send", "    post core=0, thread=1\n    end\n    send") + """
+    text = (
+        ECHO.replace("    send", "    post core=0, thread=1\n    end\n    send")
+        + """
     .thread other tokens=2
         end
     """
+    )
     arch = hand_arch()
     with pytest.raises(DeadlockError, match="thread other has 1 of 2 tokens"):
         run(program(core(text), arch=arch), arch, frames(), (0,))
