@@ -32,7 +32,8 @@ class RunResult:
     stalls: dict[str, dict[str, int]]
     # event -> how often, over the whole chip; see docs/energy.md for the names
     counts: dict[str, int]
-    # event -> (frames,) int64: the same events, attributed to the frame in which they were issued
+    # event -> (frames,) int64: the same events, of what was begun since the last frame's end; a
+    # thread's work up to its next send, recv, post or end is begun as one
     frame_counts: dict[str, np.ndarray]
     # memory bank -> use
     memory: dict[str, BankUse]

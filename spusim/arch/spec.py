@@ -76,7 +76,7 @@ class IndexMemorySpec(Spec):
 class DataMemorySpec(Spec):
     """A core's data memory: single-port banks, consecutive words in consecutive banks."""
 
-    banks: int = Field(default=8, ge=1, le=1024, description="word a is in bank a mod banks")
+    banks: int = Field(default=8, ge=1, le=64, description="word a is in bank a mod banks")
     words: int = Field(default=8192, ge=1, description="words per bank")
     word_bits: Literal[32, 64, 128, 256] = Field(default=64, description="bits of a word")
 

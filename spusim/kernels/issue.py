@@ -137,8 +137,8 @@ def _issue_one(chip, c, context, now):
     row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         issue_transfer(chip, c, context, row, now)
-    else:
-        _issue_control(chip, c, context, row, now)
+        return
+    _issue_control(chip, c, context, row, now)
     next_instruction(chip.contexts[c, context])
     chip.cores[c].counters[_INSTRUCTION] += 1
 
@@ -176,6 +176,16 @@ def _next_time(chip, c, context):
 
 
 @nb.njit(cache=True)
+def _next_cause(chip, c, context, now):
+    """Cycle in which what the oldest thread waits for may change (T26)."""
+    ready = chip.flights[c, context, _READY_AT]
+    if ready > now or chip.flights[c, context, _ENDED]:
+        return ready
+    free = chip.unit_free[c, _next_unit(chip, c, context)]
+    return free if free > now else np.int64(NEVER)
+
+
+@nb.njit(cache=True)
 def core_sleep(chip, c, now, completion):
     """Set the next cycle in which this core can do something by itself.
 
@@ -185,6 +195,8 @@ def core_sleep(chip, c, now, completion):
     earliest = np.int64(completion)
     for k in range(state[_FLIGHTS]):
         earliest = min(earliest, _next_time(chip, c, chip.oldest[c, k]))
+    if state[_FLIGHTS] > 1:
+        earliest = min(earliest, _next_cause(chip, c, chip.oldest[c, 0], now))
     if state[_READY] and state[_FLIGHTS] < chip.chip[_CONTEXTS]:
         earliest = now + 1
     state[_NEXT] = max(earliest, now + 1)

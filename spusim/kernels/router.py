@@ -21,7 +21,7 @@ from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.host import frame_granted, take_output
 from spusim.kernels.layout import C, Op, P, Unit
 from spusim.kernels.sequencer import fail, occupy, take_token
-from spusim.kernels.thread import address_offset, hold_banks, transfer_banks
+from spusim.kernels.thread import address_offset, hold_banks, next_instruction, transfer_banks
 
 _CORES, _HOP, _CHANNELS, _ROOM = int(G.CORES), int(G.HOP_CYCLES), int(G.CHANNELS), int(G.CHANNEL_WORDS)  # fmt: skip
 _HOST_CYCLES, _ROUTER_NEXT, _SEQUENCE = int(G.HOST_CYCLES), int(G.ROUTER_NEXT), int(G.SEQUENCE)
@@ -40,7 +40,7 @@ _ROUTER = int(Unit.ROUTER)
 _SEND = int(Op.SEND)
 _WORD_BYTES, _P_BANKS, _SHARED = int(P.WORD_BYTES), int(P.BANKS), int(G.SHARED)
 _SLOTS, _SENT, _DUE = int(G.SLOTS), int(G.SENT), int(G.FRAME_DUE)
-_READ, _WRITE = int(C.DATA_READ), int(C.DATA_WRITE)
+_READ, _WRITE, _INSTRUCTION = int(C.DATA_READ), int(C.DATA_WRITE), int(C.INSTRUCTION)
 _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
 _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
 _DESTINATIONS, _TRANSFER = int(ChipFault.DESTINATIONS), int(ChipFault.TRANSFER)
@@ -76,21 +76,21 @@ def post_remote(chip, c, context, core, thread, now):
 
 
 @nb.njit(cache=True)
-def request(chip, sender, mask, channel, words, thread, now):
+def request(chip, sender, context, mask, channel, words, thread, now):
     """Ask for a transfer in this cycle; return its slot, or -1 after a fault."""
     cores = chip.chip[_CORES]
     for node in range(HOST_BIT):
         if mask >> node & 1:
             if node >= cores:
-                fail(chip, _UNKNOWN_CORE, sender, -1, node)
+                fail(chip, _UNKNOWN_CORE, sender, context, node)
                 return -1
             if channel >= chip.chip[_CHANNELS]:
-                fail(chip, _UNKNOWN_CHANNEL, sender, -1, channel)
+                fail(chip, _UNKNOWN_CHANNEL, sender, context, channel)
                 return -1
             if words > chip.chip[_ROOM]:
-                fail(chip, _TOO_LONG, sender, -1, words)
+                fail(chip, _TOO_LONG, sender, context, words)
                 return -1
-    slot = _slot(chip, sender, -1)
+    slot = _slot(chip, sender, context)
     if slot < 0:
         return -1
     message = chip.messages[slot]
@@ -226,7 +226,7 @@ def send_frame(chip, mask, channel, thread, now):
     registers = chip.chip
     frame = registers[_SENT]
     words = chip.frames.shape[1]
-    slot = request(chip, registers[_CORES], mask, channel, words, thread, now)
+    slot = request(chip, registers[_CORES], -1, mask, channel, words, thread, now)
     registers[_SENT] += 1
     registers[_DUE] = NEVER
     if slot >= 0:
@@ -284,7 +284,7 @@ def _send(chip, c, context, row, address, words, banks, now):
     if mask == 0 or (to_host and mask != 1 << HOST_BIT):
         fail(chip, _DESTINATIONS, c, context, mask)
         return
-    slot = request(chip, c, mask, row[3], words, row[6], now)
+    slot = request(chip, c, context, mask, row[3], words, row[6], now)
     if slot < 0:
         return
     message = chip.messages[slot]
@@ -351,6 +351,8 @@ def _complete(chip, c, context, counter, address, words, banks, issued, first, d
     """A transfer's accesses, from cycle `first` on, and its completion are known now."""
     core = chip.cores[c]
     core.counters[counter] += words
+    core.counters[_INSTRUCTION] += 1
+    next_instruction(chip.contexts[c, context])
     transfer_banks(core, address, words)
     occupy(chip, c, _ROUTER, banks, done)
     chip.flights[c, context, _READY_AT] = done

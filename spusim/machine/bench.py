@@ -114,7 +114,7 @@ def _result(
         counts={**{name: int(column.sum()) for name, column in named.items()}, "cycle": total},
         frame_counts={**named, "cycle": frame_cycles},
         memory=memory_use(program, arch),
-        macs=macs(program, counts),
+        macs=macs(loaded, counts),
         peak_macs_per_cycle=peak_macs(program, arch),
         layers=layers(program, loaded),
         versions={"isa": program.isa_version, **program.hashes},

@@ -32,7 +32,7 @@ from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 
 STEPS_AHEAD = 256
-MESSAGES = 64  # waiting, moving or standing at once: more than all ports and channels need
+MESSAGES = 1024  # waiting, moving or standing at once
 
 FAULTS: dict[int, str] = {
     Fault.PC_OUTSIDE: "it runs beyond the last instruction; end the thread with `end`",
@@ -43,7 +43,7 @@ FAULTS: dict[int, str] = {
     Fault.TABLE: "the program has no such table",
     Fault.LOOP_NESTING: "the loop's body reaches beyond that of the loop around it",
     Fault.SHIFT: "shifts must be from -30 to 62",
-    ChipFault.DOUBLE_ARMING: "thread {detail} was armed a second time while one arming already "
+    ChipFault.DOUBLE_ARMING: "thread {thread} was armed a second time while one arming already "
     "waits (T21); let its producers wait for a token from it",
     ChipFault.UNKNOWN_THREAD: "a token is for thread {detail}, which the core does not have",
     ChipFault.UNKNOWN_CORE: "it names core {detail}, which the machine does not have",
@@ -118,7 +118,9 @@ class Chip:
         where = f"core {core}" if core < self._host else "host"
         if context >= 0:
             where += f", {self.place(core, context)}"
-        return f"{where}: {FAULTS[fault].format(detail=detail)}"
+        threads = self.loaded[core].image.threads if core < self._host else ()
+        thread = threads[detail].name if detail < len(threads) else detail
+        return f"{where}: {FAULTS[fault].format(detail=detail, thread=thread)}"
 
     def place(self, core: int, context: int) -> str:
         """Name the thread and next instruction of a context, for a message."""
@@ -224,8 +226,8 @@ def _sequencer_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndar
 
 def _router_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
     word_bytes = arch.core.data_memory.word_bits // 8
-    # a message to the host may be longer than a channel: up to what a `send` can say
-    longest = max(arch.link.channel_words, 1 << 12)
+    longest = max((_longest_send(core) for core in loaded), default=0)
+    longest = max(longest, arch.link.channel_words)
     return {
         "out_free": np.zeros(arch.cores + 1, np.int64),
         "in_free": np.zeros(arch.cores + 1, np.int64),
@@ -233,6 +235,12 @@ def _router_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray
         "data": np.zeros((MESSAGES, longest * word_bytes), np.uint8),
         "taken": np.zeros((arch.cores, arch.link.channels), np.int64),
     }
+
+
+def _longest_send(core: LoadedCore) -> int:
+    code = core.arrays.code
+    sends = code[code[:, 0] == Op.SEND]
+    return int(sends[:, 5].max(initial=0))
 
 
 def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
         counts={**totals, "cycle": cycles},
         frame_counts=named,
         memory=memory_use(program, arch),
-        macs=macs(program, table),
+        macs=macs(chip.loaded, table),
         peak_macs_per_cycle=peak_macs(program, arch),
         layers=layers(program, chip.loaded),
         versions={"isa": program.isa_version, **program.hashes},
@@ -135,16 +135,16 @@ def _with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
     return {"busy": busy, "idle": cycles - busy - sum(causes.values()), **causes}
 
 
-def macs(program: Program, table: np.ndarray) -> dict[str, int]:
+def macs(loaded: list[LoadedCore], table: np.ndarray) -> dict[str, int]:
     """MACs of the run: all, and those with nonzero weights, activations, both; table of counters."""
     dense = nonzero = 0
-    for core in program.cores:
-        for matrix in core.matrices:
-            dense += matrix_macs(matrix)
-            nonzero += _nonzeros(matrix)
+    for core in loaded:
+        for matrix, use in zip(core.image.matrices, core.arrays.matrix_use, strict=True):
+            dense += matrix_macs(matrix) * int(use[2])
+            nonzero += _nonzeros(matrix) * int(use[2])
     return {
-        "dense": dense * len(table),
-        "weight_nonzero": nonzero * len(table),
+        "dense": dense,
+        "weight_nonzero": nonzero,
         "activation_nonzero": int(table[:, C.ACTIVE].sum()),
         "effective": int(table[:, C.EFFECTIVE].sum()),
     }

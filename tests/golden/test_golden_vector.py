@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.golden import AccessError, UnknownError
+from spusim.golden.errors import CodeError
 from spusim.numerics import Numerics
 from spusim.program import Table
 
@@ -48,7 +49,7 @@ def values(bits):
 @st.composite
 def cases(draw):
     widths = {name: draw(st.sampled_from([8, 16, 32])) for name in ("wa", "wb", "wd")}
-    shifts = {name: draw(st.integers(-64, 63) | st.integers(-3, 9)) for name in ("sa", "sb", "sd")}
+    shifts = {name: draw(st.integers(-30, 62) | st.integers(-3, 9)) for name in ("sa", "sb", "sd")}
     numerics = Numerics(
         rounding=draw(st.sampled_from([*ROUND])),
         requantize_overflow=draw(st.sampled_from(["saturate", "wrap"])),
@@ -92,9 +93,19 @@ def test_vmul_takes_no_pre_shifts(hand, case):
 def test_vmov_and_vrelu_shift_by_sd(hand, case):
     a, _, widths, shifts, numerics = case
     rounded = [ROUND[numerics.rounding](scaled(x, shifts["sd"])) for x in a]
-    expected = [in_range(q, widths["wd"], numerics.requantize_overflow) for q in rounded]
-    assert outcome(hand, hand.op.vmov(d=D, a=A), case) == expected
-    assert outcome(hand, hand.op.vrelu(d=D, a=A), case) == [max(0, q) for q in expected]
+    bits, mode = widths["wd"], numerics.requantize_overflow
+    moved = [in_range(q, bits, mode) for q in rounded]
+    assert outcome(hand, hand.op.vmov(d=D, a=A), case) == moved
+    rectified = [in_range(max(0, q), bits, mode) for q in rounded]
+    assert outcome(hand, hand.op.vrelu(d=D, a=A), case) == rectified
+
+
+@pytest.mark.parametrize("shifts", [{"sa": -31}, {"sb": 63}, {"sd": -64}])
+def test_shifts_beyond_what_vset_takes_are_refused(hand, shifts):
+    operands = {"sa": 0, "sb": 0, "sd": 0} | shifts
+    body = [hand.op.vset(len=2, wa=32, wb=32, wd=32, **operands)]
+    with pytest.raises(CodeError, match="from -30 to 62"):
+        hand.execute(body)
 
 
 def test_vadd_by_hand(hand):
@@ -108,9 +119,9 @@ def test_vadd_by_hand(hand):
 def test_sums_of_operands_shifted_far_to_the_left_are_exact(hand):
     memory = {A: np.array([-(2**31), 2**31 - 1], np.int32)}
     body = [
-        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-32, sb=-32, sd=34),
-        hand.op.vadd(d=D, a=A, b=A),  # -2**64 would be 0 in 64 bits
-        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-64, sb=-64, sd=63),
+        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-30, sb=-30, sd=32),
+        hand.op.vadd(d=D, a=A, b=A),  # the sum of -2**61 twice
+        hand.op.vset(len=2, wa=32, wb=32, wd=32, sa=-30, sb=-30, sd=62),
         hand.op.vsub(d=D + 1, a=A, b=A),
     ]
     result = hand.execute(body, memory=memory)

@@ -93,9 +93,7 @@ class Block:
         if max(a, b, d) > REGION:
             self.vset(slack)
             return self.vector(slack)
-        ops = ["vadd", "vsub", "vmul", "vmax", "vmin", "vmov", "vlut", "vfill"]
-        # where results wrap, it is open whether a vrelu wraps before or after its max
-        ops += ["vrelu"] if self.arch.numerics.requantize_overflow == "saturate" else []
+        ops = ["vadd", "vsub", "vmul", "vmax", "vmin", "vmov", "vrelu", "vlut", "vfill"]
         ops += ["vqs", "vqs", "vqm", "vqm", "vqc"] if n <= ROWS else []
         op = str(self.rng.choice(ops))
         operands = [f"d={self.base + int(self.rng.integers(0, REGION - d + 1))}"]
@@ -171,10 +169,10 @@ def random_plan(rng: np.random.Generator, arch: Arch) -> Plan:
     outputs = tuple(c for c in cores if c == arch.cores - 1 or rng.random() < 0.5)
     sides = {c: int(rng.choice((0, 1, 2, 3, 4, 4))) for c in cores}
     crossings = {
-        (c, s): (int(rng.integers(0, c)), int(rng.integers(1, 9)))
+        (c, s): (int(rng.integers(0, c + 1)), int(rng.integers(1, 9)))
         for c in cores
         for s in range(sides[c])
-        if c and rng.random() < 0.5
+        if rng.random() < (0.5 if c else 0.2)
     }
     ticks = {c: int(rng.integers(0, c)) for c in cores if c and rng.random() < 0.5}
     ticks = {c: d for c, d in ticks.items() if [*ticks.values()].count(d) == 1}
