@@ -132,13 +132,21 @@ class Chip:
             text = instruction_text(loaded.instructions[pc])
         return f"thread {thread.name}, instruction {pc} ({text})"
 
+    def _wait(self, core: int, context: int) -> str:
+        row = self.arrays["code"][core, int(self.arrays["contexts"][core, context, X.PC])]
+        if row[0] == Op.RECV:
+            return f"waits for a message in channel {row[2]}, or for the router unit"
+        if row[0] == Op.SEND:
+            return "waits for its message to be granted, or for the router unit"
+        return "waits for its unit or banks"
+
     def waits(self) -> list[str]:
         """Say who waits for what, for a deadlock report."""
         lines = []
         for core, loaded in enumerate(self.loaded):
             for k in range(int(self.arrays["core"][core, K.FLIGHTS])):
                 context = int(self.arrays["oldest"][core, k])
-                lines.append(f"core {core}: {self.place(core, context)} waits")
+                lines.append(f"core {core}: {self.place(core, context)} {self._wait(core, context)}")
             for thread, row in zip(loaded.image.threads, self.arrays["threads"][core], strict=False):
                 got = int(row[H.TOKENS] - row[H.LEFT])
                 if got and not row[H.LIVE]:

@@ -229,13 +229,16 @@ def test_T20_a_lone_product_finds_its_banks_free() -> None:
 # --- what RunResult promises
 
 
-@pytest.mark.parametrize("ports", ["reserved", "shared"])
-def test_frame_counts_belong_to_the_frame_in_which_events_were_issued(ports: str) -> None:
+@pytest.mark.parametrize(
+    ("ports", "elements"), [("reserved", [200, 200, 200]), ("shared", [4, 200, 396])]
+)
+def test_frame_counts_are_of_what_was_begun(ports: str, elements: list[int]) -> None:
     # The work after `send` begins when the last word leaves, two cycles before the output has
-    # arrived: vset, loop, then the first of 50 vfills is issued when the frame has ended.
+    # arrived. A thread's work up to its next `end` is begun as one; where units compete it is
+    # begun by instruction: vset, loop, and the first of 50 vfills before the frame has ended.
     tail = vset(4) + "loop count=50, body=1, bump=0\nvfill d=0, value=3"
     result = lone("nop", hand_arch(f"core.ports={ports}"), 3, tail=tail)
-    assert result.frame_counts["vector.element"].tolist() == [0, 200, 400]
+    assert result.frame_counts["vector.element"].tolist() == elements
 
 
 def test_dense_macs_count_every_product() -> None:
@@ -247,9 +250,9 @@ def test_dense_macs_count_every_product() -> None:
     assert result.macs["effective"] == 12
 
 
-def test_more_banks_than_a_machine_word_has_bits() -> None:
-    arch = hand_arch("core.data_memory.banks=128", "core.data_memory.words=64")
-    result = lone(vset(4) + "vfill d=70, value=3", arch)
-    held = {b: causes(result, f"core0.data_memory.bank{b}").get("held", 0) for b in (6, 63, 70)}
-    assert held == {6: 0, 63: 1, 70: 3}
+def test_the_most_banks_are_held_and_freed_like_others() -> None:
+    arch = hand_arch("core.data_memory.banks=64", "core.data_memory.words=64")
+    result = lone(vset(4) + "vfill d=63, value=3", arch)
+    held = {b: causes(result, f"core0.data_memory.bank{b}").get("held", 0) for b in (0, 62, 63)}
+    assert held == {0: 0, 62: 0, 63: 3 + 1}  # the lone program's `send` holds it a cycle, too
     assert result.cycles == AROUND + VSET + 4
