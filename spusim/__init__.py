@@ -1,17 +1,24 @@
-"""spusim: a cycle-accurate, bit-exact simulator of sparse processing units."""
+"""spusim: a cycle-accurate, bit-exact simulator of sparse processing units.
 
-from spusim.api import (
-    compile_layer,
-    compile_network,
-    load_arch,
-    load_network,
-    load_stream,
-    random_layer,
-    simulate,
-    simulate_layer,
-    simulate_program,
-)
+Names are loaded when they are first used, so that `import spusim` is quick.
+"""
+
+from typing import TYPE_CHECKING, Any
+
 from spusim.errors import SpusimError
+
+if TYPE_CHECKING:
+    from spusim.api import (
+        compile_layer,
+        compile_network,
+        load_arch,
+        load_network,
+        load_stream,
+        random_layer,
+        simulate,
+        simulate_layer,
+        simulate_program,
+    )
 
 __version__ = "0.1.0"
 
@@ -28,3 +35,17 @@ __all__ = [
     "simulate_layer",
     "simulate_program",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from `spusim.api`."""
+    if name not in __all__:
+        raise AttributeError(f"module 'spusim' has no attribute {name!r}")
+    from spusim import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

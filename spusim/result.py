@@ -1,4 +1,4 @@
-"""RunResult: everything a run of the machine tells, in exact integers (energy is attached later)."""
+"""RunResult: all that a run of the machine tells, in exact integers; energy is attached later."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,8 +32,8 @@ class RunResult:
     stalls: dict[str, dict[str, int]]
     # event -> how often, over the whole chip; see docs/energy.md for the names
     counts: dict[str, int]
-    # event -> (frames,) int64: the same events, of what was begun since the last frame's end; a
-    # thread's work up to its next send, recv, post or end is begun as one
+    # event -> (frames,) int64: of what was begun since the last frame's end; a thread's work up
+    # to its next send, recv, post or end is begun as one
     frame_counts: dict[str, np.ndarray]
     # memory bank -> use
     memory: dict[str, BankUse]
@@ -44,7 +44,7 @@ class RunResult:
     # per matrix-vector layer: dense, weight_nonzero, effective MACs and engine cycles
     layers: dict[str, dict[str, int]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    # what the compiler and the machine want said, e.g. fewer entries a word than the preset was made for
+    # what the compiler wants said, e.g. fewer entries a word than the preset was made for
     notes: tuple[str, ...] = ()
     # filled in by `spusim.energy`
     energy_pj: dict[str, float] = field(default_factory=dict)

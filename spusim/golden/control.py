@@ -31,6 +31,8 @@ def vset(t: Activation, o: Operands) -> None:
     """Set length, element widths and shifts."""
     for name in ("sa", "sb", "sd"):
         if not -MOST_LEFT <= o[name] <= MOST_RIGHT:
-            raise CodeError(f"{name} (={o[name]}) must be a shift from -{MOST_LEFT} to {MOST_RIGHT}")
+            raise CodeError(
+                f"{name} (={o[name]}) must be a shift from -{MOST_LEFT} to {MOST_RIGHT}"
+            )
     wa, wb, wd = (WIDTHS[o[name]] for name in ("wa", "wb", "wd"))
     t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"])

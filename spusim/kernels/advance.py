@@ -85,7 +85,7 @@ def advance(chip):
 
 @nb.njit(cache=True)
 def begin_file(chip, last, now):
-    """Begin a file of the frames up to `last`: reset threads and channels, ask for a frame (T31)."""
+    """Begin a file of the frames up to `last`: reset threads and channels, ask for one (T31)."""
     for c in range(chip.core.shape[0]):
         for thread in range(chip.core[c, _THREADS]):
             chip.threads[c, thread, _LEFT] = chip.threads[c, thread, _TOKENS]

@@ -11,7 +11,7 @@ MOST_LEFT, MOST_RIGHT = 30, 62  # shifts that `vset` takes
 
 @nb.njit(cache=True, inline="always")
 def shift_left(x, shift, wrap):
-    """x * 2**shift for shifts up to 30, exact as far as a fold to 32 bits or fewer can tell."""
+    """X * 2**shift for shifts up to 30, exact as far as a fold to 32 bits or fewer can tell."""
     if not wrap:
         x = min(max(x, -_LARGE), _LARGE)
     return x << shift

@@ -6,6 +6,7 @@ import numba as nb
 import numpy as np
 from numba.core import types
 from numba.experimental import structref
+from numba.typed import List
 
 from spusim.kernels.borrow import borrow
 
@@ -35,7 +36,9 @@ class CoreArrays(NamedTuple):
     pe_stalls: np.ndarray  # (pes, S.COUNT) int64
     scanner_stalls: np.ndarray  # (S.COUNT,) int64
     matrix_use: np.ndarray  # (matrices, 3) int64: cycles, effective MACs, products
-    beats: np.ndarray  # (beats of all, 2) int64 for `stepping`: first entry, word read; may be empty
+    beats: (
+        np.ndarray
+    )  # (beats of all, 2) int64 for `stepping`: first entry, word read; may be empty
     beat_first: np.ndarray  # (columns x pes of all + 1,) int64: first beat; may be empty
     entry_rows: np.ndarray  # (entries of all,) int32: slot in the slice, -1: none; may be empty
     columns: np.ndarray  # scratch (longest + 1,) int64
@@ -105,3 +108,17 @@ def core_state(arrays):
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
     )
+
+
+@nb.njit(cache=True)
+def core_list(first):
+    """Return a list of cores with one core in it."""
+    cores = List()
+    cores.append(first)
+    return cores
+
+
+@nb.njit(cache=True)
+def add_core(cores, core):
+    """Append a core; compiled, since filling it from Python compiles anew in every process."""
+    cores.append(core)

@@ -3,7 +3,6 @@
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import fold
 from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import add_columns, add_columns_stepwise, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
@@ -19,7 +18,12 @@ _COSTS, _STATS, _BIAS, _ABITS = int(M.COSTS), int(M.STATS), int(M.BIAS), int(M.A
 _KIND, _FETCH, _BANK_WORDS = int(M.MAC_KIND), int(M.FETCH), int(M.BANK_WORDS)
 _ABS_MAX, _BIAS_MAX = int(M.ROW_ABS_MAX), int(M.BIAS_ABS_MAX)
 _INDEX_WRITES, _BIAS_READS = int(M.INDEX_WRITES), int(M.BIAS_READS)
-_ACC_READ, _ACC_WRITE, _PUSH, _POP = int(C.ACC_READ), int(C.ACC_WRITE), int(C.QUEUE_PUSH), int(C.QUEUE_POP)  # fmt: skip
+_ACC_READ, _ACC_WRITE, _PUSH, _POP = (
+    int(C.ACC_READ),
+    int(C.ACC_WRITE),
+    int(C.QUEUE_PUSH),
+    int(C.QUEUE_POP),
+)
 _WINDOW, _DATA_READ, _WEIGHT_READ = int(C.SCANNER_WINDOW), int(C.DATA_READ), int(C.WEIGHT_READ)
 _INDEX_READ, _INDEX_WRITE = int(C.INDEX_READ), int(C.INDEX_WRITE)
 _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)

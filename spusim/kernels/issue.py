@@ -61,7 +61,7 @@ def _next_banks(chip, c, context):
 
 @nb.njit(cache=True)
 def _waiting_for(chip, c, now):
-    """What the oldest thread in flight waits for in a cycle without an issue (T26)."""
+    """Say what the oldest thread in flight waits for in a cycle without an issue (T26)."""
     if chip.core[c, _FLIGHTS] == 0:
         return _Q_IDLE
     context = chip.oldest[c, 0]

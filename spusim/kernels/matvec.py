@@ -24,7 +24,7 @@ def nonzero_columns(x, columns):
 
 @nb.njit(cache=True)
 def add_columns(weights, x, columns, n, acc):
-    """acc += weights.T[:, columns] @ x[columns], modulo 2**32.
+    """Acc += weights.T[:, columns] @ x[columns], modulo 2**32.
 
     weights (columns, rows) int8 or int16; x (columns,) int32; acc (rows,) int32. The caller has
     proved that no partial sum overflows, or wants 32-bit wrap-around.
@@ -54,7 +54,7 @@ def add_columns(weights, x, columns, n, acc):
 
 @nb.njit(cache=True)
 def add_columns_stepwise(weights, x, columns, n, acc, bits, wrap):
-    """acc += weights.T[:, columns] @ x[columns], folded to `bits` after every accumulation.
+    """Acc += weights.T[:, columns] @ x[columns], folded to `bits` after every accumulation.
 
     acc (rows,) int64. The definition that `add_columns` equals where it may be used.
     """

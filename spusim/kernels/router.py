@@ -23,16 +23,35 @@ from spusim.kernels.layout import C, Op, P, Unit
 from spusim.kernels.sequencer import fail, occupy, take_token
 from spusim.kernels.thread import address_offset, hold_banks, next_instruction, transfer_banks
 
-_CORES, _HOP, _CHANNELS, _ROOM = int(G.CORES), int(G.HOP_CYCLES), int(G.CHANNELS), int(G.CHANNEL_WORDS)  # fmt: skip
+_CORES, _HOP, _CHANNELS, _ROOM = (
+    int(G.CORES),
+    int(G.HOP_CYCLES),
+    int(G.CHANNELS),
+    int(G.CHANNEL_WORDS),
+)
 _HOST_CYCLES, _ROUTER_NEXT, _SEQUENCE = int(G.HOST_CYCLES), int(G.ROUTER_NEXT), int(G.SEQUENCE)
 _WORDS_SENT, _LINK_WORDS = int(G.ROUTER_WORDS), int(G.LINK_WORDS)
-_OUT_BUSY, _OUT_BLOCKED, _IN_BUSY = int(G.HOST_OUT_BUSY), int(G.HOST_OUT_BLOCKED), int(G.HOST_IN_BUSY)  # fmt: skip
-_NEXT, _RECEIVING, _K_CHANNEL, _K_ADDRESS = int(K.NEXT), int(K.RECEIVING), int(K.CHANNEL), int(K.ADDRESS)  # fmt: skip
+_OUT_BUSY, _OUT_BLOCKED, _IN_BUSY = (
+    int(G.HOST_OUT_BUSY),
+    int(G.HOST_OUT_BLOCKED),
+    int(G.HOST_IN_BUSY),
+)
+_NEXT, _RECEIVING, _K_CHANNEL, _K_ADDRESS = (
+    int(K.NEXT),
+    int(K.RECEIVING),
+    int(K.CHANNEL),
+    int(K.ADDRESS),
+)
 _K_WORDS, _K_ISSUED, _K_BANKS = int(K.WORDS), int(K.ISSUED), int(K.BANKS)
 _ROOM_AT, _ROOM_CHANNEL, _ROOM_WORDS = int(K.ROOM_AT), int(K.ROOM_CHANNEL), int(K.ROOM_WORDS)
 _READY_AT, _RUNNING = int(F.READY_AT), int(F.RUNNING)
 _STATE, _SENDER, _MASK, _CHANNEL = int(N.STATE), int(N.SENDER), int(N.MASK), int(N.CHANNEL)
-_WORDS, _THREAD, _REQUESTED, _ARRIVES = int(N.WORDS), int(N.THREAD), int(N.REQUESTED), int(N.ARRIVES)  # fmt: skip
+_WORDS, _THREAD, _REQUESTED, _ARRIVES = (
+    int(N.WORDS),
+    int(N.THREAD),
+    int(N.REQUESTED),
+    int(N.ARRIVES),
+)
 _N_SEQUENCE, _CONTEXT, _ADDRESS = int(N.SEQUENCE), int(N.CONTEXT), int(N.ADDRESS)
 _BANKS, _READERS = int(N.BANKS), int(N.READERS)
 _R_BUSY, _BLOCKED, _MESSAGE = int(R.BUSY), int(R.BLOCKED), int(R.MESSAGE)
@@ -300,7 +319,11 @@ def _oldest_message(chip, c, channel):
     best = np.int64(-1)
     for slot in range(chip.chip[_SLOTS]):
         message = chip.messages[slot]
-        if message[_STATE] != STANDING or message[_CHANNEL] != channel or not message[_MASK] >> c & 1:
+        if (
+            message[_STATE] != STANDING
+            or message[_CHANNEL] != channel
+            or not message[_MASK] >> c & 1
+        ):
             continue
         if best < 0:
             best = slot
@@ -348,7 +371,7 @@ def receive(chip, c, now):
 
 @nb.njit(cache=True)
 def _complete(chip, c, context, counter, address, words, banks, issued, first, done):
-    """A transfer's accesses, from cycle `first` on, and its completion are known now."""
+    """Count a transfer's accesses, from cycle `first` on, and let it complete in `done`."""
     core = chip.cores[c]
     core.counters[counter] += words
     core.counters[_INSTRUCTION] += 1

@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K
+from spusim.kernels.chip import ChipFault, F, G, H, K
 from spusim.kernels.layout import Unit
 from spusim.kernels.thread import start_thread
 

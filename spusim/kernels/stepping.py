@@ -11,7 +11,9 @@ import numpy as np
 from spusim.kernels.layout import M, P, S
 
 # engine state
-PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, LEFT, MATRIX, CYCLE = range(12)
+PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, LEFT, MATRIX, CYCLE = range(
+    12
+)
 ENGINE_STATE = 12
 IDLE, LOADING, RUNNING, DRAINING = range(4)
 # state of a PE
@@ -21,7 +23,12 @@ PE_STATE = 8
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _STAGES = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.MAC_STAGES)
 _PRIVATE, _HAZARD = int(P.PRIVATE_WEIGHTS), int(P.HAZARD_STALL)
-_COLUMNS, _COSTS, _ABITS, _FETCH = int(M.COLUMNS), int(M.COSTS), int(M.ACTIVATION_BITS), int(M.FETCH)
+_COLUMNS, _COSTS, _ABITS, _FETCH = (
+    int(M.COLUMNS),
+    int(M.COSTS),
+    int(M.ACTIVATION_BITS),
+    int(M.FETCH),
+)
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _HAZARD_WAIT, _PORT, _IMBALANCE = int(S.HAZARD), int(S.PORT), int(S.IMBALANCE)
 _DRAIN, _FULL, _WAIT = int(S.DRAIN), int(S.QUEUE_FULL), int(S.PE_WAIT)
@@ -160,7 +167,7 @@ def _pop(core, state, pe, p, column, cycle):
 
 @nb.njit(cache=True)
 def _beat_waits(core, state, pe, last, taken, cycle):
-    """What holds a PE's beat up in this cycle: hazard, port, or nothing (busy)."""
+    """Say what holds a PE's beat up in this cycle: hazard, port, or nothing (busy)."""
     beat = pe[BEAT]
     if core.params[_HAZARD]:
         for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):

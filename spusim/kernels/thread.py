@@ -37,14 +37,33 @@ from spusim.kernels.vector import (
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _POST, _LOOP, _VSET = int(Op.END), int(Op.POST), int(Op.LOOP), int(Op.VSET)
 _SEND, _RECV, _MATVEC = int(Op.SEND), int(Op.RECV), int(Op.MATVEC)
-_Q_FIRST, _Q_TENSOR, _Q_CHANNEL = int(Op.QUANTISE_SHIFT), int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)  # fmt: skip
-_MUL, _MIN, _RELU, _LOOKUP, _FILL = int(Op.MUL), int(Op.MIN), int(Op.RELU), int(Op.LOOKUP), int(Op.FILL)  # fmt: skip
+_Q_FIRST, _Q_TENSOR, _Q_CHANNEL = (
+    int(Op.QUANTISE_SHIFT),
+    int(Op.QUANTISE_TENSOR),
+    int(Op.QUANTISE_CHANNEL),
+)
+_MUL, _MIN, _RELU, _LOOKUP, _FILL = (
+    int(Op.MUL),
+    int(Op.MIN),
+    int(Op.RELU),
+    int(Op.LOOKUP),
+    int(Op.FILL),
+)
 _PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
 _WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
 _WORD_BYTES, _ROUNDING, _RESULT_WRAP = int(P.WORD_BYTES), int(P.ROUNDING), int(P.RESULT_WRAP)
 _SHARED = int(P.SHARED_PORTS)
-_ELEMENT, _MULTIPLY, _INSTRUCTION = int(C.VECTOR_ELEMENT), int(C.VECTOR_MULTIPLY), int(C.INSTRUCTION)  # fmt: skip
-_ACC_READ, _DATA_READ, _DATA_WRITE, _TABLE_READ = int(C.ACC_READ), int(C.DATA_READ), int(C.DATA_WRITE), int(C.TABLE_READ)  # fmt: skip
+_ELEMENT, _MULTIPLY, _INSTRUCTION = (
+    int(C.VECTOR_ELEMENT),
+    int(C.VECTOR_MULTIPLY),
+    int(C.INSTRUCTION),
+)
+_ACC_READ, _DATA_READ, _DATA_WRITE, _TABLE_READ = (
+    int(C.ACC_READ),
+    int(C.DATA_READ),
+    int(C.DATA_WRITE),
+    int(C.TABLE_READ),
+)
 _NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fault.LOOP_DEPTH)
 _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)

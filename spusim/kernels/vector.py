@@ -6,7 +6,11 @@ import numpy as np
 from spusim.kernels.arithmetic import fold, scale, shift_right
 from spusim.kernels.layout import Op, P
 
-_SHIFT, _TENSOR, _CHANNEL = int(Op.QUANTISE_SHIFT), int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)  # fmt: skip
+_SHIFT, _TENSOR, _CHANNEL = (
+    int(Op.QUANTISE_SHIFT),
+    int(Op.QUANTISE_TENSOR),
+    int(Op.QUANTISE_CHANNEL),
+)
 _ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
 _BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
@@ -54,7 +58,7 @@ def write_elements(memory, byte, bits, n, values, wrap):
 
 @nb.njit(cache=True)
 def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
-    """a[:n] = the elementwise result of an instruction of two operands (or one), before folding."""
+    """Put the elementwise result of one or two operands into a[:n], before folding."""
     if op == _MUL:
         for k in range(n):
             a[k] = shift_right(a[k] * b[k], sd, rounding, wrap)

@@ -5,12 +5,14 @@ write; threads, host and vector unit take no part. Cores work side by side.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.layout import Fault, M, Op, T, X
 from spusim.kernels.thread import run_thread, start_thread
+from spusim.machine.chip import FAULTS
 from spusim.machine.collect import (
     bank_stalls,
     engine_stalls,
@@ -22,7 +24,6 @@ from spusim.machine.collect import (
     with_idle,
 )
 from spusim.machine.errors import MachineError
-from spusim.machine.chip import FAULTS
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.program import Program
@@ -55,7 +56,7 @@ class EngineBench:
     def _products(self) -> Iterator[tuple[int, int, bool]]:
         """Matrix, accumulator row, and whether the row tile ends with this product."""
         code = self._loaded.arrays.code
-        for row, following in zip(code[:-1], code[1:], strict=True):
+        for row, following in pairwise(code):
             goes_on = following[0] == Op.MATVEC and following[5]
             yield int(row[2]), int(row[4]), not goes_on
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numba.typed import List
 
 from spusim.arch.spec import Arch
 from spusim.isa import Instruction
@@ -24,6 +23,7 @@ from spusim.kernels.chip import (
     Stop,
 )
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
+from spusim.kernels.core import add_core, core_list
 from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
@@ -83,7 +83,9 @@ class Chip:
         if sorted(visit) != list(range(arch.cores)):
             raise MachineError(f"order (={visit}) must name each of the {arch.cores} cores once")
         self.arrays = {**chip_arrays(self.loaded, arch, visit), **host}
-        cores = List([core.state for core in self.loaded])
+        cores = core_list(self.loaded[0].state)
+        for core in self.loaded[1:]:
+            add_core(cores, core.state)
         self._state = chip_state(*(self.arrays.get(name, cores) for name in FIELDS))
 
     @property
@@ -146,8 +148,12 @@ class Chip:
         for core, loaded in enumerate(self.loaded):
             for k in range(int(self.arrays["core"][core, K.FLIGHTS])):
                 context = int(self.arrays["oldest"][core, k])
-                lines.append(f"core {core}: {self.place(core, context)} {self._wait(core, context)}")
-            for thread, row in zip(loaded.image.threads, self.arrays["threads"][core], strict=False):
+                lines.append(
+                    f"core {core}: {self.place(core, context)} {self._wait(core, context)}"
+                )
+            for thread, row in zip(
+                loaded.image.threads, self.arrays["threads"][core], strict=False
+            ):
                 got = int(row[H.TOKENS] - row[H.LEFT])
                 if got and not row[H.LIVE]:
                     lines.append(
@@ -155,7 +161,9 @@ class Chip:
                     )
         for message in self.arrays["messages"]:
             if message[N.STATE] == WAITING:
-                sender = "the host" if message[N.SENDER] == self._host else f"core {message[N.SENDER]}"
+                sender = (
+                    "the host" if message[N.SENDER] == self._host else f"core {message[N.SENDER]}"
+                )
                 lines.append(
                     f"router: {message[N.WORDS]} words from {sender} wait for room in channel "
                     f"{message[N.CHANNEL]}"
@@ -272,5 +280,3 @@ def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarr
         "planned": np.zeros((cores, contexts, A.COUNT), np.int64),
         "pushed": np.zeros((cores, contexts if shared else 1, longest), np.int64),
     }
-
-

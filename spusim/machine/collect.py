@@ -31,6 +31,7 @@ EVENTS = {
     "instruction_memory.read": C.INSTRUCTION,
 }
 
+
 def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Name the columns of a table of counters (frames, events)."""
     named = {name: table[:, column] for name, column in EVENTS.items()}
@@ -136,7 +137,7 @@ def _with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
 
 
 def macs(loaded: list[LoadedCore], table: np.ndarray) -> dict[str, int]:
-    """MACs of the run: all, and those with nonzero weights, activations, both; table of counters."""
+    """MACs: all, and those with nonzero weights, activations, both; table of counters."""
     dense = nonzero = 0
     for core in loaded:
         for matrix, use in zip(core.image.matrices, core.arrays.matrix_use, strict=True):

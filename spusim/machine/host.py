@@ -1,6 +1,7 @@
 """The host: one process that runs the files, and the arrays of stream and outputs (T31, T32)."""
 
 from collections.abc import Generator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import simpy
@@ -74,7 +75,7 @@ def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
 def check_starts(starts: Sequence[int], frames: int) -> list[int]:
     """Return the bounds of all files; raises MachineError for starts that are none."""
     bounds = [*starts, frames]
-    if not starts or starts[0] != 0 or any(a >= b for a, b in zip(bounds, bounds[1:], strict=False)):
+    if not starts or starts[0] != 0 or any(a >= b for a, b in pairwise(bounds)):
         raise MachineError(
             f"starts (={tuple(starts)}) of {frames} frames must begin with 0 and ascend, every "
             "file with at least one frame"

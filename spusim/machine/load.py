@@ -166,7 +166,8 @@ def _spread(first: np.ndarray, words: np.ndarray, banks: int, pes: int) -> np.nd
         (lane - first[..., None]) % per_pe < words[..., None] % per_pe
     )
     # bank = p + pes * lane
-    return np.swapaxes(count, -1, -2).reshape(*words.shape[:-1], banks)
+    spread: np.ndarray = np.swapaxes(count, -1, -2).reshape(*words.shape[:-1], banks)
+    return spread
 
 
 def _bank_words(
@@ -214,9 +215,7 @@ def _beats(
     private = core.weight_memory is not None
     per_pe = max(core.data_memory.banks // layout.pes, 1)
     per_word = entries_per_word(layout)
-    lay_beats(
-        entries, counts.beats, per_word, per_beat, first_word, per_pe, private, beats, begins
-    )
+    lay_beats(entries, counts.beats, per_word, per_beat, first_word, per_pe, private, beats, begins)
     return beats, begins, slots
 
 
@@ -259,7 +258,7 @@ def _tables(image: CoreImage) -> tuple[np.ndarray, np.ndarray]:
 
 def _joined(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]]:
     """Flatten and join; return the whole and where each part begins."""
-    flat = [part.ravel().astype(dtype, copy=False) for part in parts]
+    flat: list[np.ndarray] = [part.ravel().astype(dtype, copy=False) for part in parts]
     sizes = [len(part) for part in flat]
     begins = [0, *np.cumsum(sizes).tolist()][: len(sizes)]
     return (np.concatenate(flat) if flat else np.zeros(0, dtype)), begins
@@ -309,7 +308,11 @@ def _join_beats(loaded: list[LoadedMatrix]) -> tuple[np.ndarray, np.ndarray, np.
         entry_offset += len(m.entry_rows)
     beats.append(np.array([[entry_offset, -1]], np.int64))
     firsts.append(np.array([beat_offset], np.int64))
-    return np.concatenate(beats), np.concatenate(firsts), np.concatenate([*rows, np.zeros(1, np.int32)])
+    return (
+        np.concatenate(beats),
+        np.concatenate(firsts),
+        np.concatenate([*rows, np.zeros(1, np.int32)]),
+    )
 
 
 def _arrays(

@@ -46,22 +46,6 @@ class Spu:
 
 
 def run(
-        self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
-    ) -> RunResult:
-        """Stream frames (frames, elements) of files that begin at `starts` through the chip.
-
-        Raises MachineError for what goes wrong on the way, DeadlockError with a report.
-        """
-        env = simpy.Environment()
-        counts = Counts(self.chip)
-        host = Host(
-            env, self.chip, self.program, frames, starts, input_period, counts.end_frame
-        )
-        env.run(env.process(host.run()))
-        return collect(self.program, self.arch, self.chip, host, counts)
-
-
-def run(
     program: Program,
     arch: Arch,
     frames: np.ndarray,

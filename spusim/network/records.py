@@ -21,7 +21,7 @@ class Quantum:
     @property
     def largest(self) -> int:
         """Largest integer."""
-        return 2 ** (self.bits - 1) - 1
+        return (1 << (self.bits - 1)) - 1
 
 
 @dataclass(frozen=True)
