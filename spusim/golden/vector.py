@@ -3,8 +3,8 @@
 import numpy as np
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import Operands
-from spusim.golden.errors import UnknownError
+from spusim.golden.control import MOST_RIGHT, Operands
+from spusim.golden.errors import CodeError, UnknownError
 from spusim.numerics import lookup, overflow, requantise, round_shift
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
@@ -109,7 +109,12 @@ def _put(t: Activation, o: Operands, x: np.ndarray) -> None:
 def _scales(t: Activation, o: Operands, count: int) -> tuple[np.ndarray, np.ndarray]:
     data = t.read_bytes(o["scale"] * SCALE_WORDS, count * SCALE_ENTRY.itemsize)
     entries = data.view(SCALE_ENTRY)
-    return entries["multiplier"].astype(np.int64), entries["shift"].astype(np.int64)
+    multiplier, shift = (entries[name].astype(np.int64) for name in ("multiplier", "shift"))
+    if np.any(multiplier >= 1 << 31) or np.any(shift > MOST_RIGHT):
+        raise CodeError(
+            f"a scale entry must have a multiplier below 2**31, a shift to {MOST_RIGHT}"
+        )
+    return multiplier, shift
 
 
 def _requantise(

@@ -6,7 +6,8 @@ import numpy as np
 _LOW = np.int64((1 << 31) - 1)
 _LIMIT = np.int64(1 << 62)
 _LARGE = np.int64(1 << 32)
-MOST_LEFT, MOST_RIGHT = 30, 62  # shifts that `vset` takes
+MOST_LEFT, MOST_RIGHT = 30, 62  # shifts that instructions take
+MOST_MULTIPLIER = (1 << 31) - 1
 
 
 @nb.njit(cache=True, inline="always")

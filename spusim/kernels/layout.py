@@ -170,3 +170,4 @@ class Fault(IntEnum):
     TABLE = 6
     LOOP_NESTING = 7
     SHIFT = 8
+    SCALE = 9

@@ -67,7 +67,7 @@ _ACC_READ, _DATA_READ, _DATA_WRITE, _TABLE_READ = (
 _NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fault.LOOP_DEPTH)
 _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
-_LOOP_NESTING, _SHIFT = int(Fault.LOOP_NESTING), int(Fault.SHIFT)
+_LOOP_NESTING, _SHIFT, _SCALE = int(Fault.LOOP_NESTING), int(Fault.SHIFT), int(Fault.SCALE)
 TABLE_NONE = 63
 TABLE_RELU = 62
 
@@ -204,7 +204,10 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
     if op >= _Q_FIRST and op <= _Q_CHANNEL:
         acc = core.acc[operands[1] : operands[1] + n]
         wide = 16 if table < TABLE_RELU else context[_WD]
-        requantise(op, acc, n, core.memory, bytes_[2], context[_SD], wide, rounding, wrap, va)
+        if not requantise(
+            op, acc, n, core.memory, bytes_[2], context[_SD], wide, rounding, wrap, va
+        ):
+            return _SCALE
         core.counters[_ACC_READ] += n
     elif op == _FILL:
         va[:n] = operands[1]
@@ -228,6 +231,7 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
             va[k] = fold(va[k], 16, False)
         _apply_table(core, table, va, n)
     write_elements(core.memory, bytes_[3], bits[3], n, va, wrap)
+    return _NONE
 
 
 @nb.njit(cache=True)
@@ -246,7 +250,9 @@ def run_vector(core, context, op, operands, bytes_, bits):
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
     if fault:
         return fault, np.int64(0), np.int64(0)
-    _vector_values(core, context, op, operands, bytes_, bits, table)
+    fault = _vector_values(core, context, op, operands, bytes_, bits, table)
+    if fault:
+        return fault, np.int64(0), np.int64(0)
     reads = table_reads(core, table)
     cycles, mask, read, written = vector_cycles(
         core.params, n, bytes_, bits, fixed, reads, core.bank_busy, core.bank_scratch

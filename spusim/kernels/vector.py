@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import fold, scale, shift_right
+from spusim.kernels.arithmetic import MOST_MULTIPLIER, MOST_RIGHT, fold, scale, shift_right
 from spusim.kernels.layout import Op, P
 
 _SHIFT, _TENSOR, _CHANNEL = (
@@ -84,17 +84,50 @@ def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
 
 
 @nb.njit(cache=True)
-def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
-    """out[:n] = accumulators scaled to `bits`: by shift, or by the scale words from `byte` on."""
-    wholes = memory.view(np.uint32)
-    multiplier = np.int64(1)
-    shift = np.int64(sd)
+def _narrow(acc, n):
+    """Whether all of acc[:n] fit 32 bits, so that their products fit 63."""
+    low, high = np.int64(0), np.int64(0)
     for k in range(n):
-        if op == _CHANNEL or (op == _TENSOR and k == 0):
-            at = (byte >> 2) + (2 * k if op == _CHANNEL else 0)
-            multiplier = np.int64(wholes[at])
-            shift = np.int64(wholes[at + 1] & 0xFF)
-        out[k] = fold(scale(acc[k], multiplier, shift, rounding, wrap), bits, wrap)
+        low, high = min(low, acc[k]), max(high, acc[k])
+    return low >= -(1 << 31) and high < 1 << 31
+
+
+@nb.njit(cache=True)
+def _scale_narrow(acc, n, multiplier, shift, rounding, out):
+    """Scale accumulators of up to 32 bits, rounding floor or half_up, as `scale` does."""
+    half = (np.int64(1) << (shift - 1)) if rounding else np.int64(0)
+    for k in range(n):
+        out[k] = (acc[k] * multiplier + half) >> shift
+
+
+@nb.njit(cache=True)
+def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
+    """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
+
+    Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
+    """
+    wholes = memory.view(np.uint32)
+    multiplier, shift = np.int64(1), np.int64(sd)
+    if op == _TENSOR:
+        multiplier, shift = np.int64(wholes[byte >> 2]), np.int64(wholes[(byte >> 2) + 1] & 0xFF)
+    if op != _CHANNEL:
+        if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
+            return False
+        if shift > 0 and rounding < 2 and _narrow(acc, n):
+            _scale_narrow(acc, n, multiplier, shift, rounding, out)
+        else:
+            for k in range(n):
+                out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+    else:
+        for k in range(n):
+            at = (byte >> 2) + 2 * k
+            multiplier, shift = np.int64(wholes[at]), np.int64(wholes[at + 1] & 0xFF)
+            if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
+                return False
+            out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+    for k in range(n):
+        out[k] = fold(out[k], bits, wrap)
+    return True
 
 
 @nb.njit(cache=True)

@@ -94,7 +94,9 @@ def test_conflicts_are_races_unless_tokens_order_them(hand, name):
 def test_what_does_not_conflict_needs_no_order(hand, first, second):
     matrices = (hand.matrix(np.ones((8, 8), np.int64)),)
     bodies = actions(hand, first), actions(hand, second)
-    hand.run(two_threads(hand, *bodies, ordered=False, matrices=matrices), FRAMES, [0])
+    memory = {60: np.array([1, 0], np.int64)}  # a scale entry: multiplier 1, shift 0
+    whole = two_threads(hand, *bodies, ordered=False, matrices=matrices, memory=memory)
+    hand.run(whole, FRAMES, [0])
 
 
 def test_words_conflict_even_where_their_bytes_do_not(hand):

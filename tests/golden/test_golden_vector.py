@@ -253,7 +253,7 @@ def test_vqs_with_a_table_requantises_to_the_tables_16_bits_first(hand, bits):
 
 
 def test_vqm_uses_one_scale_entry_and_vqc_one_per_row(hand):
-    scales = np.array([(3, 1), (1, 0), (2**31 - 1, 31), (2**32 - 1, 32)] * 2, SCALE)
+    scales = np.array([(3, 1), (1, 0), (2**31 - 1, 31), (2**31 - 1, 62)] * 2, SCALE)
     memory = {40: scales}  # word 40 is scale 10
     half_up = ROUND["half_up"]
     vqm = hand.op.vqm(d=D, acc=3, scale=10, table=63)
@@ -263,6 +263,14 @@ def test_vqm_uses_one_scale_entry_and_vqc_one_per_row(hand):
     pairs = zip(X, scales.tolist(), strict=True)
     expected = [half_up(scaled(x * multiplier, shift)) for x, (multiplier, shift) in pairs]
     assert requantised(hand, vqc, memory=memory, wd=32) == expected
+
+
+@pytest.mark.parametrize("entry", [(2**31, 0), (1, 63)])
+@pytest.mark.parametrize("mnemonic", ["vqm", "vqc"])
+def test_scale_entries_out_of_range_are_refused(hand, mnemonic, entry):
+    instruction = getattr(hand.op, mnemonic)(d=D, acc=3, scale=10, table=63)
+    with pytest.raises(CodeError, match="scale entry"):
+        requantised(hand, instruction, memory={40: np.array([entry] * 8, SCALE)}, wd=32)
 
 
 def test_vqc_entries_follow_each_other_in_words_of_any_width(hand):

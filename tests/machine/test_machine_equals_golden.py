@@ -207,6 +207,36 @@ def test_requantising_the_largest_accumulators(
     assert found == expected
 
 
+@pytest.mark.parametrize(("multiplier", "shift"), [(2**32 - 1, 62), (3, 63), (2**31 - 1, 64)])
+def test_scale_entries_out_of_range_are_refused_by_both_or_neither(
+    multiplier: int, shift: int
+) -> None:
+    # numerics.requantise is exact for multipliers below 2**31 and shifts of 0 to 62; a scale word
+    # in memory can hold more
+    m = matrix(np.array([[1], [1]]), np.array([2**31 - 1, -(2**31)]))
+    image = {"matrices": (m,), "segments": (scales(16, [(multiplier, shift)]), segment(8, [0]))}
+    text = "dmv m=0, src=8, acc=0\n" + vset(2, 32, 32, 32) + "vqm d=32, acc=0, scale=4, table=none"
+    arch, stream = hand_arch(), np.zeros((1, 4), np.int64)
+    text = f"""
+    .thread main tokens=1
+        recv channel=0, dst=0, words=1
+        {text}
+        send dest={{host}}, channel=0, src=32, words=1, thread=0
+        end
+    """
+    whole = program(core(text, **image), arch=arch, outputs=(OutputPort(0, 0, 0, 2, 32),))
+    found = []
+    for opinion in (
+        lambda: golden.run(whole, stream, (0,)),
+        lambda: run(whole, arch, stream, (0,)),
+    ):
+        try:
+            found.append(opinion().outputs.tolist())
+        except SpusimError:
+            found.append("refused")
+    assert found[0] == found[1]
+
+
 def two_ports(dest: str) -> Program:
     """Return a program in which core 0 sends its frame to `dest`, which takes it."""
     first = f"""

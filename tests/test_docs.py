@@ -1,0 +1,177 @@
+"""The README is run: its examples work, its figures are what the commands say, its links lead on.
+
+A `console` block is a session: `$ command`, then what it printed. A line `...` leaves lines out,
+and one that ends in `...` is cut short. A block whose first line is a comment with a file's name
+is that file. Every section (`##`) has a folder of its own.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGES.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"[#;] ([\w.]+\.(?:py|yaml|spuasm))\n")
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+ENTRY = {
+    "spusim": [sys.executable, "-c", "from spusim.cli.main import main; main()"],
+    "python": [sys.executable],
+}
+EIE = re.compile(
+    r"^\| (Alex-\d|VGG-\d) \| (\d+) x (\d+) \| ([\d.]+) \| ([\d.]+) "
+    r"\| [\d.]+ \| ([\d.]+) \| ([\d.]+) \| ([+-][\d.]+) % \|$",
+    re.MULTILINE,
+)
+EIE_LAYERS = {
+    name: (columns, rows, weights, activations, float(published), float(ours), float(error))
+    for name, columns, rows, weights, activations, published, ours, error in EIE.findall(README)
+}
+EIE_CLOCK_MHZ = 800
+
+
+@dataclass(frozen=True)
+class Session:
+    """A command of the README, and the lines shown under it."""
+
+    command: str
+    shown: tuple[str, ...]
+
+
+def sections() -> dict[str, str]:
+    """Return the README's sections that show commands, by heading."""
+    parts = re.split(r"^## (.+)$", README, flags=re.MULTILINE)
+    return {
+        heading: text
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+        if "```console" in text
+    }
+
+
+SECTIONS = sections()
+
+
+def files(text: str) -> dict[str, str]:
+    """Return the files that a section shows."""
+    found = {}
+    for _, body in BLOCK.findall(text):
+        name = FILE_NAME.match(body)
+        if name:
+            found[name[1]] = body
+    return found
+
+
+def sessions(text: str) -> list[Session]:
+    """Return a section's commands in order."""
+    found = []
+    for kind, body in BLOCK.findall(text):
+        if kind == "console":
+            for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+                command, _, shown = part.partition("\n")
+                found.append(Session(command, tuple(shown.splitlines())))
+    return found
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command in a folder; return what it printed, after seeing that it exits with 0."""
+    program, *arguments = shlex.split(command)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [*ENTRY[program], *arguments],
+        cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    return done.stdout
+
+
+def matches(shown: str, line: str) -> bool:
+    """Whether a line of the README is a printed one, as a whole or cut short."""
+    if shown.endswith("..."):
+        return line.startswith(shown.removesuffix("...").rstrip())
+    return line.rstrip() == shown
+
+
+def compare(session: Session, printed: str) -> None:
+    """See that the lines shown were printed, in their order; others only where `...` says so."""
+    left = printed.splitlines()
+    skipping = False
+    for shown in session.shown:
+        if shown == "...":
+            skipping = True
+            continue
+        while skipping and left and not matches(shown, left[0]):
+            del left[0]
+        found = left.pop(0) if left else "(nothing more)"
+        assert matches(shown, found), f"$ {session.command}\nREADME: {shown}\nnow:    {found}"
+        skipping = False
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_examples_print_what_the_readme_shows(heading: str, tmp_path: Path) -> None:
+    text = SECTIONS[heading]
+    for name, content in files(text).items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    for session in sessions(text):
+        compare(session, run(session.command, tmp_path))
+
+
+def test_every_kind_of_command_has_an_example() -> None:
+    commands = [s.command for text in SECTIONS.values() for s in sessions(text)]
+    for start in ("run", "layer", "inspect", "compile", "isa asm", "isa disasm", "isa check", "list"):
+        assert any(command.startswith(f"spusim {start}") for command in commands), start
+
+
+def test_table_of_eie_has_all_layers_and_right_errors() -> None:
+    assert len(EIE_LAYERS) == 6
+    for name, (*_, published, ours, error) in EIE_LAYERS.items():
+        assert f"{100 * (ours / published - 1):+.1f}" == f"{error:+.1f}", name
+
+
+# the two smallest; the others take longer and go the same way
+@pytest.mark.parametrize("name", ["Alex-8", "VGG-8"])
+def test_eies_microseconds_are_what_layer_says(name: str, tmp_path: Path) -> None:
+    columns, rows, weights, activations, _, ours, _ = EIE_LAYERS[name]
+    printed = run(
+        f"spusim layer linear --inputs {columns} --outputs {rows} --weight-density {weights} "
+        f"--activation-density {activations} --arch eie64 --no-baseline --json",
+        tmp_path,
+    )
+    assert f"{json.loads(printed)['cycles'] / EIE_CLOCK_MHZ:.1f}" == f"{ours:.1f}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_files_and_folders_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:spusim|configs|docs|isa|tests|benchmarks)/[\w./{},*<>]*)`", README)
+    assert named
+    for name in named:
+        if not set(name) & set("{}*<>"):
+            assert (ROOT / name).exists(), name
+
+
+def test_figures_of_the_readme_are_images() -> None:
+    figures = re.findall(r"!\[[^\]]+\]\(([^)]+\.png)\)", README)
+    assert figures
+    for figure in figures:
+        assert (ROOT / figure).read_bytes().startswith(b"\x89PNG")
+
+
+def test_rules_that_pages_cite_are_in_timing() -> None:
+    rules = set(re.findall(r"^\* \*\*(T\d+) ", (ROOT / "docs/timing.md").read_text(), re.MULTILINE))
+    for page in PAGES:
+        cited = set(re.findall(r"\b(T\d+)\b", page.read_text(encoding="utf-8")))
+        assert cited <= rules, f"{page.name}: {sorted(cited - rules)}"
