@@ -4,15 +4,15 @@ from pathlib import Path
 
 from spusim.errors import SpusimError
 
-_PACKAGE = Path(__file__).resolve().parent
+# Links to the top level's folders in a checkout, copies of them in a wheel.
+_SHIPPED = Path(__file__).resolve().parent / "_shipped"
 
 
 def shipped(folder: str) -> Path:
     """Return the shipped folder `configs` or `isa`; raises SpusimError if the install lacks it."""
-    for root in (_PACKAGE / "_shipped", _PACKAGE.parent):
-        candidate = root / folder
-        if candidate.is_dir() and candidate != _PACKAGE / folder:
-            return candidate
-    raise SpusimError(
-        f"shipped folder {folder}/ is missing from {_PACKAGE}; reinstall spusim, which brings it"
-    )
+    path = (_SHIPPED / folder).resolve()
+    if not path.is_dir():
+        raise SpusimError(
+            f"shipped folder {folder}/ is missing from {_SHIPPED}; reinstall spusim, which brings it"
+        )
+    return path
