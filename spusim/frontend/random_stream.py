@@ -9,6 +9,7 @@ from spusim.network.records import Network, Stream
 
 _EXAMPLE = "random:density=0.5,frames=50,seed=1"
 _FEWEST = {"frames": 1, "seed": 0, "files": 1}
+_MOST_VALUES = 1 << 28  # of a whole stream: 1 GiB of codes
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ def random_stream(options: str, network: Network | None) -> Stream:
         raise StreamError(f"stream random:{options} needs a network for its width; name one")
     size, largest = network.input_size, network.input.largest
     generator = np.random.default_rng(chosen.seed)
+    if chosen.files * chosen.frames * size > _MOST_VALUES:
+        raise StreamError(
+            f"random: {chosen.files} files of {chosen.frames} frames of {size} values are more than "
+            f"{_MOST_VALUES} values; ask for fewer frames"
+        )
     nonzeros = round(chosen.density * size)
     frames = np.zeros((chosen.files * chosen.frames, size), dtype=np.int32)
     for frame in frames:

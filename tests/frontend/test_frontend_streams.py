@@ -218,3 +218,8 @@ def test_integer_input_passes_when_in_range() -> None:
 def test_bad_input(frames: np.ndarray, starts: tuple, pattern: str) -> None:
     with pytest.raises(StreamError, match=pattern):
         quantise_input(Stream(frames, starts, ("a",) * len(starts)), network())
+
+
+def test_random_stream_of_too_many_values_is_refused() -> None:
+    with pytest.raises(StreamError, match="fewer frames"):
+        load_stream("random:frames=1000000000000000000000", network())

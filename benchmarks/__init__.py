@@ -1,0 +1,1 @@
+"""Measurements: speed (`python -m benchmarks.speed`) and the shipped network's making (`kws`)."""
