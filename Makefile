@@ -4,7 +4,7 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 JOBS ?= 2
 
-.PHONY: run test check format bench schema clean
+.PHONY: run test check format bench clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws

@@ -19,9 +19,7 @@ class Row:
         """Whether the target is met; None without one."""
         if self.target is None:
             return None
-        return (
-            self.measured >= self.target if self.sense == ">=" else self.measured <= self.target
-        )
+        return self.measured >= self.target if self.sense == ">=" else self.measured <= self.target
 
     @property
     def margin(self) -> float | None:

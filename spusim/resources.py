@@ -12,7 +12,5 @@ def shipped(folder: str) -> Path:
     """Return the shipped folder `configs` or `isa`; raises SpusimError if the install lacks it."""
     path = (_SHIPPED / folder).resolve()
     if not path.is_dir():
-        raise SpusimError(
-            f"shipped folder {folder}/ is missing from {_SHIPPED}; reinstall spusim, which brings it"
-        )
+        raise SpusimError(f"shipped folder {folder}/ is missing from {_SHIPPED}; reinstall spusim")
     return path

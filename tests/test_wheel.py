@@ -1,4 +1,4 @@
-"""The wheel brings its presets, its instruction table and its data, and works in an empty folder."""
+"""The wheel brings presets, instruction table and data, and works in an empty folder."""
 
 import os
 import shutil
@@ -37,7 +37,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+            skipped = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, tree / name, symlinks=True, ignore=skipped)
         else:
             shutil.copy(source, tree / name)
     pip = ("-m", "pip", "--disable-pip-version-check", "--no-input")

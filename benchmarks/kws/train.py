@@ -22,7 +22,9 @@ from model import (
     pencil_mask,
     sparsity,
 )
+from safetensors.torch import load_file
 from speech import (
+    CODE_SCALE,
     COMMANDS,
     HELD_OUT_SPEAKERS,
     LABELS,
@@ -218,6 +220,42 @@ def report(states: dict[str, State], test: Dataset, small: Dataset) -> None:
         print(f"pruned, by {kind}:", ", ".join(shares))
 
 
+def simulated_accuracy(name: str, weights: Path, data: Dataset) -> float:
+    """Return the accuracy of a network's integers on spu001, by each utterance's last frame."""
+    from spusim.api import load_arch, load_network, simulate
+    from spusim.network.records import Stream
+
+    count, frames, bands = data.codes.shape
+    starts = tuple(range(0, count * frames, frames))
+    stream = Stream(data.codes.reshape(-1, bands) * CODE_SCALE, starts, ("",) * count)
+    outputs = simulate(load_network(name, weights), load_arch("spu001"), stream).outputs
+    predicted = outputs[frames - 1 :: frames].argmax(axis=1)
+    return float(np.mean(predicted == data.labels))
+
+
+def load_small(path: Path) -> Dataset:
+    """Read what `save_samples` wrote; it does not tell the voices."""
+    tensors = load_file(path)
+    labels = tensors["labels"].numpy()
+    return Dataset(tensors["features"].numpy(), labels, np.full(len(labels), ""))
+
+
+def evaluate_spusim(out: Path, work: Path) -> None:
+    """Print the accuracy of the shipped networks, float and as simulated integers."""
+    with np.load(work / "heldout_full.npz") as full:
+        test = Dataset(full["features"], full["labels"], full["voices"])
+    sets = {"full held-out": test, "shipped held-out": load_small(out / "kws_heldout.safetensors")}
+    print(f"{'':36}{'float':>10}{'integer':>10}{'change':>10}")
+    for name in ("kws_dense", "kws"):
+        weights = out / f"{name}.safetensors"
+        state = load_file(weights)
+        for what, data in sets.items():
+            exact = float_accuracy(state, data.codes, data.labels)
+            integer = simulated_accuracy(name, weights, data)
+            label = f"{name}, {what} ({len(data.labels)})"
+            print(f"{label:36}{exact:10.4f}{integer:10.4f}{integer - exact:+10.4f}", flush=True)
+
+
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -226,6 +264,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10, help="dense, and again pruning, epochs")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="few voices, to try the script")
+    parser.add_argument(
+        "--evaluate-spusim", action="store_true",
+        help="train nothing: measure the shipped networks, float and as spusim simulates them",
+    )  # fmt: skip
     options = parser.parse_args()
     project_data = Path(__file__).resolve().parents[2] / "configs" / "networks" / "kws_data"
     options.out = options.out or (options.work / "data" if options.quick else project_data)
@@ -235,6 +277,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Synthesise, train, prune, save and report."""
     options = arguments()
+    if options.evaluate_spusim:
+        evaluate_spusim(options.out, options.work)
+        return
     started = time.perf_counter()
     torch.set_num_threads(2)
     torch.manual_seed(options.seed)

@@ -35,8 +35,8 @@ def random_stream(options: str, network: Network | None) -> Stream:
     generator = np.random.default_rng(chosen.seed)
     if chosen.files * chosen.frames * size > _MOST_VALUES:
         raise StreamError(
-            f"random: {chosen.files} files of {chosen.frames} frames of {size} values are more than "
-            f"{_MOST_VALUES} values; ask for fewer frames"
+            f"random: {chosen.files} files of {chosen.frames} frames of {size} values are more "
+            f"than {_MOST_VALUES} values; ask for fewer frames"
         )
     nonzeros = round(chosen.density * size)
     frames = np.zeros((chosen.files * chosen.frames, size), dtype=np.int32)

@@ -19,8 +19,7 @@ class CoreArrays(NamedTuple):
     matrices: np.ndarray  # (matrices, M.COUNT) int64
     w8: np.ndarray  # int8, dense weights of all matrices, column after column
     w16: np.ndarray  # int16, the same for 16-bit weights
-    cost: np.ndarray  # int32, (columns, pes) of each matrix: beats of a column, at least 1 (T5)
-    work: np.ndarray  # int32, the same, 0 for columns without entries
+    packed_beats: np.ndarray  # int64, (columns, pes) of each matrix, see `rowtime.product_cycles`
     stats: np.ndarray  # (columns of all, 4) int32: MACs, nonzeros, words, index words
     bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
     bias: np.ndarray  # int64, (rows of all)
@@ -47,7 +46,8 @@ class CoreArrays(NamedTuple):
     acc32: np.ndarray  # scratch (rows,) int32
     va: np.ndarray  # scratch (longest vector,) int64
     vb: np.ndarray  # scratch (longest vector,) int64
-    pe_scratch: np.ndarray  # (3, pes) int32
+    pe_done: np.ndarray  # scratch (pes,) int32
+    pe_sums: np.ndarray  # scratch (pes,) int64
     release: np.ndarray  # (queue depth,) int32
     bank_scratch: np.ndarray  # (banks,) int64
 
@@ -78,8 +78,7 @@ def core_state(arrays):
         borrow(arrays.matrices),
         borrow(arrays.w8),
         borrow(arrays.w16),
-        borrow(arrays.cost),
-        borrow(arrays.work),
+        borrow(arrays.packed_beats),
         borrow(arrays.stats),
         borrow(arrays.bank_words),
         borrow(arrays.bias),
@@ -104,7 +103,8 @@ def core_state(arrays):
         borrow(arrays.acc32),
         borrow(arrays.va),
         borrow(arrays.vb),
-        borrow(arrays.pe_scratch),
+        borrow(arrays.pe_done),
+        borrow(arrays.pe_sums),
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
     )

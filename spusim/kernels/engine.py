@@ -195,12 +195,11 @@ def run_matvec(core, m, src, acc, accumulate):
     else:
         pes = params[_PES]
         begin = matrix[_COSTS]
-        cost = core.cost[begin : begin + total * pes].reshape((total, pes))
-        work = core.work[begin : begin + total * pes].reshape((total, pes))
+        packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
         cycles = product_cycles(
-            cost, work, columns, n, total, load, params[_WIDTH], params[_DEPTH], params[_DONE],
-            params[_STAGES], core.pe_stalls, core.scanner_stalls,
-            core.pe_scratch[0], core.pe_scratch[1], core.pe_scratch[2], core.release,
+            packed, columns, n, total, load, params[_WIDTH], params[_DEPTH], params[_DONE],
+            params[_STAGES], core.pe_stalls, core.scanner_stalls, core.pe_done, core.pe_sums,
+            core.release,
         )  # fmt: skip
     effective = _count(core, matrix, columns, n, nonzero)
     counters = core.counters

@@ -72,7 +72,7 @@ class M(IntEnum):
     COLUMNS = 1
     WIDE = 2  # weights in w16, else w8
     WEIGHTS = 3  # offset in w8 or w16
-    COSTS = 4  # offset in cost and work: (columns, pes)
+    COSTS = 4  # offset in packed_beats: (columns, pes)
     STATS = 5  # offset in stats: columns
     BIAS = 6  # offset in bias and row_abs
     ACTIVATION_BITS = 7

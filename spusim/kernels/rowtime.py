@@ -15,44 +15,45 @@ _FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
 
 
 @nb.njit(cache=True, inline="always")
-def _step(beats, done, first, release_done):
+def cost_of(packed):
+    """Beats of a column (T5), the low half of a packed entry."""
+    return np.int32(packed & 0xFFFFFFFF)
+
+
+@nb.njit(cache=True, inline="always")
+def _step(packed, done, sums, first, release_done):
     """Let every PE work on one column that can be popped from `first` on; return the release."""
     latest = np.int32(0)
     if release_done:
         for p in range(done.shape[0]):
-            done[p] = max(first, done[p]) + beats[p]
+            sums[p] += packed[p]
+            done[p] = max(first, done[p]) + cost_of(packed[p])
             latest = max(latest, done[p])
         return latest
     for p in range(done.shape[0]):
+        sums[p] += packed[p]
         pop = max(first, done[p])
         latest = max(latest, pop)
-        done[p] = pop + beats[p]
+        done[p] = pop + cost_of(packed[p])
     return latest
-
-
-@nb.njit(cache=True, inline="always")
-def _add(beats, total):
-    for p in range(total.shape[0]):
-        total[p] += beats[p]
 
 
 @nb.njit(cache=True)
 def product_cycles(
-    cost, work, columns, n, total, load, width, depth, release_done, stages,
-    pe_stalls, scanner_stalls, done, busy, spent, release,
+    packed, columns, n, total, load, width, depth, release_done, stages,
+    pe_stalls, scanner_stalls, done, sums, release,
 ):  # fmt: skip
     """Duration of one matrix-vector instruction with no interference, and its stalls.
 
-    cost, work (columns, pes) int32: beats of a column, and those of columns with entries;
-    columns (n,): pushed columns, ascending, of `total`; load: cycles of the load phase.
-    Adds to pe_stalls (pes, causes) and scanner_stalls (causes,) int64. done, busy, spent (pes,)
-    and release (>= depth,) int32 are scratch. Times count from the end of the load phase.
+    packed (columns, pes) int64: beats of a column, and in the upper half the same where the column
+    has entries, so that one addition sums both; columns (n,): pushed columns, ascending, of
+    `total`; load: cycles of the load phase. Adds to pe_stalls (pes, causes) and scanner_stalls
+    (causes,) int64. done (pes,) int32, sums (pes,) int64 and release (>= depth,) int32 are
+    scratch. Times count from the end of the load phase.
     """
-    pes = cost.shape[1]
-    for p in range(pes):
-        done[p] = 0
-        busy[p] = 0
-        spent[p] = 0
+    pes = packed.shape[1]
+    done[:] = 0
+    sums[:] = 0
     push = np.int64(-1)
     window = np.int64(-1)
     edge = np.int64(0)  # first column beyond the window
@@ -70,9 +71,7 @@ def product_cycles(
         if i >= depth:
             push = max(found, release[slot] + 1)
             full += push - found
-        release[slot] = _step(cost[j], done, np.int32(push + 1), release_done)
-        _add(work[j], busy)
-        _add(cost[j], spent)
+        release[slot] = _step(packed[j], done, sums, np.int32(push + 1), release_done)
         slot = slot + 1 if slot + 1 < depth else 0
     windows = (total + width - 1) // width
     scanned = push + 1 + windows - 1 - window
@@ -85,10 +84,11 @@ def product_cycles(
     scanner_stalls[_WAIT] += finish - scanned
     scanner_stalls[_DRAIN] += stages
     for p in range(pes):
+        spent, busy = cost_of(sums[p]), sums[p] >> 32
         pe_stalls[p, _LOAD] += load
-        pe_stalls[p, _BUSY] += busy[p]
-        pe_stalls[p, _EMPTY] += spent[p] - busy[p]
-        pe_stalls[p, _STARVED] += done[p] - spent[p]
+        pe_stalls[p, _BUSY] += busy
+        pe_stalls[p, _EMPTY] += spent - busy
+        pe_stalls[p, _STARVED] += done[p] - spent
         pe_stalls[p, _IMBALANCE] += finish - done[p]
         pe_stalls[p, _DRAIN] += stages
     return load + finish + stages

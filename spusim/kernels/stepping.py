@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.layout import M, P, S
+from spusim.kernels.rowtime import cost_of
 
 # engine state
 PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, LEFT, MATRIX, CYCLE = range(
@@ -157,8 +158,8 @@ def _pop(core, state, pe, p, column, cycle):
     """Let a PE take its next column."""
     at = column * core.params[_PES] + p + core.matrices[state[MATRIX], _COSTS]
     pe[POPPED] += 1
-    pe[COST] = core.cost[at]
-    pe[ENTRIES] = core.work[at]
+    packed = core.packed_beats[at]
+    pe[COST], pe[ENTRIES] = cost_of(packed), packed >> 32
     pe[BEAT] = core.beat_first[at]
     if not core.params[_DONE]:
         pe[RELEASED] += 1

@@ -27,8 +27,7 @@ class LoadedMatrix:
     name: str
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
-    cost: np.ndarray  # (columns, pes) int32
-    work: np.ndarray  # (columns, pes) int32
+    packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
@@ -90,7 +89,6 @@ def load_matrix(
     weight, bias = unpack(packed)
     per_beat = entries_per_beat(core, layout.weight_bits, matrix.activation_bits)
     counts = column_counts(packed, per_beat)
-    cost, work = _costs(counts, core, per_beat)
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (
@@ -114,8 +112,7 @@ def load_matrix(
         name=matrix.name,
         fields=fields,
         weights=np.ascontiguousarray(weight.T, np.int16 if layout.weight_bits > 8 else np.int8),
-        cost=cost,
-        work=work,
+        packed_beats=_packed_beats(counts, core, per_beat),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
@@ -127,14 +124,15 @@ def load_matrix(
     )
 
 
-def _costs(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rules T5 and T6: beats of every column, and of those that have entries."""
-    beats = counts.beats.astype(np.int32)
+def _packed_beats(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> np.ndarray:
+    """Rules T5 and T6: beats of every column, and in the upper half of those with entries."""
+    beats = counts.beats.astype(np.int64)
     if core.sparse.weights == "decompress":
         whole = -(-counts.slice_rows // per_beat)
-        beats = np.maximum(beats, whole[None, :]).astype(np.int32)
+        beats = np.maximum(beats, whole[None, :])
     cost = np.maximum(beats, 1)
-    return cost, np.where(counts.entries > 0, cost, 0).astype(np.int32)
+    packed: np.ndarray = cost | np.where(counts.entries > 0, cost, 0) << 32
+    return packed
 
 
 def _stats(counts: ColumnCounts, weight: np.ndarray, layout: Layout, core: CoreSpec) -> np.ndarray:
@@ -271,8 +269,7 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
     wide = [m.weights if m.weights.dtype == np.int16 else m.weights[:0] for m in loaded]
     w8, at8 = _joined(narrow, np.int8)
     w16, at16 = _joined(wide, np.int16)
-    cost, costs = _joined([m.cost for m in loaded], np.int32)
-    work, _ = _joined([m.work for m in loaded], np.int32)
+    packed_beats, costs = _joined([m.packed_beats for m in loaded], np.int64)
     stats, stat_begins = _joined([m.stats for m in loaded], np.int32)
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
     bias, biases = _joined([m.bias for m in loaded], np.int64)
@@ -286,7 +283,7 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
         table[k, M.FETCH] = fetches[k]
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
-        matrices=table, w8=w8, w16=w16, cost=cost, work=work, stats=stats.reshape(-1, 4),
+        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, stats=stats.reshape(-1, 4),
         bank_words=bank_words, bias=bias, row_abs=row_abs, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
@@ -349,7 +346,8 @@ def _arrays(
         acc32=np.zeros(rows, np.int32),
         va=np.zeros(vector, np.int64),
         vb=np.zeros(vector, np.int64),
-        pe_scratch=np.zeros((3, core.pes), np.int32),
+        pe_done=np.zeros(core.pes, np.int32),
+        pe_sums=np.zeros(core.pes, np.int64),
         release=np.zeros(core.queue.depth, np.int32),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
     )
