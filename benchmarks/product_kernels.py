@@ -16,12 +16,11 @@ _DONE, _STAGES = int(P.RELEASE_DONE), int(P.MAC_STAGES)
 def _timing(core, n):
     matrix, params = core.matrices[0], core.params
     total, pes, begin = matrix[_COLUMNS], params[_PES], matrix[_COSTS]
-    cost = core.cost[begin : begin + total * pes].reshape((total, pes))
-    work = core.work[begin : begin + total * pes].reshape((total, pes))
+    packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
     return product_cycles(
-        cost, work, core.columns, n, total, load_cycles(core, matrix, 0, False), params[_WIDTH],
+        packed, core.columns, n, total, load_cycles(core, matrix, 0, False), params[_WIDTH],
         params[_DEPTH], params[_DONE], params[_STAGES], core.pe_stalls, core.scanner_stalls,
-        core.pe_scratch[0], core.pe_scratch[1], core.pe_scratch[2], core.release,
+        core.pe_done, core.pe_sums, core.release,
     )  # fmt: skip
 
 

@@ -151,11 +151,13 @@ def _operand_accesses(core, matrix, src):
     mask = np.int64(0)
     for first in range(0, total, window):
         last = min(first + window, total) - 1
-        for word in range(first * bits // word_bits, last * bits // word_bits + 1):
-            bank = (src + word) % banks
+        begin, end = first * bits // word_bits, last * bits // word_bits + 1
+        bank = (src + begin) % banks
+        core.counters[_DATA_READ] += end - begin
+        for _ in range(begin, end):
             core.bank_busy[bank] += 1
-            core.counters[_DATA_READ] += 1
             mask |= np.int64(1) << bank
+            bank = bank + 1 if bank + 1 < banks else 0
     return mask
 
 

@@ -62,7 +62,8 @@ class P(IntEnum):
     PRIVATE_WEIGHTS = 16
     HAZARD_STALL = 17
     SHARED_PORTS = 18
-    COUNT = 19
+    WORD_SHIFT = 19  # logarithm of WORD_BYTES
+    COUNT = 20
 
 
 class M(IntEnum):

@@ -280,10 +280,11 @@ def transfer_banks(core, address, words):
     """Count a transfer's accesses to the data banks; return the mask of those it touches."""
     banks = core.bank_busy.shape[0]
     mask = np.int64(0)
-    for word in range(words):
-        bank = (address + word) % banks
+    bank = address % banks
+    for _ in range(words):
         core.bank_busy[bank] += 1
         mask |= np.int64(1) << bank
+        bank = bank + 1 if bank + 1 < banks else 0
     return mask
 
 

@@ -14,7 +14,7 @@ _SHIFT, _TENSOR, _CHANNEL = (
 _ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
 _BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
-_STAGES, _TABLE_READS = int(P.VECTOR_STAGES), int(P.TABLE_READS)
+_STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), int(P.WORD_SHIFT)
 SCALE_BYTES = 8
 
 
@@ -157,43 +157,58 @@ def beat_words(params, beat, n, byte, bits):
 
 
 @nb.njit(cache=True)
+def _start_banks(params, bytes_, bits, words, banks_of):
+    """Note each operand's first word and its bank."""
+    for k in range(4):
+        words[k] = bytes_[k] >> params[_WORD_SHIFT]
+        banks_of[k] = words[k] % params[_BANKS] if bits[k] else 0
+
+
+@nb.njit(cache=True)
 def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
     """Cycles of a vector instruction (T16, T17), its bank mask, and words read and written.
 
     bytes_, bits (4,) int64: byte address and element width of operands a, b, scale, d; width 0:
     no such operand; fixed: element count of the scale operand when it is the same in every beat,
-    else 0; reads: table reads an element. Adds the accesses to accesses (banks,).
+    else 0; reads: table reads an element. Adds the accesses to accesses (banks,). Words and banks
+    of an operand only go up from beat to beat, so no beat divides.
     """
-    lanes = params[_LANES]
-    banks = params[_BANKS]
+    lanes, banks, shift = params[_LANES], params[_BANKS], params[_WORD_SHIFT]
     beats = max((n + lanes - 1) // lanes, 1)
+    whole_lookups = (lanes * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
+    words, banks_of = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    _start_banks(params, bytes_, bits, words, banks_of)
     total = np.int64(params[_STAGES])
-    mask = np.int64(0)
-    read = np.int64(0)
-    written = np.int64(0)
+    mask, read, written = np.int64(0), np.int64(0), np.int64(0)
     for beat in range(beats):
-        elements = min(n - beat * lanes, lanes)
+        start = beat * lanes
+        elements = min(n - start, lanes)
         longest = np.int64(1)
         if elements > 0:
             scratch[:banks] = 0
             for k in range(4):
                 if bits[k] == 0:
                     continue
-                if k == 2 and fixed:
-                    first, last = beat_words(params, 0, fixed, bytes_[k], bits[k])
-                else:
-                    first, last = beat_words(params, beat, n, bytes_[k], bits[k])
-                for word in range(first, last + 1):
-                    bank = word % banks
+                begin, count = (0, fixed) if k == 2 and fixed else (start, elements)
+                first = (bytes_[k] + (begin * bits[k] >> 3)) >> shift
+                last = (bytes_[k] + (((begin + count) * bits[k] - 1) >> 3)) >> shift
+                bank = banks_of[k] + first - words[k]
+                while bank >= banks:
+                    bank -= banks
+                words[k], banks_of[k] = first, bank
+                for _ in range(first, last + 1):
                     scratch[bank] += 1
                     accesses[bank] += 1
                     mask |= np.int64(1) << bank
                     longest = max(longest, scratch[bank])
+                    bank = bank + 1 if bank + 1 < banks else 0
                 if k == 3:
                     written += last - first + 1
                 else:
                     read += last - first + 1
-            lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
+            lookups = whole_lookups
+            if elements < lanes:
+                lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
             longest = max(longest, lookups)
         total += longest
     return total, mask, read, written

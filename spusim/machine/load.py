@@ -240,6 +240,7 @@ def _params(program: Program, arch: Arch) -> np.ndarray:
         P.PRIVATE_WEIGHTS: core.weight_memory is not None,
         P.HAZARD_STALL: core.hazard == "stall",
         P.SHARED_PORTS: core.ports == "shared",
+        P.WORD_SHIFT: (core.data_memory.word_bits // 8).bit_length() - 1,
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
 
