@@ -99,6 +99,7 @@ def run(command: str, folder: Path) -> str:
     """Run a command in a folder; return what it printed, after seeing that it exits with 0."""
     program, *arguments = shlex.split(command)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    environment.pop("COLUMNS", None)  # parallel test runners set it for themselves
     done = subprocess.run(
         [*ENTRY[program], *arguments],
         cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300,
