@@ -14,7 +14,7 @@ from spusim.compiler.explain import explain as explain_program
 from spusim.experiments.case import compile_case, open_case
 from spusim.experiments.tables import make_console, memory_table, print_parts
 from spusim.image import save_program
-from spusim.machine.collect import memory_use
+from spusim.machine.memory import memory_use
 from spusim.program import Program
 
 

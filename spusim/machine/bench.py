@@ -18,7 +18,6 @@ from spusim.machine.collect import (
     engine_stalls,
     layers,
     macs,
-    memory_use,
     named_counts,
     peak_macs,
     with_idle,
@@ -26,6 +25,7 @@ from spusim.machine.collect import (
 from spusim.machine.errors import MachineError
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.memory import memory_use
 from spusim.program import Program
 from spusim.result import RunResult
 

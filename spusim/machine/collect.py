@@ -11,8 +11,9 @@ from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import MAC_KINDS, C, S
 from spusim.machine.chip import Chip
 from spusim.machine.load import LoadedCore
+from spusim.machine.memory import memory_use
 from spusim.program import Matrix, Program
-from spusim.result import BankUse, RunResult
+from spusim.result import RunResult
 
 EVENTS = {
     "accumulator.read": C.ACC_READ,
@@ -186,46 +187,3 @@ def layers(program: Program, loaded: list[LoadedCore]) -> dict[str, dict[str, in
             row["effective"] += effective
             row["engine_cycles"] += cycles
     return table
-
-
-def memory_use(program: Program, arch: Arch) -> dict[str, BankUse]:
-    """Words used of every memory's banks."""
-    use: dict[str, BankUse] = {}
-    for number, image in enumerate(program.cores):
-        use |= _core_memory(number, image, arch)
-    return use
-
-
-def _core_memory(number: int, image, arch: Arch) -> dict[str, BankUse]:  # type: ignore[no-untyped-def]
-    core, name = arch.core, f"core{number}"
-    spec = core.data_memory
-    banks = np.zeros(spec.banks, np.int64)
-    for _, address, words in image.symbols:
-        banks += np.bincount((address + np.arange(words)) % spec.banks, minlength=spec.banks)
-    weights, indices = np.zeros(core.pes, np.int64), np.zeros(core.pes, np.int64)
-    for matrix in image.matrices:
-        packed = matrix.packed
-        own = np.array([len(s) for s in packed.slices])
-        index = np.array([len(s) for s in packed.indices])
-        weights += own + (index if matrix.preload else 0)
-        indices = np.maximum(indices, index) if matrix.preload else indices + index
-    use: dict[str, BankUse] = {}
-    if core.weight_memory is None:
-        per_pe = spec.banks // core.pes
-        for p, words in enumerate(weights.tolist()):
-            for k in range(per_pe):
-                banks[p + core.pes * k] += (words + per_pe - 1 - k) // per_pe
-    for bank, words in enumerate(banks.tolist()):
-        use[f"{name}.data_memory.bank{bank}"] = BankUse(words, spec.words, spec.word_bits)
-    if core.weight_memory is not None:
-        w = core.weight_memory
-        for p, words in enumerate(weights.tolist()):
-            use[f"{name}.pe{p}.weight_memory"] = BankUse(words, w.words, w.word_bits)
-    for p, words in enumerate(indices.tolist()):
-        i = core.index_memory
-        use[f"{name}.pe{p}.index_memory"] = BankUse(words, i.words, i.word_bits)
-    t = core.table_memory
-    entries = sum(len(table.entries) for table in image.tables)
-    use[f"{name}.table_memory"] = BankUse(entries, t.banks * t.words, t.word_bits)
-    use[f"{name}.instruction_memory"] = BankUse(len(image.code), core.instruction_memory.words, 64)
-    return use

@@ -12,6 +12,7 @@ from spusim.kernels.layout import COUNTERS, MAC_KINDS, M, P, S
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
+from spusim.machine.memory import spread_words
 from spusim.numerics import Numerics, overflow
 from spusim.program import CoreImage, Matrix, Program
 
@@ -156,18 +157,6 @@ def _first_words(matrix: Matrix) -> np.ndarray:
     return np.array(index, np.int64) + np.array(packed.bias_words, np.int64)
 
 
-def _spread(first: np.ndarray, words: np.ndarray, banks: int, pes: int) -> np.ndarray:
-    """Words first .. first + words of each PE's slice, by data bank: (..., pes) -> (..., banks)."""
-    per_pe = banks // pes
-    lane = np.arange(per_pe)
-    count = words[..., None] // per_pe + (
-        (lane - first[..., None]) % per_pe < words[..., None] % per_pe
-    )
-    # bank = p + pes * lane
-    spread: np.ndarray = np.swapaxes(count, -1, -2).reshape(*words.shape[:-1], banks)
-    return spread
-
-
 def _bank_words(
     counts: ColumnCounts, layout: Layout, first_word: np.ndarray, core: CoreSpec
 ) -> np.ndarray:
@@ -176,7 +165,7 @@ def _bank_words(
     starts = np.cumsum(counts.entries, axis=0, dtype=np.int64) - counts.entries
     first = first_word[None, :] + starts // entries_per_word(layout)
     words = counts.words.astype(np.int64)
-    return _spread(first, words, core.data_memory.banks, layout.pes).astype(np.int32)
+    return spread_words(first, words, core.data_memory.banks, layout.pes).astype(np.int32)
 
 
 def _fetches(matrix: Matrix, core: CoreSpec) -> np.ndarray:
@@ -189,7 +178,7 @@ def _fetches(matrix: Matrix, core: CoreSpec) -> np.ndarray:
         by_bank = [np.zeros(banks, np.int64)] * 2
     else:
         start = np.zeros(pes, np.int64)
-        by_bank = [_spread(start, words, banks, pes) for words in (with_bias, without)]
+        by_bank = [spread_words(start, words, banks, pes) for words in (with_bias, without)]
     return np.concatenate([with_bias, without, *by_bank]).astype(np.int64)
 
 

@@ -1,0 +1,85 @@
+"""What lies in which bank: of the data memory, the PEs' own memories, tables and instructions."""
+
+import numpy as np
+
+from spusim.arch.spec import Arch, CoreSpec
+from spusim.program import CoreImage, Program
+from spusim.result import BankUse
+
+
+def spread_words(first: np.ndarray, words: np.ndarray, banks: int, pes: int) -> np.ndarray:
+    """Spread words first .. first + words of each PE's slice over its banks (T3).
+
+    first, words (..., pes) -> (..., banks).
+    """
+    per_pe = banks // pes
+    lane = np.arange(per_pe)
+    count = words[..., None] // per_pe + (
+        (lane - first[..., None]) % per_pe < words[..., None] % per_pe
+    )
+    # bank = p + pes * lane
+    spread: np.ndarray = np.swapaxes(count, -1, -2).reshape(*words.shape[:-1], banks)
+    return spread
+
+
+def memory_use(program: Program, arch: Arch) -> dict[str, BankUse]:
+    """Count the words that are used of every memory's banks; gaps between them are not."""
+    use: dict[str, BankUse] = {}
+    for number, image in enumerate(program.cores):
+        name = f"core{number}"
+        weights = np.zeros((len(image.matrices), arch.core.pes), np.int64)
+        indices = np.zeros_like(weights)
+        for k, matrix in enumerate(image.matrices):
+            weights[k] = [len(words) for words in matrix.packed.slices]
+            indices[k] = [len(words) for words in matrix.packed.indices]
+            if matrix.preload:
+                weights[k] += indices[k]
+        use |= _data_memory(name, image, arch.core, weights)
+        use |= _pe_memories(name, image, arch.core, weights, indices)
+        use |= _small_memories(name, image, arch.core)
+    return use
+
+
+def _data_memory(
+    name: str, image: CoreImage, core: CoreSpec, weights: np.ndarray
+) -> dict[str, BankUse]:
+    spec = core.data_memory
+    banks = np.zeros(spec.banks, np.int64)
+    stored = {matrix.name for matrix in image.matrices}
+    for symbol, address, words in image.symbols:
+        if symbol not in stored:
+            where = (address + np.arange(words)) % spec.banks
+            banks += np.bincount(where, minlength=spec.banks)
+    if core.weight_memory is None and len(weights):
+        spread = spread_words(np.zeros_like(weights), weights, spec.banks, core.pes)
+        banks += spread.sum(axis=0)
+    return {
+        f"{name}.data_memory.bank{bank}": BankUse(words, spec.words, spec.word_bits)
+        for bank, words in enumerate(banks.tolist())
+    }
+
+
+def _pe_memories(
+    name: str, image: CoreImage, core: CoreSpec, weights: np.ndarray, indices: np.ndarray
+) -> dict[str, BankUse]:
+    use: dict[str, BankUse] = {}
+    if core.weight_memory is not None:
+        own = core.weight_memory
+        for p, words in enumerate(weights.sum(axis=0).tolist()):
+            use[f"{name}.pe{p}.weight_memory"] = BankUse(words, own.words, own.word_bits)
+    spec = core.index_memory
+    # Preloaded indices take turns; resident ones are there together.
+    preload = spec.mode == "preload"
+    used = indices.max(axis=0, initial=0) if preload else indices.sum(axis=0)
+    for p, words in enumerate(used.tolist()):
+        use[f"{name}.pe{p}.index_memory"] = BankUse(words, spec.words, spec.word_bits)
+    return use
+
+
+def _small_memories(name: str, image: CoreImage, core: CoreSpec) -> dict[str, BankUse]:
+    tables = core.table_memory
+    entries = sum(len(table.entries) for table in image.tables)
+    return {
+        f"{name}.table_memory": BankUse(entries, tables.banks * tables.words, tables.word_bits),
+        f"{name}.instruction_memory": BankUse(len(image.code), core.instruction_memory.words, 64),
+    }
