@@ -24,6 +24,7 @@ class CoreArrays(NamedTuple):
     bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
     bias: np.ndarray  # int64, (rows of all)
     row_abs: np.ndarray  # int64, (rows of all): sum of |w|
+    row_norm: np.ndarray  # float64, (rows of all): root of the sum of w**2
     fetch: np.ndarray  # int64: per matrix pes words with bias, pes without, banks with, without
     tables: np.ndarray  # (tables, 4) int64: base, address bits, fraction bits, interpolate
     table_memory: np.ndarray  # (entries,) int32
@@ -83,6 +84,7 @@ def core_state(arrays):
         borrow(arrays.bank_words),
         borrow(arrays.bias),
         borrow(arrays.row_abs),
+        borrow(arrays.row_norm),
         borrow(arrays.fetch),
         borrow(arrays.tables),
         borrow(arrays.table_memory),

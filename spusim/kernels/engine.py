@@ -27,6 +27,8 @@ _ACC_READ, _ACC_WRITE, _PUSH, _POP = (
 _WINDOW, _DATA_READ, _WEIGHT_READ = int(C.SCANNER_WINDOW), int(C.DATA_READ), int(C.WEIGHT_READ)
 _INDEX_READ, _INDEX_WRITE = int(C.INDEX_READ), int(C.INDEX_WRITE)
 _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
+# more than the rounding errors of a norm of any matrix that fits
+_ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 
 
@@ -41,8 +43,12 @@ def matvec_fault(core, m, src, acc):
 
 
 @nb.njit(cache=True)
-def _no_overflow(core, matrix, start, x_max):
-    """Whether the row bound proves that no partial sum leaves the accumulator."""
+def _no_overflow(core, matrix, start, x_max, x_norm):
+    """Whether a bound on every partial sum proves that none leaves the accumulator.
+
+    A row's partial sums are at most sum |w| times the largest |x|, and, by Cauchy and Schwarz, at
+    most the norm of w times that of x, since leaving columns out makes no norm larger.
+    """
     limit = (np.int64(1) << (core.params[_BITS] - 1)) - 1
     largest = np.int64(0)
     for r in range(start.shape[0]):
@@ -51,7 +57,9 @@ def _no_overflow(core, matrix, start, x_max):
         return True
     offset = matrix[_BIAS]
     for r in range(start.shape[0]):
-        if abs(start[r]) + core.row_abs[offset + r] * x_max > limit:
+        room = limit - abs(start[r])
+        norms = core.row_norm[offset + r] * x_norm
+        if core.row_abs[offset + r] * x_max > room and norms * _ROUNDED_UP > room:
             return False
     return True
 
@@ -65,12 +73,16 @@ def _values(core, matrix, n, acc, accumulate):
     if not accumulate:
         sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
     x = core.x
-    x_max = np.int64(0)
+    x_max, squares = np.int64(0), 0.0
     for i in range(n):
-        x_max = max(x_max, abs(np.int64(x[core.columns[i]])))
+        value = np.int64(x[core.columns[i]])
+        x_max = max(x_max, abs(value))
+        squares += np.float64(value * value)
     begin = matrix[_WEIGHTS]
     size = rows * total
-    fast = bits <= 32 and ((bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max))
+    fast = bits <= 32 and (
+        (bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max, np.sqrt(squares))
+    )
     if fast:
         narrow = core.acc32[:rows]
         for r in range(rows):

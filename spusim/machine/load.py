@@ -33,6 +33,7 @@ class LoadedMatrix:
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
     row_abs: np.ndarray
+    row_norm: np.ndarray
     fetch: np.ndarray  # (2 * pes + 2 * banks,) int64
     beats: np.ndarray
     beat_first: np.ndarray
@@ -118,6 +119,7 @@ def load_matrix(
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
         row_abs=row_abs,
+        row_norm=np.sqrt((weight.astype(np.float64) ** 2).sum(axis=1)),
         fetch=_fetches(matrix, core),
         beats=beats,
         beat_first=beat_first,
@@ -264,6 +266,7 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
     bias, biases = _joined([m.bias for m in loaded], np.int64)
     row_abs, _ = _joined([m.row_abs for m in loaded], np.int64)
+    row_norm, _ = _joined([m.row_norm for m in loaded], np.float64)
     fetch, fetches = _joined([m.fetch for m in loaded], np.int64)
     for k, m in enumerate(loaded):
         table[k] = m.fields
@@ -274,7 +277,7 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
         matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, stats=stats.reshape(-1, 4),
-        bank_words=bank_words, bias=bias, row_abs=row_abs, fetch=fetch,
+        bank_words=bank_words, bias=bias, row_abs=row_abs, row_norm=row_norm, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
 
