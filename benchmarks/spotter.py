@@ -40,6 +40,7 @@ class TorchSpotter:
     def run(self, count: int) -> list[int]:
         """Run the first frames; return the class of the largest sum of logits of every file."""
         heard: list[int] = []
+        total = torch.zeros(1, self._fc2.out_features)
         for n in range(count):
             if n in self._starts:
                 if n:
