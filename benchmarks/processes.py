@@ -32,9 +32,9 @@ def measure_processes() -> list[Row]:
     told = subprocess.run(_command("run", "kws", "--json"), check=True, capture_output=True)
     assert json.loads(told.stdout)["frames"] == FRAMES
     # the first call, which may compile, is the one that `interleave` does not time
-    run = interleave({"run": _process(_command("run", "kws"))}, RUNS, 1)["run"].warm
+    run = interleave({"run": _process(_command("run", "kws"))}, RUNS, 1)["run"]
     imports = interleave({m: _import(m) for m in ("spusim", "numba")}, IMPORTS, 1)
-    ours, numba = imports["spusim"].warm, imports["numba"].warm
+    ours, numba = imports["spusim"], imports["numba"]
     return [
         Row("`spusim run kws`, second call", run, "s", "<=", RUN_TARGET_S, f"{FRAMES} frames"),
         Row("import spusim / import numba", ours / numba,

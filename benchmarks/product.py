@@ -8,7 +8,7 @@ import scipy.sparse
 
 from benchmarks.product_kernels import cycles_only, values_and_cycles, values_only
 from benchmarks.rows import Row
-from benchmarks.stopwatch import Timing, interleave
+from benchmarks.stopwatch import alternate, interleave
 from spusim.api import compile_layer, load_arch, random_layer
 from spusim.kernels.engine import run_matvec
 from spusim.kernels.layout import C
@@ -28,7 +28,7 @@ TARGETS: dict[float, tuple[float | None, float | None]] = {  # values and cycles
     0.5: (8.0, 50.0),
 }
 TIMING_TARGET = 1.25
-ROUNDS, CALLS = 60, 8
+ROUNDS, CALLS, ALTERNATIONS = 60, 16, 300
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def load_contest(weight_density: float) -> Contest:
     core.arrays.memory[: words.size] = words.ravel()
     pushed = int(np.count_nonzero(frames[0]))
     effective = int(np.count_nonzero(weight[:, frames[0] != 0]))
-    events = {C.EFFECTIVE: effective, C.MAC: effective, C.QUEUE_PUSH: pushed * arch.core.pes}
+    pushes = pushed * arch.core.pes
+    events = {int(C.EFFECTIVE): effective, int(C.MAC): effective, int(C.QUEUE_PUSH): pushes}
     operand = frames[0].astype(np.int32)
     matrix = scipy.sparse.csr_matrix(weight.astype(np.int32))
     return Contest(core, matrix, operand, expected.cycles, events)
@@ -93,56 +94,58 @@ def measure_products() -> list[Row]:
     for density in TARGETS:
         contest = load_contest(density)
         contest.check()
-        measured.append((density, interleave(contest.contestants(), ROUNDS, CALLS)))
-    return [row for make in (_both, _cycles, _timing, _events) for row in make(measured)]
+        contestants = contest.contestants()
+        steady = interleave(contestants, ROUNDS, CALLS)
+        two = {name: contestants[name] for name in ("scipy", "product")}
+        measured.append(Measured(density, steady, alternate(two, ALTERNATIONS)))
+    return [row for make in (_both, _alternating, _cycles, _timing, _events)
+            for row in map(make, measured)]  # fmt: skip
 
 
-Measured = list[tuple[float, dict[str, Timing]]]
+@dataclass(frozen=True)
+class Measured:
+    """Seconds a call, by contestant: called in a row, and in turn with scipy."""
+
+    density: float
+    steady: dict[str, float]
+    in_turn: dict[str, float]
 
 
-def _both(measured: Measured) -> list[Row]:
-    rows = []
-    for density, times in measured:
-        scipy_, ours = times["scipy"], times["product"]
-        detail = f"scipy {1e6 * scipy_.warm:.0f} us, ours {1e6 * ours.warm:.0f} us"
-        name = f"values and cycles / scipy CSR, density {density:g}"
-        target = TARGETS[density][0]
-        rows.append(Row(name, scipy_.warm / ours.warm, "x", ">=" if target else "", target, detail))
-        cold = f"scipy {1e6 * scipy_.first:.0f} us, ours {1e6 * ours.first:.0f} us"
-        rows.append(Row(f"{name}, first calls", scipy_.first / ours.first, detail=cold))
-    return rows
+def _against_scipy(
+    name: str, measured: Measured, seconds: dict[str, float], ours: str, target: float | None
+) -> Row:
+    ratio = seconds["scipy"] / seconds[ours]
+    detail = f"scipy {1e6 * seconds['scipy']:.0f} us, ours {1e6 * seconds[ours]:.1f} us"
+    label = f"{name} / scipy CSR, density {measured.density:g}"
+    return Row(label, ratio, "x", ">=" if target else "", target, detail)
 
 
-def _cycles(measured: Measured) -> list[Row]:
-    rows = []
-    for density, times in measured:
-        target = TARGETS[density][1]
-        ratio = times["scipy"].warm / times["cycles"].warm
-        detail = f"{1e6 * times['cycles'].warm:.1f} us"
-        name = f"cycles only / scipy CSR, density {density:g}"
-        rows.append(Row(name, ratio, "x", ">=" if target else "", target, detail))
-    return rows
+def _both(measured: Measured) -> Row:
+    target = TARGETS[measured.density][0]
+    return _against_scipy("values and cycles", measured, measured.steady, "product", target)
 
 
-def _timing(measured: Measured) -> list[Row]:
+def _alternating(measured: Measured) -> Row:
+    """Call for call in turn with scipy, whose matrix then fills the caches every time."""
+    name = "the same, alternating call for call"
+    return _against_scipy(name, measured, measured.in_turn, "product", None)
+
+
+def _cycles(measured: Measured) -> Row:
+    target = TARGETS[measured.density][1]
+    return _against_scipy("cycles only", measured, measured.steady, "cycles", target)
+
+
+def _timing(measured: Measured) -> Row:
     """Values with timing over values alone, both kernels."""
-    return [
-        Row(
-            f"timing on top of values, density {density:g}",
-            times["both"].warm / times["values"].warm, "x", "<=", TIMING_TARGET,
-            f"values {1e6 * times['values'].warm:.1f} us, both {1e6 * times['both'].warm:.1f} us",
-        )
-        for density, times in measured
-    ]  # fmt: skip
+    values, both = measured.steady["values"], measured.steady["both"]
+    detail = f"values {1e6 * values:.1f} us, both {1e6 * both:.1f} us"
+    name = f"timing on top of values, density {measured.density:g}"
+    return Row(name, both / values, "x", "<=", TIMING_TARGET, detail)
 
 
-def _events(measured: Measured) -> list[Row]:
+def _events(measured: Measured) -> Row:
     """The whole instruction over values alone: operand, bounds, counts and banks as well."""
-    return [
-        Row(
-            f"whole instruction on top of values, density {density:g}",
-            times["product"].warm / times["values"].warm,
-            detail=f"{1e6 * times['product'].warm:.1f} us",
-        )
-        for density, times in measured
-    ]
+    values, whole = measured.steady["values"], measured.steady["product"]
+    name = f"whole instruction on top of values, density {measured.density:g}"
+    return Row(name, whole / values, detail=f"{1e6 * whole:.1f} us")

@@ -96,7 +96,7 @@ def measure_spotter() -> list[Row]:
     torch.set_num_threads(1)
     contest = Contest()
     contest.check()
-    times = {n: t.warm for n, t in interleave(contest.contestants(), ROUNDS, 1).items()}
+    times = interleave(contest.contestants(), ROUNDS, 1)
     frames = contest.frames - FEW
     ours = (times["ours"] - times["ours, few"]) / frames
     torch_ = (times["torch"] - times["torch, few"]) / frames

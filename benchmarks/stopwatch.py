@@ -2,45 +2,43 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Timing:
-    """Median seconds of a call: in a row of calls, and the first after the others' turns."""
-
-    warm: float
-    first: float
+Contestants = dict[str, Callable[[], object]]
 
 
-def interleave(
-    contestants: dict[str, Callable[[], object]], rounds: int, calls: int
-) -> dict[str, Timing]:
-    """Time each contestant `calls` times in a row, `rounds` times over, in rotating order.
+def interleave(contestants: Contestants, rounds: int, calls: int) -> dict[str, float]:
+    """Return each contestant's median seconds a call, of `rounds` rows of `calls` calls.
 
-    The first call of a row finds the caches full of the others' data, and is kept apart; where
-    there is only one call in a row it counts as both. Everything has run once before.
+    The contestants' order is drawn anew for every round. The first call of a row finds the caches
+    full of what came before and is left out, unless it is the only one. Everything has run once.
     """
+    rng = np.random.default_rng(1)
+    orders = [rng.permutation(list(contestants)).tolist() for _ in range(rounds)]
+    seconds = _measure(contestants, orders, calls)
+    return {
+        name: float(np.median(times[:, min(1, calls - 1) :])) for name, times in seconds.items()
+    }
+
+
+def alternate(contestants: Contestants, rounds: int) -> dict[str, float]:
+    """Return each contestant's median seconds, one call each in turn, always in the same order."""
+    seconds = _measure(contestants, [list(contestants)] * rounds, 1)
+    return {name: float(np.median(times)) for name, times in seconds.items()}
+
+
+def _measure(
+    contestants: Contestants, orders: list[list[str]], calls: int
+) -> dict[str, np.ndarray]:
+    """Return seconds (rounds, calls) of every contestant."""
     for call in contestants.values():
         call()
-    names = list(contestants)
-    seconds = {name: np.empty((rounds, calls)) for name in names}
-    for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            _row(contestants[name], seconds[name][number])
-    return {name: _summary(times) for name, times in seconds.items()}
-
-
-def _row(call: Callable[[], object], seconds: np.ndarray) -> None:
-    for k in range(len(seconds)):
-        began = time.perf_counter_ns()
-        call()
-        seconds[k] = (time.perf_counter_ns() - began) * 1e-9
-
-
-def _summary(seconds: np.ndarray) -> Timing:
-    warm = seconds[:, 1:] if seconds.shape[1] > 1 else seconds
-    return Timing(float(np.median(warm)), float(np.median(seconds[:, 0])))
+    seconds = {name: np.empty((len(orders), calls)) for name in contestants}
+    for number, order in enumerate(orders):
+        for name in order:
+            for k in range(calls):
+                began = time.perf_counter_ns()
+                contestants[name]()
+                seconds[name][number, k] = (time.perf_counter_ns() - began) * 1e-9
+    return seconds
