@@ -1,12 +1,14 @@
-"""Arrays without a reference count, for handles whose owner keeps the arrays alive.
+"""Arrays and handles without a reference count, whose owner in Python keeps them alive.
 
-Compiled code counts references atomically whenever it takes an array out of a handle, which costs
-more than most of what the chip's clock does in a cycle. A borrowed array has nothing to count.
+Compiled code counts references atomically whenever it takes an array out of a handle or passes a
+handle on, which costs more than most of what the chip's clock does in a cycle. A borrowed array
+has nothing to count, and an uncounted handle is never counted.
 """
 
 import numba as nb
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.core.datamodel import default_manager, models
+from numba.extending import NativeValue, box, intrinsic, unbox
 
 
 @intrinsic
@@ -23,3 +25,45 @@ def _pointer(typing_context, address):
 def borrow(array):
     """Return the same C-contiguous array, without a hold on its memory."""
     return nb.carray(_pointer(array.ctypes.data), array.shape, array.dtype)
+
+
+class _UncountedModel(models.StructRefModel):
+    """A pointer to a structref's payload of which compiled code counts no references."""
+
+    def traverse(self, builder):
+        """Name no member that has a count."""
+        return []
+
+    def inner_models(self):
+        """Name no member that has a count."""
+        return []
+
+
+def define_uncounted(struct_type, proxy_class):
+    """Have compiled code count no references to a registered structref type, and box it.
+
+    The Python object holds the only reference, and must outlive all that compiled code keeps.
+    """
+    default_manager.register(struct_type, _UncountedModel)
+    counted = types.MemInfoPointer(types.voidptr)
+
+    @box(struct_type)
+    def _box(typ, handle, c):
+        pointer = cgutils.create_struct_proxy(typ)(c.context, c.builder, value=handle).meminfo
+        objects = (proxy_class._numba_box_, typ)
+        parts = [c.pyapi.unserialize(c.pyapi.serialize_object(known)) for known in objects]
+        parts.append(c.box(counted, pointer))  # takes over the reference that creation made
+        proxy = c.pyapi.call_function_objargs(parts[0], parts[1:])
+        for part in parts:
+            c.pyapi.decref(part)
+        return proxy
+
+    @unbox(struct_type)
+    def _unbox(typ, proxy, c):
+        boxed = c.pyapi.object_getattr_string(proxy, "_meminfo")
+        pointer = c.unbox(counted, boxed).value
+        c.context.nrt.decref(c.builder, counted, pointer)  # the proxy keeps its own
+        c.pyapi.decref(boxed)
+        handle = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+        handle.meminfo = pointer
+        return NativeValue(handle._getvalue())

@@ -5,6 +5,8 @@ from enum import IntEnum
 from numba.core import types
 from numba.experimental import structref
 
+from spusim.kernels.borrow import define_uncounted
+
 NEVER = 1 << 60  # beyond every cycle
 HOST_BIT = 15  # of a destination mask
 
@@ -249,5 +251,5 @@ class ChipState(structref.StructRefProxy):
     """The chip's arrays behind one pointer."""
 
 
-structref.define_boxing(ChipStateType, ChipState)
+define_uncounted(ChipStateType, ChipState)
 structref.define_constructor(ChipState, ChipStateType, list(FIELDS))

@@ -8,7 +8,7 @@ from numba.core import types
 from numba.experimental import structref
 from numba.typed import List
 
-from spusim.kernels.borrow import borrow
+from spusim.kernels.borrow import borrow, define_uncounted
 
 
 class CoreArrays(NamedTuple):
@@ -51,6 +51,8 @@ class CoreArrays(NamedTuple):
     pe_sums: np.ndarray  # scratch (pes,) int64
     release: np.ndarray  # (queue depth,) int32
     bank_scratch: np.ndarray  # (banks,) int64
+    operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
+    vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
 
 
 @structref.register
@@ -66,7 +68,7 @@ class CoreState(structref.StructRefProxy):
     """The same arrays behind one pointer: cheap to pass, and quick to compile against."""
 
 
-structref.define_boxing(CoreStateType, CoreState)
+define_uncounted(CoreStateType, CoreState)
 structref.define_constructor(CoreState, CoreStateType, list(CoreArrays._fields))
 
 
@@ -109,6 +111,8 @@ def core_state(arrays):
         borrow(arrays.pe_sums),
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
+        borrow(arrays.operands),
+        borrow(arrays.vector_memo),
     )
 
 

@@ -43,7 +43,15 @@ def matvec_fault(core, m, src, acc):
 
 
 @nb.njit(cache=True)
-def _no_overflow(core, matrix, start, x_max, x_norm):
+def _norm(x, n):
+    squares = 0.0
+    for j in range(n):
+        squares += np.float64(x[j]) * np.float64(x[j])
+    return np.sqrt(squares)
+
+
+@nb.njit(cache=True)
+def _no_overflow(core, matrix, start, x_max):
     """Whether a bound on every partial sum proves that none leaves the accumulator.
 
     A row's partial sums are at most sum |w| times the largest |x|, and, by Cauchy and Schwarz, at
@@ -55,6 +63,7 @@ def _no_overflow(core, matrix, start, x_max, x_norm):
         largest = max(largest, abs(start[r]))
     if largest + matrix[_ABS_MAX] * x_max <= limit:
         return True
+    x_norm = _norm(core.x, matrix[_COLUMNS])
     offset = matrix[_BIAS]
     for r in range(start.shape[0]):
         room = limit - abs(start[r])
@@ -73,16 +82,12 @@ def _values(core, matrix, n, acc, accumulate):
     if not accumulate:
         sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
     x = core.x
-    x_max, squares = np.int64(0), 0.0
-    for i in range(n):
-        value = np.int64(x[core.columns[i]])
-        x_max = max(x_max, abs(value))
-        squares += np.float64(value * value)
+    x_max = np.int64(0)
+    for j in range(total):
+        x_max = max(x_max, abs(np.int64(x[j])))
     begin = matrix[_WEIGHTS]
     size = rows * total
-    fast = bits <= 32 and (
-        (bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max, np.sqrt(squares))
-    )
+    fast = bits <= 32 and ((bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max))
     if fast:
         narrow = core.acc32[:rows]
         for r in range(rows):
@@ -174,6 +179,35 @@ def _operand_accesses(core, matrix, src):
 
 
 @nb.njit(cache=True)
+def _add_rows(table, rows, n, total):
+    """Total += the sum of the first n of `rows` of a table (.., banks), eight banks at a time."""
+    banks = table.shape[1]
+    for b in range(0, banks - 7, 8):
+        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = np.int64(0)
+        for i in range(n):
+            row = table[rows[i]]
+            s0 += row[b]
+            s1 += row[b + 1]
+            s2 += row[b + 2]
+            s3 += row[b + 3]
+            s4 += row[b + 4]
+            s5 += row[b + 5]
+            s6 += row[b + 6]
+            s7 += row[b + 7]
+        total[b] += s0
+        total[b + 1] += s1
+        total[b + 2] += s2
+        total[b + 3] += s3
+        total[b + 4] += s4
+        total[b + 5] += s5
+        total[b + 6] += s6
+        total[b + 7] += s7
+    for b in range(banks - banks % 8, banks):
+        for i in range(n):
+            total[b] += table[rows[i], b]
+
+
+@nb.njit(cache=True)
 def _bank_accesses(core, matrix, src, columns, n, accumulate):
     """Count the cycles in which each data bank is accessed; return the mask of banks held."""
     banks, pes = core.params[_BANKS], core.params[_PES]
@@ -184,10 +218,9 @@ def _bank_accesses(core, matrix, src, columns, n, accumulate):
     for bank in range(banks):
         core.bank_busy[bank] += fetched[bank]
     offset = matrix[_BANK_WORDS]
-    for i in range(n):
-        at = offset + columns[i] * banks
-        for bank in range(banks):
-            core.bank_busy[bank] += core.bank_words[at + bank]
+    size = matrix[_COLUMNS] * banks
+    words = core.bank_words[offset : offset + size].reshape((matrix[_COLUMNS], banks))
+    _add_rows(words, columns, n, core.bank_busy)
     return (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
 
 

@@ -159,6 +159,11 @@ class T(IntEnum):
     COUNT = 4
 
 
+# A row of `CoreArrays.vector_memo`: length + 1 (0: nothing yet), scales, table reads, four byte
+# addresses, four widths; cycles, banks, words read and written; then the accesses of every bank.
+MEMO_BYTES, MEMO_BITS, MEMO_TIME, MEMO_BANKS = 3, 7, 11, 15
+
+
 class Fault(IntEnum):
     """Why the interpreter stopped short."""
 

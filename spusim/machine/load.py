@@ -8,7 +8,7 @@ from spusim.arch.spec import Arch, CoreSpec
 from spusim.formats import ColumnCounts, Layout, column_counts, entries_per_word, unpack
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, M, P, S
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, M, P, S
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
@@ -343,6 +343,8 @@ def _arrays(
         pe_sums=np.zeros(core.pes, np.int64),
         release=np.zeros(core.queue.depth, np.int32),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
+        operands=np.zeros((2, 4), np.int64),
+        vector_memo=np.zeros((len(code), MEMO_BANKS + core.data_memory.banks), np.int64),
     )
 
 
