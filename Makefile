@@ -28,7 +28,7 @@ bench: $(SETUP)
 $(SETUP): setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,torch,report,cluster]'
 	touch $@
 
 clean:

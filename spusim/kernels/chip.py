@@ -57,23 +57,22 @@ class K(IntEnum):
     FLIGHTS = 3  # threads in flight
     READY_HEAD = 4
     READY_COUNT = 5
-    LAST_END = 6
-    RECEIVING = 7  # context of the flight whose recv waits, -1: none
-    CHANNEL = 8  # of that recv; then its address, words, issue cycle and banks
-    ADDRESS = 9
-    WORDS = 10
-    ISSUED = 11
-    BANKS = 12
-    ROOM_AT = 13  # completion of the running recv, which gives back its channel's room
-    ROOM_CHANNEL = 14
-    ROOM_WORDS = 15
-    STEPPED = 16  # shared ports: cycles before this one are stepped
-    ENGINE_MATRIX = 17
-    ENGINE_BEGAN = 18
-    PUSHED = 19  # columns of the running product
-    THREADS = 20
-    INSTRUCTIONS = 21
-    COUNT = 22
+    RECEIVING = 6  # context of the flight whose recv waits, -1: none
+    CHANNEL = 7  # of that recv; then its address, words, issue cycle and banks
+    ADDRESS = 8
+    WORDS = 9
+    ISSUED = 10
+    BANKS = 11
+    ROOM_AT = 12  # completion of the running recv, which gives back its channel's room
+    ROOM_CHANNEL = 13
+    ROOM_WORDS = 14
+    STEPPED = 15  # shared ports: cycles before this one are stepped
+    ENGINE_MATRIX = 16
+    ENGINE_BEGAN = 17
+    PUSHED = 18  # columns of the running product
+    THREADS = 19
+    INSTRUCTIONS = 20
+    COUNT = 21
 
 
 class H(IntEnum):

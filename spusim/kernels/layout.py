@@ -81,10 +81,9 @@ class M(IntEnum):
     FETCH = 9  # offset in fetch: (2, pes + banks): with and without bias
     BANK_WORDS = 10  # offset in bank_words: (columns, banks); -1 with private weights
     ROW_ABS_MAX = 11  # largest sum of |w| of a row
-    BIAS_ABS_MAX = 12
-    INDEX_WRITES = 13  # words preloaded
-    BIAS_READS = 14  # bias words
-    COUNT = 15
+    INDEX_WRITES = 12  # words preloaded
+    BIAS_READS = 13  # bias words
+    COUNT = 14
 
 
 class X(IntEnum):

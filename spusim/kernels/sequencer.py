@@ -8,7 +8,7 @@ from spusim.kernels.layout import Unit
 from spusim.kernels.thread import start_thread
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
-_FLIGHTS, _LAST_END = int(K.FLIGHTS), int(K.LAST_END)
+_FLIGHTS = int(K.FLIGHTS)
 _TOKENS, _LEFT, _LIVE, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.LIVE), int(H.WAITING)
 _ENTRY, _ARRIVED = int(H.ENTRY), int(H.ARRIVED)
 _THREAD, _READY_AT, _ENDED = int(F.THREAD), int(F.READY_AT), int(F.ENDED)
@@ -78,7 +78,6 @@ def retire(chip, c, now):
         if flight[_ENDED] and flight[_READY_AT] <= now:
             thread = flight[_THREAD]
             flight[_THREAD] = -1
-            chip.core[c, _LAST_END] = now
             chip.threads[c, thread, _LIVE] = 0
             if chip.threads[c, thread, _WAITING]:
                 chip.threads[c, thread, _WAITING] = 0

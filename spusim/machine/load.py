@@ -107,7 +107,7 @@ def load_matrix(
         matrix.activation_bits,
         kinds.index(f"{layout.weight_bits}x{matrix.activation_bits}"),
     )
-    fields[[M.ROW_ABS_MAX, M.BIAS_ABS_MAX]] = row_abs.max(initial=0), np.abs(bias).max(initial=0)
+    fields[M.ROW_ABS_MAX] = row_abs.max(initial=0)
     fields[M.INDEX_WRITES] = sum(map(len, packed.indices)) if matrix.preload else 0
     fields[M.BIAS_READS] = sum(packed.bias_words)
     return LoadedMatrix(
