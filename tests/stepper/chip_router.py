@@ -1,4 +1,4 @@
-"""Messages: a core's router unit (`send`, `recv`), and the ports between cores and host, T27 to T30."""
+"""Messages, T27 to T30: a core's router unit (`send`, `recv`), and ports of cores and host."""
 
 from collections import Counter, deque
 from collections.abc import Callable

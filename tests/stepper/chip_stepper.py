@@ -8,34 +8,21 @@ arbiter's order; and at the end tokens, dispatch and the grants of messages are 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from chip_core import Core
 from chip_errors import ChipDeadlock, ChipError
 from chip_host import Host
+from chip_report import ChipRun, first_difference
 from chip_router import Network
 
 from spusim.arch import Arch
 from spusim.isa import decode_all, load_isa
 from spusim.program import HOST, Program
 
+__all__ = ["Chip", "ChipDeadlock", "ChipError", "ChipRun", "first_difference", "step_program"]
+
 LONGEST_RUN = 1_000_000  # cycles; whatever takes longer is stuck in a circle
-
-
-@dataclass(frozen=True)
-class ChipRun:
-    """What a run did; the fields that a RunResult has mean the same."""
-
-    cycles: int
-    frame_cycles: list[int]
-    outputs: list[list[int]]
-    stalls: dict[str, dict[str, int]]
-    counts: dict[str, int]
-    data_memory: tuple[bytes, ...]
-    accumulators: tuple[list[int], ...]
-    trace: list[tuple[object, ...]]  # a state word for every cycle
-    trace_names: tuple[str, ...]
 
 
 class Chip:
@@ -93,7 +80,9 @@ class Chip:
         words.extend(self.host.cycle(now))
         self.trace.append(tuple(words))
         moved = self.end_cycle(now)
-        if now == LONGEST_RUN or not (moved or self.file_ended()):
+        if now == LONGEST_RUN:
+            raise ChipError(f"cycle {now}: still running; the threads arm each other for ever")
+        if not (moved or self.file_ended()):
             raise ChipDeadlock(f"cycle {now}: nothing can happen (T32): {self.waits(now)}")
 
     def arrive(self, now: int) -> None:
@@ -201,7 +190,9 @@ def step_program(
 ) -> ChipRun:
     """Step a program on an architecture. frames (frames, elements); files begin at `starts`.
 
-    Raises ChipDeadlock (T32), and ChipError for whatever else ends a run.
+    With `trace` the result has a state word for every cycle, of which `trace_names` tells the
+    fields; `first_difference` compares runs. Raises ChipDeadlock (T32), and ChipError for whatever
+    else ends a run.
     """
     chip = Chip(program, arch, np.asarray(frames).tolist(), input_period)
     cycles = chip.run(file_bounds(starts, len(frames)))
@@ -216,4 +207,5 @@ def step_program(
         accumulators=tuple(list(core.accumulators) for core in chip.cores),
         trace=chip.trace[:cycles] if trace else [],
         trace_names=(*names, "host.out", "host.in"),
+        frame_spans=list(zip(chip.host.began, chip.host.ended, strict=True)),
     )
