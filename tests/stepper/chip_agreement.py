@@ -87,8 +87,8 @@ def checked_run(
         _assert_stops(stop, program, arch, frames, *rest, **options)
         raise
     stepped = step_program(program, arch, frames, *rest, **options)  # type: ignore[arg-type]
-    assert first_difference(stepped, result) == ""
-    assert final_differences(stepped, cores) == []
+    found = "\n".join([first_difference(stepped, result), *final_differences(stepped, cores)])
+    assert not found, found
     return result
 
 

@@ -158,11 +158,8 @@ class Core:
 
     def can_move(self, now: int) -> bool:
         """Tell whether this cycle did, or time alone will do, anything."""
-        transfer = self.router.transfer
-        receiving = transfer is not None and transfer.kind == "recv" and bool(transfer.message)
-        waits = any(f.ready_at > now for f in self.sequencer.flights)
-        running = self.vector.busy or self.engine.busy
-        return self.issued or receiving or waits or running or self.router.done
+        waits = any(flight.ready_at > now for flight in self.sequencer.flights)
+        return self.issued or waits or self.router.moves or self.vector.busy or self.engine.busy
 
     def word_names(self) -> tuple[str, ...]:
         """Return the names of the core's fields of the state word."""

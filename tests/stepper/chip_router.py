@@ -122,6 +122,7 @@ class RouterUnit:
         self.stalls: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.transfer: Transfer | None = None
+        self.moves = False  # in the latest cycle
         self.busy = False
         self.done = False
 
@@ -167,7 +168,9 @@ class RouterUnit:
             SENDING: self.send_cycle,
             RECEIVING: self.recv_cycle,
         }
-        self.stalls[step[self.transfer.kind](now, self.transfer)] += 1
+        cause = step[self.transfer.kind](now, self.transfer)
+        self.stalls[cause] += 1
+        self.moves = cause == "busy"
 
     def send_cycle(self, now: int, transfer: Transfer) -> str:
         """Wait for the grant, then read a word every c / words cycles; return the cause."""
@@ -212,3 +215,4 @@ class RouterUnit:
         if self.transfer.kind == RECEIVING:
             self.network.taken[self.core, self.transfer.channel] -= self.transfer.words
         self.transfer = None
+        self.moves = False

@@ -29,7 +29,12 @@ class Chip:
     """Cores, network and host, and the clock."""
 
     def __init__(
-        self, program: Program, arch: Arch, frames: list[list[int]], input_period: int | None
+        self,
+        program: Program,
+        arch: Arch,
+        frames: list[list[int]],
+        input_period: int | None,
+        traced: bool,
     ) -> None:
         isa = load_isa()
         self.network = Network(arch)
@@ -39,6 +44,7 @@ class Chip:
         ]
         self.host = Host(program, self.network, frames, input_period)
         self.init_threads = program.init_threads
+        self.traced = traced
         self.trace: list[tuple[object, ...]] = []
 
     def run(self, bounds: list[tuple[int, int]]) -> int:
@@ -78,7 +84,8 @@ class Chip:
             core.issue(now)
         words = [word for core in self.cores for word in core.cycle(now)]
         words.extend(self.host.cycle(now))
-        self.trace.append(tuple(words))
+        if self.traced:
+            self.trace.append(tuple(words))
         moved = self.end_cycle(now)
         if now == LONGEST_RUN:
             raise ChipError(f"cycle {now}: still running; the threads arm each other for ever")
@@ -194,7 +201,7 @@ def step_program(
     fields; `first_difference` compares runs. Raises ChipDeadlock (T32), and ChipError for whatever
     else ends a run.
     """
-    chip = Chip(program, arch, np.asarray(frames).tolist(), input_period)
+    chip = Chip(program, arch, np.asarray(frames).tolist(), input_period, trace)
     cycles = chip.run(file_bounds(starts, len(frames)))
     names = [name for core in chip.cores for name in core.word_names()]
     return ChipRun(
@@ -205,7 +212,7 @@ def step_program(
         counts=chip.counts(cycles),
         data_memory=tuple(bytes(core.memory.bytes) for core in chip.cores),
         accumulators=tuple(list(core.accumulators) for core in chip.cores),
-        trace=chip.trace[:cycles] if trace else [],
+        trace=chip.trace[:cycles],
         trace_names=(*names, "host.out", "host.in"),
         frame_spans=list(zip(chip.host.began, chip.host.ended, strict=True)),
     )

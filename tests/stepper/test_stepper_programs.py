@@ -1,7 +1,5 @@
 """Whole programs: stepper, machine and golden agree on values, stepper and machine on all else."""
 
-import numpy as np
-import pytest
 from chip_agreement import disagreements
 from chip_generators import Drawn, random_case
 from hypothesis import HealthCheck, given, settings
