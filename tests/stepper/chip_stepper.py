@@ -8,6 +8,7 @@ arbiter's order; and at the end tokens, dispatch and the grants of messages are 
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from chip_core import Core
@@ -182,9 +183,12 @@ def with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
 
 
 def file_bounds(starts: Sequence[int], frames: int) -> list[tuple[int, int]]:
-    """Return [first, end) of every file."""
-    ends = [*starts, frames][1:]
-    return [(int(first), int(end)) for first, end in zip(starts, ends, strict=True)]
+    """Return [first, end) of every file; each has a frame."""
+    bounds = [*(int(start) for start in starts), frames]
+    files = list(pairwise(bounds))
+    if bounds[0] != 0 or not files or any(first >= end for first, end in files):
+        raise ChipError(f"files that start at {starts} do not share out {frames} frames")
+    return files
 
 
 def step_program(
