@@ -101,6 +101,7 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
             f"{program.name} carries {port.bits} signed bits"
         )
     width = program.word_bits // 8
-    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), -1)
-    padding = -raw.shape[1] % width
-    return np.pad(raw, ((0, 0), (0, padding))).reshape(len(frames), -1, width)
+    size = port.elements * port.bits // 8
+    words = -(-size // width)
+    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), size)
+    return np.pad(raw, ((0, 0), (0, words * width - size))).reshape(len(frames), words, width)
