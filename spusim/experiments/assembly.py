@@ -53,7 +53,7 @@ def listing(text: str, assemblies: Sequence[Assembly]) -> str:
         for address, line in enumerate(assembly.lines)
     }
     lines = []
-    for number, source in enumerate(text.split("\n"), start=1):
+    for number, source in enumerate(text.removesuffix("\n").split("\n"), start=1):
         address, word = placed.get(number, (0, 0))
         place = f"{address:>5}  {word:016x}" if number in placed else ""
         lines.append(f"{place:<23}  {source}".rstrip())
