@@ -5,8 +5,25 @@ from typing import Annotated
 
 import typer
 
-from spusim.experiments.assembly import assemble_file, disassemble_file, listing, word_bytes
+from spusim.cli.kernels import tell_of_compiling
+from spusim.cli.options import Json
+from spusim.experiments.assembly import (
+    assemble_file,
+    disassemble_file,
+    listing,
+    only_code,
+    word_bytes,
+)
+from spusim.experiments.conformance import (
+    check_programs,
+    conformance_record,
+    exit_code,
+    refresh_goldens,
+)
+from spusim.experiments.conformance_tables import outcome_parts, refreshed_parts
+from spusim.experiments.record import record_text
 from spusim.experiments.store import write_file
+from spusim.experiments.tables import make_console, print_parts
 from spusim.isa import check as check_isa
 from spusim.isa import load_isa, manual
 
@@ -31,12 +48,12 @@ def asm(
     ] = None,
 ) -> None:
     """Assemble a file: print a listing, or write the words."""
-    text, assembly = assemble_file(file)
+    text, assemblies = assemble_file(file)
     if output:
-        write_file(output, word_bytes(assembly.words))
+        write_file(output, word_bytes(only_code(file, assemblies)))
         typer.echo(f"written: {output}")
     else:
-        typer.echo(listing(text, assembly), nl=False)
+        typer.echo(listing(text, assemblies), nl=False)
 
 
 @app.command()
@@ -58,6 +75,42 @@ def check() -> None:
     """Check the instruction table, and print facts about it."""
     for fact in check_isa(load_isa()):
         typer.echo(fact)
+
+
+@app.command()
+def test(
+    programs: Annotated[
+        list[str] | None, typer.Argument(metavar="PROGRAM", help="Their names; default: all.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Programs and golden files; default: shipped."),
+    ] = None,
+    json: Json = False,
+    refresh: Annotated[
+        Path | None, typer.Option("--refresh", metavar="DIR", help="Rewrite its golden files.")
+    ] = None,
+) -> None:
+    """Run the conformance programs on golden and machine, and compare with their golden files.
+
+    Exit code 3: cycles, stalls or counts differ; 4: results differ.
+    """
+    if refresh:
+        if json or folder:
+            raise typer.BadParameter(
+                "names the folder itself; leave out --dir and --json", param_hint="--refresh"
+            )
+        with tell_of_compiling():
+            told = refresh_goldens(refresh, programs or ())
+        print_parts(make_console(), refreshed_parts(told))
+        return
+    with tell_of_compiling():
+        outcomes = check_programs(folder, programs or ())
+    if json:
+        typer.echo(record_text(conformance_record(outcomes)), nl=False)
+    else:
+        print_parts(make_console(), outcome_parts(outcomes))
+    raise typer.Exit(exit_code(outcomes))
 
 
 def _give(text: str, output: Path | None) -> None:

@@ -35,6 +35,7 @@ from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream
 from spusim.program import Program
 from spusim.result import RunResult
+from spusim.source import Source, load_source
 
 # first keys of settings that change a network; all others are for the architecture
 NETWORK_KEYS = frozenset({"input", "labels", "layers", "prune", "quantise", "weights"})
@@ -65,9 +66,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Case:
-    """What a target comes to: a machine with a network, or (an image) with a program.
+    """What a target comes to: a machine with a network, or (an image, a source) with a program.
 
-    stream: the one that belongs to the target, or None.
+    stream: the one that belongs to the target, or None; source: a program source, whose frames
+    and input period count where no others are named.
     """
 
     name: str
@@ -75,12 +77,13 @@ class Case:
     network: Network | None
     program: Program | None = None
     stream: str | None = None
+    source: Source | None = None
 
 
 def open_case(
     target: str, arch: str | None = None, network: str | None = None, settings: Sequence[str] = ()
 ) -> Case:
-    """Open a target: a run, network, checkpoint or program image, by path or shipped name.
+    """Open a target: a run, network, checkpoint, program image or source, by path or shipped name.
 
     arch, network: a path or shipped name, over what the target says. settings: `a.b=c` for the
     architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. Raises SpusimError.
@@ -114,9 +117,12 @@ def run_case(
         raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
     spec = stream or case.stream or _default_stream(case)
     if case.program is not None:
-        frames = _image_stream(case, spec)
+        own = case.source if not stream else None
+        frames = _source_stream(own) if own else _image_stream(case, spec)
+        if case.source and input_period is None:
+            input_period = case.source.input_period
         result = simulate_program(case.program, case.arch, frames, input_period=input_period)
-        notes = ["a program image has no dense twin: the speedup is left out"] * baseline
+        notes = ["a program has no dense twin: the speedup is left out"] * baseline
     else:
         assert case.network is not None
         frames = load_stream(spec, case.network)
@@ -202,6 +208,16 @@ def _image(target: str, choice: Choice) -> Case:
     return Case(program.name, arch, network, program)
 
 
+def _source(target: str, choice: Choice) -> Case:
+    if choice.network:
+        raise CaseError(
+            f"{target}: is a program; --network (={choice.network}) goes with a checkpoint or a "
+            "run, drop it"
+        )
+    source = load_source(target, choice.arch, choice.settings)
+    return Case(source.program.name, source.arch, None, source.program, source=source)
+
+
 def _same(target: str, key: str, name: str, found: str, program: Program) -> None:
     wanted = program.hashes.get(key, "none")
     if found != wanted:
@@ -219,7 +235,6 @@ def _not_run(target: str, choice: Choice) -> Case:
 
 _NOT_RUN = {
     ".json": ("an FQIR plan (.plan.json)", "bring the state dict it was made of, with --network"),
-    ".spuasm": ("assembly (.spuasm)", "`spusim isa asm` assembles it"),
 }
 _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".yaml": _yaml,
@@ -230,7 +245,7 @@ _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".safetensors": _checkpoint,
     ".spu": _image,
     ".json": _not_run,
-    ".spuasm": _not_run,
+    ".spuasm": _source,
 }
 
 
@@ -246,6 +261,8 @@ def _first_key(setting: str) -> str:
 
 
 def _default_stream(case: Case) -> str:
+    if case.source:
+        return "of the program source"
     name = case.network.name if case.network else case.name
     if name in list_streams():
         return name
@@ -254,6 +271,16 @@ def _default_stream(case: Case) -> str:
         f"with --stream: a file, a folder, one of {', '.join(list_streams())}, or "
         "random:density=0.5,frames=50,seed=1"
     )
+
+
+def _source_stream(source: Source) -> Stream:
+    if not len(source.frames):
+        raise CaseError(
+            f"{source.program.name}: the program source has no frames; add `.frame` lines, or name "
+            "a stream with --stream"
+        )
+    names = tuple(f"file {number}" for number in range(len(source.starts)))
+    return Stream(source.frames, source.starts, names)
 
 
 def _image_stream(case: Case, spec: str) -> Stream:

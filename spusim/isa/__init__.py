@@ -1,6 +1,6 @@
 """The instruction set: one table, and everything that is made from it."""
 
-from spusim.isa.assembler import Assembly, AssemblyError, assemble
+from spusim.isa.assembler import Assembler, Assembly, assemble
 from spusim.isa.codec import (
     Instruction,
     decode,
@@ -11,6 +11,7 @@ from spusim.isa.codec import (
     encode_record,
 )
 from spusim.isa.disassembler import disassemble
+from spusim.isa.faults import AssemblyError, Faults
 from spusim.isa.manual import check, manual
 from spusim.isa.spec import (
     UNITS,
@@ -26,8 +27,10 @@ from spusim.isa.table import load_isa, read_isa
 
 __all__ = [
     "UNITS",
+    "Assembler",
     "Assembly",
     "AssemblyError",
+    "Faults",
     "Field",
     "Instruction",
     "InstructionSpec",

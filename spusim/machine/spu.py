@@ -1,6 +1,7 @@
 """The SPU's block diagram: cores and router make a chip, the host feeds it; and one run of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import simpy
@@ -13,6 +14,14 @@ from spusim.machine.host import Host, host_arrays
 from spusim.machine.load import load_core
 from spusim.program import Program
 from spusim.result import RunResult
+
+
+@dataclass(frozen=True)
+class FinalState:
+    """What a run leaves in the cores' memories, all addressable words of it."""
+
+    data_memory: tuple[np.ndarray, ...]  # per core (words, word bytes) uint8
+    accumulators: tuple[np.ndarray, ...]  # per core (rows,) int64
 
 
 class Spu:
@@ -36,13 +45,33 @@ class Spu:
 
         Raises MachineError for what goes wrong on the way, DeadlockError with a report.
         """
+        return self.run_to_end(frames, starts, input_period)[0]
+
+    def run_to_end(
+        self,
+        frames: np.ndarray,
+        starts: Sequence[int],
+        input_period: int | None = None,
+        accumulators: Sequence[np.ndarray] | None = None,
+    ) -> tuple[RunResult, FinalState]:
+        """Run as `run` does, and tell what the run leaves in the memories.
+
+        accumulators: what each core's (rows,) int64 hold at first; None: zero.
+        """
         program, arch = self.program, self.arch
         cores = [load_core(image, program, arch) for image in program.cores]
+        for core, values in zip(cores, accumulators or (), strict=accumulators is not None):
+            core.arrays.acc[:] = values
         chip = Chip(cores, arch, host_arrays(program, frames), self._order)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
-        return collect(program, arch, chip, host.end)
+        width = program.word_bits // 8
+        state = FinalState(
+            tuple(core.arrays.memory.reshape(-1, width) for core in cores),
+            tuple(core.arrays.acc for core in cores),
+        )
+        return collect(program, arch, chip, host.end), state
 
 
 def run(
@@ -55,3 +84,15 @@ def run(
 ) -> RunResult:
     """Run a program on an architecture; see `Spu.run`."""
     return Spu(program, arch, order).run(frames, starts, input_period)
+
+
+def run_to_end(
+    program: Program,
+    arch: Arch,
+    frames: np.ndarray,
+    starts: Sequence[int] = (0,),
+    input_period: int | None = None,
+    accumulators: Sequence[np.ndarray] | None = None,
+) -> tuple[RunResult, FinalState]:
+    """Run a program, and tell what it leaves in the memories; see `Spu.run_to_end`."""
+    return Spu(program, arch).run_to_end(frames, starts, input_period, accumulators)
