@@ -70,7 +70,7 @@ def key_of(*parts: object) -> str:
 
 
 def counts_of(parameter_set: ParameterSet) -> dict[str, int]:
-    """Return how many words the record of a cycle and the counters take, as engine.v defines them."""
+    """Return the words of a cycle's record and of the counters, as engine.v defines them."""
     pes, banks = parameter_set.config.pes, parameter_set.config.banks
     return {
         "RECORD_WORDS": 3 + 4 * pes,
@@ -87,12 +87,17 @@ def verilator_command(parameter_set: ParameterSet, *flags: str) -> list[str]:
     ]  # fmt: skip
 
 
-def build(parameter_set: ParameterSet) -> Path:
-    """Return the set's shared library, which is built unless it is in the cache."""
+def library_path(parameter_set: ParameterSet) -> Path:
+    """Return where the set's library lies, or will, under a hash of all that it is made from."""
     texts = [path.read_text(encoding="utf-8") for path in (*SOURCES, HARNESS)]
     parameters = parameter_set.verilog_parameters()
     flags = (*VERILATOR_FLAGS, *COMPILER_FLAGS)
-    library = CACHE / f"engine-{key_of(parameters, flags, tool_versions(), *texts)}.so"
+    return CACHE / f"engine-{key_of(parameters, flags, tool_versions(), *texts)}.so"
+
+
+def build(parameter_set: ParameterSet) -> Path:
+    """Return the set's shared library, which is built unless it is in the cache."""
+    library = library_path(parameter_set)
     if not library.exists():
         objects = [runtime_object(name) for name in RUNTIME]
         with scratch_folder() as folder:

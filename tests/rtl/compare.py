@@ -36,9 +36,7 @@ def run_both(engine: RtlEngine, program: Program) -> tuple[Placed, StepResult, R
     placed = case_of(engine.parameter_set, program)
     expected = step_placed(placed)
     most_cycles = expected.cycles + SPARE_CYCLES
-    return placed, expected, engine.run(
-        placed.case, placed.slice_base, placed.taken(), most_cycles
-    )
+    return placed, expected, engine.run(placed.case, placed.slice_base, placed.taken(), most_cycles)
 
 
 def check_equal(
@@ -46,7 +44,9 @@ def check_equal(
 ) -> None:
     """Raise Disagreement, with the first differing cycle, unless all is equal."""
     differing = [
-        f.name for f in fields(StepResult) if getattr(expected, f.name) != getattr(rtl.result, f.name)
+        f.name
+        for f in fields(StepResult)
+        if getattr(expected, f.name) != getattr(rtl.result, f.name)
     ]
     if not differing and causes_add_up(rtl):
         return
@@ -72,9 +72,7 @@ def waves_command(parameter_set: ParameterSet, program: Program) -> str:
     return f"python tests/rtl/waves.py --set {parameter_set.number} --program '{choices}' -o DIR"
 
 
-def first_difference(
-    parameter_set: ParameterSet, expected: StepResult, rtl: RtlRun
-) -> list[str]:
+def first_difference(parameter_set: ParameterSet, expected: StepResult, rtl: RtlRun) -> list[str]:
     """Describe the first cycle whose state words differ, by field."""
     traces = expected.trace, rtl.result.trace
     shorter = min(map(len, traces))
@@ -95,12 +93,11 @@ def first_difference(
 def causes_add_up(rtl: RtlRun) -> bool:
     """Tell whether the causes of the cycles are those that the RTL's counters counted."""
     waits = ("starved", "imbalance")
-    for unit, (name, row) in enumerate(rtl.result.stalls.items()):
+    for unit, row in enumerate(rtl.result.stalls.values()):
         counted = {cause: n for cause, n in row.items() if cause not in waits}
         waiting = sum(row.get(cause, 0) for cause in waits)
         if waiting:
             counted["waiting"] = waiting
         if dict(Counter(causes[unit] for causes in rtl.causes)) != counted:
             return False
-        assert name == ("scanner" if unit == 0 else f"pe{unit - 1}")
     return True

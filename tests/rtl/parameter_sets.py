@@ -57,9 +57,7 @@ class ParameterSet:
         for name, choices in CHOICES.items():
             values[name] = choices.index(values[name])
         values = {RENAMED.get(name, name): int(value) for name, value in values.items()}
-        return {name.upper(): value for name, value in values.items()} | {
-            "ROW_BITS": self.row_bits
-        }
+        return {name.upper(): value for name, value in values.items()} | {"ROW_BITS": self.row_bits}
 
 
 def read_sets() -> tuple[ParameterSet, ...]:

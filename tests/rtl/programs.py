@@ -48,9 +48,7 @@ class Placed:
         """Return the masks of banks taken, by cycle."""
         if self.ports is None:
             return []
-        return [
-            sum(1 << bank for bank in self.ports(cycle, [])) for cycle in range(self.ports.end)
-        ]
+        return [sum(1 << bank for bank in self.ports(cycle, [])) for cycle in range(self.ports.end)]
 
 
 def choices(parameter_set: ParameterSet) -> dict[str, Sequence]:
@@ -64,18 +62,32 @@ def choices(parameter_set: ParameterSet) -> dict[str, Sequence]:
         "rows": plain,
         "columns": range(1, MOST_COLUMNS + 1),
         "matrix": (
-            "random", "random", "random", "empty_rows", "empty_columns", "last_row", "one_pe",
+            "random",
+            "random",
+            "random",
+            "empty_rows",
+            "empty_columns",
+            "last_row",
+            "one_pe",
             "gaps",
         ),
         "weight_percent": PERCENT,
         "operand": (
-            "random", "random", "random", "random", "alternating", "late", "late", "last", "zeros",
+            "random",
+            "random",
+            "random",
+            "random",
+            "alternating",
+            "late",
+            "late",
+            "last",
+            "zeros",
         ),
         "activation_percent": PERCENT,
         "values": ("any", "small", "limits"),
         "start": ("zero", "random", "lowest", "highest"),
         "accumulate": (False, True),
-        "contended": (False, True) if config.ports == "shared" else (False,),
+        "contended": (True, True, False) if config.ports == "shared" else (False,),
         "place": ("low", "slices_last", "operand_last"),
         "offset": range(2 * config.banks + 1),
         "seed": range(1 << 16),
@@ -172,11 +184,20 @@ def case_of(parameter_set: ParameterSet, program: Program) -> Placed:
     bias_bits = min(config.bias_bits, config.accumulator_bits)
     bias = make_start(rng, bias_bits, program) if bias_bits else None
     start = make_start(rng, config.accumulator_bits, program) if program.accumulate else None
-    ports = random_ports(rng, config.banks) if program.contended else None
+    ports = port_schedule(rng, config, program)
     case = Case(config, weight, x, bias, start, program.accumulate)
     address, base = place(case, program)
     case = replace(case, config=replace(config, operand_address=address))
     return Placed(case, base, ports)
+
+
+def port_schedule(
+    rng: random.Random, config: StepperConfig, program: Program
+) -> PortSchedule | None:
+    """Return who takes which banks; None where all are reserved for the engine."""
+    if config.ports == "reserved":
+        return None
+    return random_ports(rng, config.banks) if program.contended else PortSchedule((frozenset(),), 0)
 
 
 def place(case: Case, program: Program) -> tuple[int, int]:

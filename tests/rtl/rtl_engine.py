@@ -52,7 +52,7 @@ def operand_words(case: Case) -> np.ndarray:
 
 
 def slice_words(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return every PE's words in front of and in its slice, and those of a resident index memory."""
+    """Return every PE's slice, with what is preloaded in front, and its resident indices."""
     matrix = packed(case)
     slices = [as_words(words) for words in matrix.slices]
     indices = [as_words(words) for words in matrix.indices]
@@ -90,9 +90,7 @@ class RtlEngine:
         if target in (BANK, SLICE) and address + len(words) > MEMORY_WORDS:
             raise ValueError(f"words {address} to {address + len(words)} of {MEMORY_WORDS}")
         words = np.ascontiguousarray(words, np.uint64)
-        self.library.engine_write(
-            self.handle, target, unit, address, len(words), words.ctypes.data
-        )
+        self.library.engine_write(self.handle, target, unit, address, len(words), words.ctypes.data)
 
     def fill_memories(self, case: Case, slice_base: int) -> None:
         """Put operand, slices and indices where the descriptor will say."""

@@ -120,11 +120,10 @@ module lanes #(
                 busy = {ROWS{1'b0}};
                 for (t = 0; t < M - 1; t = t + 1) busy = busy | pending[t*ROWS +: ROWS];
             end
-            always @(posedge clock) begin
-                pending <= (pending << ROWS)
-                    | ((M-1)*ROWS)'(wanted & {ROWS{issue}});
-                if (start) pending <= {((M-1)*ROWS){1'b0}};
-            end
+            wire [M*ROWS-1:0] shifted = {pending, wanted & {ROWS{issue}}};
+            always @(posedge clock)
+                pending <= start ? {((M-1)*ROWS){1'b0}} : shifted[(M-1)*ROWS-1:0];
+            wire unused = &{1'b0, shifted};
             assign conflict = |(wanted & busy);
         end else begin : no_scoreboard
             assign conflict = 1'b0;
