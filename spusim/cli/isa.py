@@ -8,9 +8,13 @@ import typer
 from spusim.experiments.assembly import assemble_file, disassemble_file, listing, word_bytes
 from spusim.experiments.store import write_file
 from spusim.isa import check as check_isa
-from spusim.isa import load_isa, manual
+from spusim.isa import check_beside, load_isa, manual, plan_freeze
+from spusim.resources import shipped
 
 app = typer.Typer(help="The instruction set: manual, assembler, disassembler, checks.")
+TableFile = Annotated[
+    Path | None, typer.Argument(metavar="TABLE", help="A table, .isa; else the one that ships.")
+]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there instead.")
 ]
@@ -54,10 +58,23 @@ def disasm(
 
 
 @app.command()
-def check() -> None:
-    """Check the instruction table, and print facts about it."""
-    for fact in check_isa(load_isa()):
+def check(table: TableFile = None) -> None:
+    """Check an instruction table, and that it keeps to the frozen versions beside it."""
+    path = table or shipped("isa") / "spu.isa"
+    for fact in [*check_isa(load_isa(path)), *check_beside(path)]:
         typer.echo(fact)
+
+
+@app.command()
+def freeze(table: TableFile = None) -> None:
+    """Freeze a table's draft: a copy goes to frozen/ beside it, and its hash is recorded."""
+    path = table or shipped("isa") / "spu.isa"
+    check_isa(load_isa(path))
+    frozen = plan_freeze(path)
+    frozen.files[0][0].parent.mkdir(exist_ok=True)
+    for file, content in frozen.files:
+        write_file(file, content)
+    typer.echo(f"frozen: {frozen.version}, {frozen.files[0][0]}")
 
 
 def _give(text: str, output: Path | None) -> None:
