@@ -30,6 +30,11 @@ class ProgramRun(BaseModel):
     counts: dict[str, Any] | None = None
     error: str | None = None
 
+    @property
+    def ran(self) -> bool:
+        """Whether it ran to its end, be it that its golden file is wrong or of another version."""
+        return self.signature is not None
+
 
 class ConformanceRun(BaseModel):
     """All of it."""
@@ -127,23 +132,26 @@ def compare_behaviour(
 
 def _change(name: str, before: ProgramRun, after: ProgramRun) -> ProgramChange | None:
     cycles = (before.cycles, after.cycles)
-    if "error" in (before.verdict, after.verdict):
-        if before.verdict == after.verdict:
+    if not (before.ran and after.ran):
+        if before.ran == after.ran:
             return None
-        change = "refused" if after.verdict == "error" else "runs"
+        change = "refused" if before.ran else "runs"
         return ProgramChange(name, change, cycles, error=after.error or before.error or "")
     frames = _frames(before.frame_cycles or [], after.frame_cycles or [])
     counts = _differences(before.counts, after.counts)
     stalls = _differences(before.stalls, after.stalls)
     kinds = {
-        "values": before.signature != after.signature,
+        # golden and machine may come to disagree while the machine's values stay
+        "values": before.signature != after.signature
+        or (after.verdict == "values" != before.verdict),
         "time": before.cycles != after.cycles or frames or stalls,
         "counts": counts,
     }
     differing = [kind for kind, differs in kinds.items() if differs]
     if not differing:
         return None
-    return ProgramChange(name, differing[0], cycles, frames, counts, stalls)
+    said = (after.error or "") if differing[0] == "values" else ""
+    return ProgramChange(name, differing[0], cycles, frames, counts, stalls, said)
 
 
 def _frames(before: list[int], after: list[int]) -> int:

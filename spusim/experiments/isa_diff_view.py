@@ -145,9 +145,9 @@ def _conformance(behaviour: Behaviour, old: str, new: str) -> Iterator[_Grid | l
         rows = [_program_row(change) for change in behaviour.changes]
         title = f"{told}{count(len(rows), 'difference')}"
         yield _Grid(title, PROGRAM_COLUMNS, rows, texts=2)
-    refused = [f"{c.name}: {c.error}" for c in behaviour.changes if c.change == "refused"]
-    if refused:
-        yield ["refused now:", *_indented(refused)]
+    wrong = [f"{c.name}: {c.error}" for c in behaviour.changes if c.error and c.change != "runs"]
+    if wrong:
+        yield ["why:", *_indented("\n".join(wrong).splitlines())]
     counts = [row for change in behaviour.changes for row in _count_rows(change)]
     if counts:
         yield _Grid("counts and stalls that differ", COUNT_COLUMNS, counts, texts=2)

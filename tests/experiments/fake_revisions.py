@@ -1,5 +1,6 @@
 """A tiny repository with a `spusim` of its own, whose `isa test` takes no time."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import json, os, sys
 from pathlib import Path
 
 COST, SIGN, KNOWN = 10, 1, ["a", "b"]
+VERSION, AGREE = "0.1", True
 
 
 def result(path):
@@ -24,13 +26,16 @@ def result(path):
     if unknown:
         return {"verdict": "error", "signature": None, "cycles": None, "frame_cycles": [],
                 "stalls": {}, "counts": {}, "expected": {}, "error": f"no {unknown[0]}"}
+    agree = {} if AGREE else {"verdict": "values", "error": "golden and machine disagree"}
     cycles = COST * len(words)
     golden = json.loads(path.with_suffix(".json").read_text())
     signature = f"{SIGN}:{'.'.join(words)}"
     wrong = golden["signature"] != signature and "values" or golden["cycles"] != cycles and "time"
+    if golden["version"] != VERSION:
+        wrong = "error"
     return {"verdict": wrong or "pass", "signature": signature, "cycles": cycles,
             "frame_cycles": [cycles], "stalls": {"core0.vector": {"busy": cycles}},
-            "counts": {"vector_element": 4 * len(words)}, "expected": golden, "error": None}
+            "counts": {"vector_element": 4 * len(words)}, "expected": golden, "error": None, **agree}
 
 
 def main():
@@ -62,10 +67,14 @@ def put(folder: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
-def program(name: str, words: str, cycles: int, sign: int = 1) -> dict[str, str]:
+def program(name: str, words: str, cycles: int, version: str = "0.1") -> dict[str, str]:
     """Return a conformance program's two files."""
-    golden = f'{{"signature": "{sign}:{".".join(words.split())}", "cycles": {cycles}}}'
-    return {f"isa/programs/{name}.spuasm": words, f"isa/programs/{name}.json": golden}
+    golden = {
+        "signature": f"1:{'.'.join(words.split())}",
+        "cycles": cycles,
+        "version": version,
+    }
+    return {f"isa/programs/{name}.spuasm": words, f"isa/programs/{name}.json": json.dumps(golden)}
 
 
 def commit(folder: Path, files: dict[str, str]) -> str:

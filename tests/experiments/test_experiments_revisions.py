@@ -103,6 +103,28 @@ def test_old_programs_that_the_new_code_refuses(repository):
     assert changes(back) == {}
 
 
+def test_a_new_version_refuses_old_goldens_and_still_the_programs_compare(repository):
+    commit(
+        repository,
+        {
+            CODE: MAIN.replace('"0.1"', '"0.2"').replace("KNOWN = 10", "KNOWN = 11"),
+            **program("one", "a b", 22, "0.2"),
+            **program("two", "a", 11, "0.2"),
+        },
+    )
+    found = diff(repository)
+    assert changes(found) == {"one": "time", "two": "time"}
+    assert found.exit_code == 3
+
+
+def test_golden_and_machine_that_come_to_disagree_differ_in_values(repository):
+    commit(repository, {CODE: MAIN.replace('AGREE = "0.1", True', 'AGREE = "0.1", False')})
+    found = diff(repository)
+    assert changes(found) == {"one": "values", "two": "values"}
+    assert "one: golden and machine disagree" in diff_markdown(found)
+    assert found.exit_code == 4
+
+
 def test_programs_added_removed_and_failing(repository):
     git(repository, "rm", "-q", "isa/programs/two.spuasm", "isa/programs/two.json")
     commit(repository, {**program("three", "b b", 20), **program("wrong", "b", 99)})
