@@ -35,7 +35,8 @@ def result(path):
         wrong = "error"
     return {"verdict": wrong or "pass", "signature": signature, "cycles": cycles,
             "frame_cycles": [cycles], "stalls": {"core0.vector": {"busy": cycles}},
-            "counts": {"vector_element": 4 * len(words)}, "expected": golden, "error": None, **agree}
+            "counts": {"vector_element": 4 * len(words)}, "expected": golden, "error": None,
+            **agree}
 
 
 def main():
