@@ -16,7 +16,8 @@ app = typer.Typer(
     name="spusim",
     cls=GuardedGroup,
     help="Cycle-accurate, bit-exact simulator of sparse processing units.",
-    epilog="Exit codes: 0 fine, 1 error, 2 usage, 130 interrupted.",
+    epilog="Exit codes: 0 fine, 1 error, 2 usage, 3 differs in time only, "
+    "4 differs in results or breaks compatibility, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
