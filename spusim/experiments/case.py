@@ -1,7 +1,7 @@
 """From a target and options, as the command line takes them, to a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from spusim.api import (
 )
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
 from spusim.errors import SpusimError
+from spusim.experiments.inputs import Source
 from spusim.experiments.runs import (
     DEFAULT_ARCH,
     Run,
@@ -67,7 +68,7 @@ class Choice:
 class Case:
     """What a target comes to: a machine with a network, or (an image) with a program.
 
-    stream: the one that belongs to the target, or None.
+    stream: the one that belongs to the target, or None; source: what the network was made from.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Case:
     network: Network | None
     program: Program | None = None
     stream: str | None = None
+    source: Source = field(default_factory=Source)
 
 
 def open_case(
@@ -112,14 +114,12 @@ def run_case(
     """
     if input_period is not None and input_period < 1:
         raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
-    spec = stream or case.stream or _default_stream(case)
+    spec, frames = case_stream(case, stream)
     if case.program is not None:
-        frames = _image_stream(case, spec)
         result = simulate_program(case.program, case.arch, frames, input_period=input_period)
         notes = ["a program image has no dense twin: the speedup is left out"] * baseline
     else:
         assert case.network is not None
-        frames = load_stream(spec, case.network)
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
@@ -127,6 +127,14 @@ def run_case(
     told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
     details = {**result.details, **told}
     return replace(result, notes=(*result.notes, *notes), details=details)
+
+
+def case_stream(case: Case, stream: str | None = None) -> tuple[str, Stream]:
+    """Return what to call a case's stream (default: its own), and its frames."""
+    spec = stream or case.stream or _default_stream(case)
+    if case.program is not None:
+        return spec, _image_stream(case, spec)
+    return spec, load_stream(spec, case.network)
 
 
 # targets
@@ -155,7 +163,8 @@ def _run_file(target: str, choice: Choice) -> Case:
         choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
     )
     network = load_network(str(merged.network), settings=merged.network_settings)
-    return Case(run.name, _arch(merged), network, stream=run.stream)
+    source = Source(str(merged.network), settings=tuple(merged.network_settings))
+    return Case(run.name, _arch(merged), network, stream=run.stream, source=source)
 
 
 def _check_settings(run: Run) -> None:
@@ -173,7 +182,8 @@ def _network(target: str, choice: Choice) -> Case:
             "or a run, drop one of the two"
         )
     network = load_network(target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    source = Source(target, settings=tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, source=source)
 
 
 def _checkpoint(target: str, choice: Choice) -> Case:
@@ -183,7 +193,8 @@ def _checkpoint(target: str, choice: Choice) -> Case:
             f"one of {', '.join(list_networks())}"
         )
     network = load_network(choice.network, checkpoint=target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    source = Source(choice.network, target, tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, source=source)
 
 
 def _image(target: str, choice: Choice) -> Case:
@@ -199,7 +210,7 @@ def _image(target: str, choice: Choice) -> Case:
         network = load_network(choice.network, settings=choice.network_settings)
         _same(target, "network", network.name, network_hash(network), program)
     _same(target, "arch", arch.name, arch_hash(arch), program)
-    return Case(program.name, arch, network, program)
+    return Case(program.name, arch, network, program, source=Source(program=target))
 
 
 def _same(target: str, key: str, name: str, found: str, program: Program) -> None:
