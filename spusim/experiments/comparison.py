@@ -14,12 +14,12 @@ from spusim.experiments.baseline import read_stored
 from spusim.experiments.differences import (
     RESULTS,
     Difference,
-    Quantity,
     Tolerances,
     Value,
     differences,
     exit_code,
     kinds,
+    pairs,
 )
 from spusim.experiments.measures import (
     Record,
@@ -31,10 +31,13 @@ from spusim.experiments.measures import (
 from spusim.experiments.store import RESULT_NAME
 
 SWEEP_NAME, TABLE_NAME, CSV_NAME = "sweep.json", "results.parquet", "results.csv"
-REPLICA = "replica"
-_NO_METRIC = ("point", "key", "status", "error", REPLICA)
+# what tells a point from the others besides its axes, where a table has it
+_PLACING = ("part", "replica")
+_NO_METRIC = ("point", "key", "status", "error", "seed", *_PLACING)
+# columns that say what a point was run on
+_INPUTS = ("arch_hash", "network_hash", "stream", "seed")
 
-Place = tuple[tuple[str, Any], ...]  # (axis, value) of a point, its replica last
+Place = tuple[tuple[str, Any], ...]  # (axis, value) of a point, its part and replica last
 
 
 class ComparisonError(SpusimError):
@@ -63,9 +66,9 @@ class SweepSide:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs: the old one's quantities, and what differs."""
+    """Two runs: every quantity of both, and what differs beyond the tolerances."""
 
-    old: Mapping[str, Quantity]
+    pairs: dict[str, Difference]
     found: tuple[Difference, ...]
     notes: tuple[str, ...]
 
@@ -140,7 +143,7 @@ def compare_runs(old: RunSide, new: RunSide, tolerances: Tolerances) -> RunCompa
     lacking = [side.label for side in (old, new) if side.record.speedup is None]
     if len(lacking) == 1:
         notes.append(f"{lacking[0]} was run without its dense baseline: speedups are left out")
-    return RunComparison(before, differences(before, after, tolerances), tuple(notes))
+    return RunComparison(pairs(before, after), differences(before, after, tolerances), tuple(notes))
 
 
 def compare_sweeps(old: SweepSide, new: SweepSide, tolerances: Tolerances) -> SweepComparison:
@@ -164,7 +167,7 @@ def compare_sweeps(old: SweepSide, new: SweepSide, tolerances: Tolerances) -> Sw
         found[place] = outcome or differences(
             row_quantities(before, metrics), row_quantities(after, metrics), tolerances
         )
-    notes = _version_notes(old.versions, new.versions)
+    notes = [*_version_notes(old.versions, new.versions), *_input_notes(old, new, both)]
     for side, other in ((old, new), (new, old)):
         lone = [name for name in side.metrics if name not in other.metrics]
         if lone:
@@ -190,7 +193,7 @@ def _sweep(folder: Path) -> SweepSide:
             "again"
         )
     table = _table(folder)
-    names = [str(axis) for axis in axes]
+    names = [str(axis["name"] if isinstance(axis, dict) else axis) for axis in axes]
     missing = [name for name in ("status", *names) if name not in table.columns]
     if missing:
         raise ComparisonError(
@@ -227,13 +230,13 @@ def _table(folder: Path) -> pl.DataFrame:
 
 
 def _placed(rows: Iterable[dict[str, Any]], axes: Iterable[str]) -> dict[Place, dict[str, Any]]:
-    """Return the rows by axis values and replica; equal ones are told apart by their order."""
+    """Return the rows by axis values, part and replica; equal ones are told apart by order."""
     keys = [*axes]
     placed: dict[Place, dict[str, Any]] = {}
     seen: Counter[Place] = Counter()
     for row in rows:
-        names = [*keys, *([REPLICA] if REPLICA in row and REPLICA not in keys else [])]
-        place = tuple((name, _hashable(row[name])) for name in names)
+        others = [name for name in _PLACING if row.get(name) is not None and name not in keys]
+        place = tuple((name, _hashable(row[name])) for name in [*keys, *others])
         seen[place] += 1
         again = (("repeat", seen[place] - 1),) if seen[place] > 1 else ()
         placed[(*place, *again)] = row
@@ -274,3 +277,17 @@ def _version_notes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if was != now:
             notes.append(f"{key} differs: {was[:12]} and {now[:12]}")
     return notes
+
+
+def _input_notes(old: SweepSide, new: SweepSide, both: Iterable[Place]) -> list[str]:
+    rows = [(old.rows[place], new.rows[place]) for place in both]
+    changed = {
+        name: sum(was[name] != now[name] for was, now in rows)
+        for name in _INPUTS
+        if all(name in row for pair in rows[:1] for row in pair)
+    }
+    return [
+        f"the inputs differ: {name} at {points} of {len(rows)} points; a difference may be theirs"
+        for name, points in changed.items()
+        if points
+    ]

@@ -20,6 +20,7 @@ _AMOUNTS: dict[str, Any] = {
     "W": lambda value: si(value, "W"),
     "s": lambda value: si(value, "s"),
     "B": lambda value: size(int(value)) if value >= 0 else f"-{size(int(-value))}",
+    "MHz": lambda value: f"{value:g} MHz",
     "x": ratio,
     "share": lambda value: f"{percent(value, 1, 2)} %",
     "um2": lambda value: f"{value:,.0f} µm²",
@@ -70,24 +71,19 @@ def signed_percent(value: float | None) -> str:
     return f"{value:+.2f}" if abs(value) >= 0.01 else f"{value:+.2g}"
 
 
-def difference_sheet(
-    title: str, found: Iterable[Difference], always: Iterable[tuple[str, Quantity]] = ()
-) -> Sheet:
-    """Return a table of differences, and of quantities shown although they are the same."""
-    rows = [
+def difference_sheet(title: str, shown: Iterable[Difference]) -> Sheet:
+    """Return a table of quantities of two sides."""
+    rows = tuple(
         (
-            difference.name,
-            amount(difference.old, difference.unit),
-            amount(difference.new, difference.unit),
-            signed(difference),
-            signed_percent(difference.percent),
+            pair.name,
+            amount(pair.old, pair.unit),
+            amount(pair.new, pair.unit),
+            "same" if pair.old == pair.new else signed(pair),
+            "-" if pair.old == pair.new else signed_percent(pair.percent),
         )
-        for difference in found
-    ]
-    for name, quantity in always:
-        value = amount(quantity.value, quantity.unit)
-        rows.append((name, value, value, "same", "-"))
-    return Sheet(title, ("", "old", "new", "difference", "%"), tuple(rows))
+        for pair in shown
+    )
+    return Sheet(title, ("", "old", "new", "difference", "%"), rows)
 
 
 # compare
@@ -96,7 +92,7 @@ def difference_sheet(
 def comparison_sheets(comparison: RunComparison | SweepComparison, verbose: bool) -> Iterator[Part]:
     """Yield the tables of two runs or two sweeps, then notes and the verdict."""
     if isinstance(comparison, RunComparison):
-        yield from _run_sheets(comparison.old, comparison.found, verbose)
+        yield from _run_sheets(comparison, verbose)
     else:
         yield from _sweep_sheets(comparison, verbose)
     yield from (f"note: {note}" for note in comparison.notes)
@@ -126,18 +122,15 @@ def comparison_record(comparison: RunComparison | SweepComparison) -> dict[str, 
     }
 
 
-def _run_sheets(
-    old: Mapping[str, Quantity], found: Sequence[Difference], details: bool
-) -> Iterator[Part]:
+def _run_sheets(comparison: RunComparison, details: bool) -> Iterator[Part]:
     """Yield the figures, and what else changed; details: by unit, too."""
-    left = {d.name: d for d in found if details or not d.detail}
-    shown = {name: old[name] for name in _ALWAYS if name in old and name not in left}
+    changed = {d.name for d in comparison.found if details or not d.detail}
+    left = {n: pair for n, pair in comparison.pairs.items() if n in changed or n in _ALWAYS}
     for title, starts in _SECTIONS.items():
-        inside = [name for name in left if name.startswith(starts)]
-        always = [(name, shown.pop(name)) for name in list(shown) if name.startswith(starts)]
-        if inside or always:
-            yield difference_sheet(title, [left.pop(name) for name in inside], always)
-    hidden = sum(d.detail for d in found)
+        inside = [left.pop(name) for name in list(left) if name.startswith(starts)]
+        if inside:
+            yield difference_sheet(title, inside)
+    hidden = sum(d.detail for d in comparison.found)
     if hidden and not details:
         yield f"{count(hidden, 'figure')} of single units and banks changed; --verbose shows them"
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from spusim.errors import SpusimError
@@ -50,7 +50,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Difference:
-    """A quantity that is not what it was; None for one that a side lacks."""
+    """A quantity of both sides; None for one that a side lacks."""
 
     name: str
     group: str
@@ -132,7 +132,24 @@ def differences(
     old: Mapping[str, Quantity], new: Mapping[str, Quantity], tolerances: Tolerances
 ) -> tuple[Difference, ...]:
     """Return the quantities that differ beyond their tolerances, in the order of `old`."""
-    return tuple(_differences(old, new, tolerances))
+    return tuple(
+        pair
+        for name, pair in pairs(old, new).items()
+        if _differ(old.get(name), new.get(name), tolerances.of(pair.group))
+    )
+
+
+def pairs(old: Mapping[str, Quantity], new: Mapping[str, Quantity]) -> dict[str, Difference]:
+    """Return both sides of every quantity, the same or not; of optional ones that both have."""
+    found = {}
+    for name in dict.fromkeys([*old, *new]):
+        was, now = old.get(name), new.get(name)
+        known = was or now
+        assert known is not None
+        if (was and now) or not known.optional:
+            values = was.value if was else None, now.value if now else None
+            found[name] = Difference(name, known.group, known.unit, *values, known.detail)
+    return found
 
 
 def kinds(found: Iterable[Difference]) -> tuple[str, ...]:
@@ -147,20 +164,6 @@ def exit_code(found_kinds: Iterable[str]) -> int:
     if RESULTS in present:
         return RESULTS_DIFFER
     return DIFFERS if present else SAME
-
-
-def _differences(
-    old: Mapping[str, Quantity], new: Mapping[str, Quantity], tolerances: Tolerances
-) -> Iterator[Difference]:
-    for name in dict.fromkeys([*old, *new]):
-        was, now = old.get(name), new.get(name)
-        known = was or now
-        assert known is not None
-        if known.optional and (was is None or now is None):
-            continue
-        if _differ(was, now, tolerances.of(known.group)):
-            old_value, new_value = (side.value if side else None for side in (was, now))
-            yield Difference(name, known.group, known.unit, old_value, new_value, known.detail)
 
 
 def _differ(was: Quantity | None, now: Quantity | None, share: float) -> bool:

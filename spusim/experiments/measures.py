@@ -19,9 +19,11 @@ Named = Iterator[tuple[str, Quantity]]
 _COLUMNS = {
     "outputs_sha256": ("outputs", ""),
     "frames": ("outputs", ""),
+    "accuracy": ("outputs", "share"),
     "cycles": ("cycles", "cycles"),
     "frame_cycles_": ("cycles", "cycles"),
     "latency_s_": ("cycles", "s"),
+    "clock_mhz": ("cycles", "MHz"),
     "utilization": ("cycles", "share"),
     "speedup_": ("cycles", "x"),
     "stall.": ("stalls", "cycles"),

@@ -19,7 +19,7 @@ class Sheet:
 
 
 Part = Sheet | str
-_MARKS = ("\\", "|", "<", "*", "`", "_")  # the backslash first
+_MARKS = ("\\", "|", "<", "*", "`")  # the backslash first
 
 
 def rich_parts(parts: Iterable[Part]) -> list[RenderableType]:
