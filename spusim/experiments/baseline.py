@@ -78,6 +78,7 @@ class Baseline:
 
     path: Path
     cases: tuple[BaselineCase, ...] = ()
+    description: str = ""
 
     @property
     def folder(self) -> Path:
@@ -113,14 +114,16 @@ class Stored(BaseModel):
         return check_record(self.result, where)
 
 
-def find_baseline(name_or_path: str | Path) -> Path:
-    """Return the list that a folder, a YAML file, or a shipped baseline's name means."""
+def find_baseline(name_or_path: str | Path, to_record: bool = False) -> Path:
+    """Return the list that a folder, a YAML file, or a shipped baseline's name means.
+
+    to_record: what ships is not written to, so that a name is a folder's.
+    """
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml"):
         return path
-    ours = shipped("configs") / "regress" / path / LIST_NAME
-    if not path.exists() and str(name_or_path) in list_baselines():
-        return ours
+    if not to_record and not path.exists() and str(path) in list_baselines():
+        return shipped("configs") / "regress" / path / LIST_NAME
     return path / LIST_NAME
 
 
@@ -145,6 +148,7 @@ def read_baseline(path: Path) -> Baseline:
             f"{(entries or tree).origin}: cases must be a list of at least one case; add "
             "`- target: kws`, or name targets with --record"
         )
+    description = tree.value.get("description")
     shared = _tolerances(tree)
     cases = [_case(entry, shared) for entry in entries.value]
     for number, case in enumerate(cases):
@@ -153,7 +157,7 @@ def read_baseline(path: Path) -> Baseline:
                 f"{entries.value[number].origin}: name (={case.name}) is taken by another case; "
                 "give each a name of its own"
             )
-    return Baseline(path, tuple(cases))
+    return Baseline(path, tuple(cases), str(description.value) if description else "")
 
 
 def chosen(baseline: Baseline, names: Sequence[str]) -> tuple[BaselineCase, ...]:
