@@ -1,6 +1,7 @@
 """Baselines: a list of what to run (`regress.yaml`), and beside it each case's stored result."""
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -187,15 +188,13 @@ def read_stored(path: Path) -> Stored:
             "renew it with --record, or use the spusim that made it"
         )
     try:
-        # its lists are tuples, which JSON has not
-        return Stored.model_validate({**content, "first_frames": tuple(content["first_frames"])})
-    except (ValidationError, KeyError, TypeError) as error:
-        reason = error
-        if isinstance(error, ValidationError):
-            problem = error.errors(include_url=False)[0]
-            reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg'].lower()}"  # type: ignore[assignment]
+        return Stored.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
         raise BaselineError(
-            f"{path}: is damaged ({reason}); restore it, or renew it with --record"
+            f"{path}: is damaged ({place}: {problem['msg'].lower()}); restore it, or renew it with "
+            "--record"
         ) from None
 
 

@@ -3,9 +3,12 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
+
+_LOOK_S = 0.2  # a wait without end is not ended by Ctrl-C where another thread takes the signal
 
 
 @contextmanager
@@ -22,6 +25,14 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def finished(futures: Iterable["Future[Any]"]) -> Iterator["Future[Any]"]:
+    """Yield futures as they finish."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, _LOOK_S, FIRST_COMPLETED)
+        yield from done
 
 
 def _quiet() -> None:

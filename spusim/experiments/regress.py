@@ -1,7 +1,7 @@
 """Running a baseline's cases, and what they give against what is stored."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ from spusim.experiments.inputs import (
     technology_source_hash,
 )
 from spusim.experiments.measures import record_quantities
-from spusim.experiments.pool import processes
+from spusim.experiments.pool import finished, processes
 from spusim.experiments.record import result_record
 from spusim.experiments.store import check_place, write_file
 from spusim.kernels import compiled
@@ -168,7 +168,7 @@ def _run_cases(
         if work[alone:]:
             with processes(min(jobs, len(work) - alone)) as pool:
                 futures = {pool.submit(_attempt, *pair): pair[0].name for pair in work[alone:]}
-                for future in as_completed(futures):
+                for future in finished(futures):
                     results[futures[future]] = _given(future)
                     done()
     return results
@@ -308,7 +308,8 @@ def _write(known: Baseline, baseline: Baseline, ran: Mapping[str, Stored | str])
     if entered:
         texts[baseline.path] = list_text(baseline.path, entered)
     changed = [path for path, text in texts.items() if not _holds(path, text)]
-    baseline.folder.mkdir(parents=True, exist_ok=True)
+    if changed:
+        baseline.folder.mkdir(parents=True, exist_ok=True)
     for path in changed:
         write_file(path, texts[path].encode())
     return changed

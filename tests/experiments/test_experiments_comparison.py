@@ -163,7 +163,7 @@ def test_json_names_points_and_quantities(sweep):
 
 def test_bad_sweeps_are_refused(sweep, tmp_path):
     good = sweep("good", rows())
-    with pytest.raises(ComparisonError, match="sweep schema 1, .* 2; run one of them again"):
+    with pytest.raises(ComparisonError, match=r"sweep schema 1, .* 2; run one of them again"):
         compare(good, sweep("newer", rows(), version=2), NONE)
     with pytest.raises(ComparisonError, match="the axes must be the same"):
         compare(good, sweep("axes", rows(), axes=("core.pes",)), NONE)
@@ -174,13 +174,13 @@ def test_bad_sweeps_are_refused(sweep, tmp_path):
         compare(good, sweep("away", away), NONE)
     broken = sweep("broken", rows())
     (broken / "results.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ComparisonError, match="results.parquet: is damaged"):
+    with pytest.raises(ComparisonError, match=r"results\.parquet: is damaged"):
         compare(good, broken, NONE)
     (broken / "results.parquet").unlink()
-    with pytest.raises(ComparisonError, match="has no results.parquet yet"):
+    with pytest.raises(ComparisonError, match=r"has no results\.parquet yet"):
         compare(good, broken, NONE)
     (broken / "sweep.json").write_text("[]")
     with pytest.raises(ComparisonError, match="names no axes"):
         compare(good, broken, NONE)
-    with pytest.raises(ComparisonError, match="holds neither result.json"):
+    with pytest.raises(ComparisonError, match=r"holds neither result\.json"):
         compare(good, tmp_path, NONE)

@@ -129,7 +129,7 @@ def test_tolerances_lie_over_one_another():
     ],
 )
 def test_tolerances_that_are_none_are_refused_with_their_place(value, said):
-    with pytest.raises(ToleranceError, match="^list.yaml:7: ") as caught:
+    with pytest.raises(ToleranceError, match=r"^list\.yaml:7: ") as caught:
         read_tolerances(value, "list.yaml:7")
     assert said in str(caught.value)
 
