@@ -1,7 +1,7 @@
 """From a target and options, as the command line takes them, to a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from spusim.api import (
 )
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
 from spusim.errors import SpusimError
+from spusim.experiments.inputs import Origin
 from spusim.experiments.runs import (
     DEFAULT_ARCH,
     Run,
@@ -69,7 +70,7 @@ class Case:
     """What a target comes to: a machine with a network, or (an image, a source) with a program.
 
     stream: the one that belongs to the target, or None; source: a program source, whose frames
-    and input period count where no others are named.
+    and input period count where no others are named; origin: what the network was made from.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Case:
     program: Program | None = None
     stream: str | None = None
     source: Source | None = None
+    origin: Origin = field(default_factory=Origin)
 
 
 def open_case(
@@ -115,17 +117,14 @@ def run_case(
     """
     if input_period is not None and input_period < 1:
         raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
-    spec = stream or case.stream or _default_stream(case)
+    spec, frames = case_stream(case, stream)
     if case.program is not None:
-        own = case.source if not stream else None
-        frames = _source_stream(own) if own else _image_stream(case, spec)
         if case.source and input_period is None:
             input_period = case.source.input_period
         result = simulate_program(case.program, case.arch, frames, input_period=input_period)
         notes = ["a program has no dense twin: the speedup is left out"] * baseline
     else:
         assert case.network is not None
-        frames = load_stream(spec, case.network)
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
@@ -133,6 +132,16 @@ def run_case(
     told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
     details = {**result.details, **told}
     return replace(result, notes=(*result.notes, *notes), details=details)
+
+
+def case_stream(case: Case, stream: str | None = None) -> tuple[str, Stream]:
+    """Return what to call a case's stream (default: its own), and its frames."""
+    if case.source and not stream:
+        return "of the program source", _source_stream(case.source)
+    spec = stream or case.stream or _default_stream(case)
+    if case.program is not None:
+        return spec, _image_stream(case, spec)
+    return spec, load_stream(spec, case.network)
 
 
 # targets
@@ -161,7 +170,8 @@ def _run_file(target: str, choice: Choice) -> Case:
         choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
     )
     network = load_network(str(merged.network), settings=merged.network_settings)
-    return Case(run.name, _arch(merged), network, stream=run.stream)
+    origin = Origin(str(merged.network), settings=tuple(merged.network_settings))
+    return Case(run.name, _arch(merged), network, stream=run.stream, origin=origin)
 
 
 def _check_settings(run: Run) -> None:
@@ -179,7 +189,8 @@ def _network(target: str, choice: Choice) -> Case:
             "or a run, drop one of the two"
         )
     network = load_network(target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    origin = Origin(target, settings=tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, origin=origin)
 
 
 def _checkpoint(target: str, choice: Choice) -> Case:
@@ -189,7 +200,8 @@ def _checkpoint(target: str, choice: Choice) -> Case:
             f"one of {', '.join(list_networks())}"
         )
     network = load_network(choice.network, checkpoint=target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    origin = Origin(choice.network, target, tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, origin=origin)
 
 
 def _image(target: str, choice: Choice) -> Case:
@@ -205,7 +217,7 @@ def _image(target: str, choice: Choice) -> Case:
         network = load_network(choice.network, settings=choice.network_settings)
         _same(target, "network", network.name, network_hash(network), program)
     _same(target, "arch", arch.name, arch_hash(arch), program)
-    return Case(program.name, arch, network, program)
+    return Case(program.name, arch, network, program, origin=Origin(program=target))
 
 
 def _source(target: str, choice: Choice) -> Case:
@@ -215,7 +227,10 @@ def _source(target: str, choice: Choice) -> Case:
             "run, drop it"
         )
     source = load_source(target, choice.arch, choice.settings)
-    return Case(source.program.name, source.arch, None, source.program, source=source)
+    origin = Origin(program=target)
+    return Case(
+        source.program.name, source.arch, None, source.program, source=source, origin=origin
+    )
 
 
 def _same(target: str, key: str, name: str, found: str, program: Program) -> None:
@@ -261,8 +276,6 @@ def _first_key(setting: str) -> str:
 
 
 def _default_stream(case: Case) -> str:
-    if case.source:
-        return "of the program source"
     name = case.network.name if case.network else case.name
     if name in list_streams():
         return name

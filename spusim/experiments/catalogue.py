@@ -2,6 +2,7 @@
 
 from spusim.arch import list_archs, load_arch
 from spusim.energy import list_technologies, load_technology
+from spusim.experiments.baseline import find_baseline, list_baselines, read_baseline
 from spusim.experiments.runs import list_runs, load_run
 from spusim.frontend import list_networks, list_streams
 from spusim.frontend.topology_file import load_topology
@@ -16,5 +17,8 @@ def catalogue() -> dict[str, dict[str, str]]:
         },
         "runs": {name: load_run(name).description for name in list_runs()},
         "streams": dict(sorted(list_streams().items())),
+        "baselines": {
+            name: read_baseline(find_baseline(name)).description for name in list_baselines()
+        },
         "technologies": {name: load_technology(name).description for name in list_technologies()},
     }

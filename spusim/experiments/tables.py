@@ -19,7 +19,7 @@ from spusim.result import BankUse, RunResult
 MOST_FILES = 20  # beyond, they are counted by label
 MOST_BANKS = 16  # beyond, the least and most used of them are told
 PIPE_COLUMNS = 100
-REMARKS = ("words used, by bank", "heard instead")
+REMARKS = ("words used, by bank", "heard instead", "stalls that changed most", "at")
 _BLANK = Text("")
 
 
