@@ -44,6 +44,8 @@ FAULTS: dict[int, str] = {
     Fault.LOOP_NESTING: "the loop's body reaches beyond that of the loop around it",
     Fault.SHIFT: "shifts must be from -30 to 62",
     Fault.SCALE: "a scale entry must have a multiplier below 2**31 and a shift up to 62",
+    Fault.TAPE: "its matrix is used more often than in the frames of the recording; such a program "
+    "cannot be timed again, so simulate it",
     ChipFault.DOUBLE_ARMING: "thread {thread} was armed a second time while one arming already "
     "waits (T21); let its producers wait for a token from it",
     ChipFault.UNKNOWN_THREAD: "a token is for thread {detail}, which the core does not have",
