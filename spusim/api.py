@@ -1,6 +1,7 @@
 """What `import spusim` offers: a network, an architecture and a stream in; a RunResult out."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,16 @@ from spusim.compiler import compile_layer, compile_network
 from spusim.energy import attach_energy
 from spusim.formats import outline
 from spusim.frontend import load_network, load_stream, quantise_input
-from spusim.machine import Recording, RecordingError, pattern, record, run, run_layer
+from spusim.machine import (
+    Recording,
+    RecordingError,
+    pattern,
+    record,
+    run,
+    run_layer,
+    unskipped_cycles,
+    unskipped_layer_cycles,
+)
 from spusim.network.records import Network, Stream
 from spusim.program import Program
 from spusim.result import RunResult
@@ -53,10 +63,7 @@ def simulate(
     result = simulate_program(program, arch, integers, input_period=input_period)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow_program = compile_network(network, dense, check_capacity=False)
-    slow = run(slow_program, dense, integers.frames, integers.starts, input_period)
-    return with_speedup(result, arch, slow)
+    return _with_speedup(result, network, arch, integers.starts, len(integers.frames), input_period)
 
 
 def simulate_program(
@@ -107,11 +114,7 @@ def simulate_layer(
     result = attach_energy(run_layer(program, arch, frames), arch)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow = compile_layer(
-        weight, weight_bits, activation_bits, dense, check_capacity=False, name=name
-    )
-    return with_speedup(result, arch, run_layer(slow, dense, frames))
+    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits)
 
 
 def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
@@ -157,9 +160,7 @@ def retime(
     result = attach_energy(machine.retime(program, arch, recording, input_period), arch)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow = compile_network(network, dense, check_capacity=False, pack=outline)
-    return with_speedup(result, arch, machine.retime(slow, dense, recording, input_period))
+    return _with_speedup(result, network, arch, recording.starts, recording.frames, input_period)
 
 
 def record_layer(
@@ -211,9 +212,7 @@ def retime_layer(
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow = compile_layer(*sizes, dense, check_capacity=False, name=name, pack=outline)
-    return with_speedup(result, arch, machine.retime_layer(slow, dense, recording))
+    return _with_layer_speedup(result, arch, *sizes)
 
 
 def _operands(network: Network) -> dict[str, tuple[int, int]]:
@@ -273,9 +272,33 @@ def dense_arch(arch: Arch) -> Arch:
     return arch.model_copy(update={"core": arch.core.model_copy(update={"sparse": sparse})})
 
 
-def with_speedup(result: RunResult, arch: Arch, dense: RunResult) -> RunResult:
+def _with_speedup(
+    result: RunResult,
+    network: Network,
+    arch: Arch,
+    starts: Sequence[int],
+    frames: int,
+    input_period: int | None,
+) -> RunResult:
+    dense = dense_arch(arch)
+    program = compile_network(network, dense, check_capacity=False, pack=outline)
+    cycles = unskipped_cycles(program, dense, starts, frames, input_period)
+    return with_speedup(result, arch, cycles)
+
+
+def _with_layer_speedup(
+    result: RunResult, arch: Arch, weight: np.ndarray, weight_bits: int, activation_bits: int
+) -> RunResult:
+    dense = dense_arch(arch)
+    program = compile_layer(
+        weight, weight_bits, activation_bits, dense, check_capacity=False, pack=outline
+    )
+    return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
+
+
+def with_speedup(result: RunResult, arch: Arch, dense_cycles: int) -> RunResult:
     """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup."""
-    achieved = dense.cycles / result.cycles if result.cycles else 1.0
+    achieved = dense_cycles / result.cycles if result.cycles else 1.0
     return replace(result, speedup={"achieved": achieved, "ideal": ideal_speedup(result, arch)})
 
 

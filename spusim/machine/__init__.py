@@ -1,10 +1,10 @@
 """The machine: a discrete-event SPU whose units are compiled kernels."""
 
-from spusim.machine.bench import retime_layer, run_layer
+from spusim.machine.bench import retime_layer, run_layer, unskipped_layer_cycles
 from spusim.machine.collect import outputs_hash
 from spusim.machine.errors import DeadlockError, MachineError, RecordingError
 from spusim.machine.recording import Pattern, Recording, pattern, read_recording, recording_bytes
-from spusim.machine.retime import record, retime
+from spusim.machine.retime import record, retime, unskipped_cycles
 from spusim.machine.spu import Spu, run
 
 __all__ = [
@@ -23,4 +23,6 @@ __all__ = [
     "retime_layer",
     "run",
     "run_layer",
+    "unskipped_cycles",
+    "unskipped_layer_cycles",
 ]

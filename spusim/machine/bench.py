@@ -28,7 +28,7 @@ from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.memory import memory_use
 from spusim.machine.recording import Recording, recorded_outputs
-from spusim.machine.tape import Taping, no_tape, recorded_tape
+from spusim.machine.tape import Taping, no_tape, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -96,6 +96,15 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
     nothing = np.zeros((recording.frames, program.input.elements), np.int8)
     result = run_layer(program, arch, nothing, recorded_tape(program, recording))
     return replace(result, outputs=recorded_outputs(recording, result))
+
+
+def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> int:
+    """Return the cycles that `run_layer` would take for `frames` of a machine that skips none.
+
+    Every frame then takes as long as any other. The program may be an outlined one.
+    """
+    nothing = np.zeros((1, program.input.elements), np.int8)
+    return frames * run_layer(program, arch, nothing, unskipped_tape(1)).cycles
 
 
 def _counters(loaded: list[LoadedCore]) -> np.ndarray:

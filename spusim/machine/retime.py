@@ -11,7 +11,7 @@ from spusim.machine.errors import RecordingError
 from spusim.machine.load import LoadedCore
 from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
 from spusim.machine.spu import Spu
-from spusim.machine.tape import blank_tape, operand_places, recorded_tape
+from spusim.machine.tape import blank_tape, operand_places, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -44,6 +44,30 @@ def retime(
     spu = Spu(program, arch, taping=recorded_tape(program, recording))
     result = spu.run(nothing, recording.starts, input_period)
     return replace(result, outputs=recorded_outputs(recording, result))
+
+
+def unskipped_cycles(
+    program: Program,
+    arch: Arch,
+    starts: Sequence[int],
+    frames: int,
+    input_period: int | None = None,
+) -> int:
+    """Return the cycles that `run` would take for `frames` of files that begin at `starts`.
+
+    For a machine that skips no activation: no value changes its time, and since every file begins
+    with an idle chip (T31), one file of each length is run. The program may be an outlined one.
+    """
+    lengths = np.diff([*starts, frames]).tolist()
+    distinct = list(dict.fromkeys(lengths))
+    bounds = np.cumsum([0, *distinct])
+    spu = Spu(program, arch, taping=unskipped_tape(int(bounds[-1])))
+    nothing = np.zeros((bounds[-1], program.input.elements), np.int8)
+    spu.run(nothing, bounds[:-1].tolist(), input_period)
+    # A file begins in the cycle after the last one's end.
+    begins = [0, *(end + 1 for end in spu.file_ends[:-1])]
+    cycles = {n: end - begin for n, begin, end in zip(distinct, begins, spu.file_ends, strict=True)}
+    return sum(cycles[length] + 1 for length in lengths) - 1
 
 
 def _patterns(

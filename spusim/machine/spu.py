@@ -36,7 +36,9 @@ class Spu:
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
         self.program, self.arch, self._order, self._taping = program, arch, order, taping
-        self.cores: list[LoadedCore] = []  # of the last run
+        # of the last run: its cores, and the last cycle of each of its files
+        self.cores: list[LoadedCore] = []
+        self.file_ends: list[int] = []
 
     def run(
         self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
@@ -51,7 +53,8 @@ class Spu:
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
-        return collect(program, arch, chip, host.end)
+        self.file_ends = host.ends
+        return collect(program, arch, chip, host.ends[-1])
 
 
 def run(

@@ -81,6 +81,21 @@ def recorded_tape(program: Program, recording: Recording) -> Taping:
     return taping
 
 
+def unskipped_tape(products: int) -> Taping:
+    """Have every core time up to so many products of each matrix whose operands hold nothing.
+
+    That is the time of any values on a machine that skips none.
+    """
+
+    def taping(image: CoreImage, code: np.ndarray) -> CoreTape:
+        widest = max((m.packed.columns for m in image.matrices), default=0)
+        none = np.zeros(len(image.matrices), np.int64)
+        blank = np.zeros(products * widest, np.uint8)
+        return CoreTape(Tape.REPLAY, blank, none, np.full_like(none, products))
+
+    return taping
+
+
 @dataclass(frozen=True)
 class OperandPlace:
     """Which columns of its layer's operand a matrix multiplies: `columns` from `first` on."""
