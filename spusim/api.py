@@ -254,7 +254,7 @@ def array_hash(array: np.ndarray) -> str:
     """Return the SHA-256 of an integer array's shape and values, whatever their width."""
     narrow = next(t for t in ("<i1", "<i2", "<i4", "<i8") if _fits(array, np.dtype(t)))
     digest = hashlib.sha256(f"{array.shape}{narrow}".encode())
-    digest.update(np.ascontiguousarray(array, narrow))
+    digest.update(np.ascontiguousarray(array, narrow).data)
     return digest.hexdigest()
 
 

@@ -121,9 +121,11 @@ def load_cycles(core, matrix, src, accumulate):
         bits = matrix[_COLUMNS] * matrix[_ABITS]
         words = (bits + 8 * core.params[_WORD_BYTES] - 1) // (8 * core.params[_WORD_BYTES])
     longest = words
+    rounds, more = words // pes, words % pes
+    turn = -src % pes  # of PE 0 among those that the operand's words go round
     for p in range(pes):
-        own = words // pes + np.int64((p - src) % pes < words % pes) if words else 0
-        longest = max(longest, fetch[p] + own)
+        longest = max(longest, fetch[p] + rounds + np.int64(turn < more))
+        turn = turn + 1 if turn + 1 < pes else 0
     return longest
 
 

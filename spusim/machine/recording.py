@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -100,10 +101,11 @@ def recording_bytes(recording: Recording) -> bytes:
         "starts": list(recording.starts),
         "layers": [[name, p.columns, p.head] for name, p in patterns.items()],
     }
-    arrays = {f"pattern{k}": p.bits for k, p in enumerate(patterns.values())}
-    text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    arrays: dict[str, Any] = {f"pattern{k}": p.bits for k, p in enumerate(patterns.values())}
+    arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    arrays["outputs"] = recording.outputs
     buffer = io.BytesIO()
-    np.savez(buffer, outputs=recording.outputs, **arrays, **{_META: text})
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
