@@ -268,8 +268,10 @@ def transfer_mask(chip, c, context, row):
     address, words = transfer_operands(chip, c, context, row)
     banks = chip.cores[c].params[_P_BANKS]
     mask = np.int64(0)
-    for word in range(min(words, banks)):
-        mask |= np.int64(1) << ((address + word) % banks)
+    bank = address % banks
+    for _ in range(min(words, banks)):
+        mask |= np.int64(1) << bank
+        bank = bank + 1 if bank + 1 < banks else 0
     return mask
 
 

@@ -11,7 +11,8 @@ from spusim.machine.chip import Chip
 from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
 from spusim.machine.host import Host, host_arrays
-from spusim.machine.load import load_core
+from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.tape import Taping, no_tape
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -28,15 +29,25 @@ class Spu:
     """An SPU with a program in it.
 
     order: in which order cores are visited within a cycle; results do not depend on it.
+    taping: what each core's tape records or replays.
     """
 
-    def __init__(self, program: Program, arch: Arch, order: Sequence[int] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        arch: Arch,
+        order: Sequence[int] | None = None,
+        taping: Taping = no_tape,
+    ):
         if len(program.cores) != arch.cores or program.pes != arch.core.pes:
             raise MachineError(
                 f"program {program.name} was compiled for {len(program.cores)} cores of "
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
-        self.program, self.arch, self._order = program, arch, order
+        self.program, self.arch, self._order, self._taping = program, arch, order, taping
+        # of the last run: its cores, and the last cycle of each of its files
+        self.cores: list[LoadedCore] = []
+        self.file_ends: list[int] = []
 
     def run(
         self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
@@ -59,19 +70,20 @@ class Spu:
         accumulators: what each core's (rows,) int64 hold at first; None: zero.
         """
         program, arch = self.program, self.arch
-        cores = [load_core(image, program, arch) for image in program.cores]
-        for core, values in zip(cores, accumulators or (), strict=accumulators is not None):
+        self.cores = [load_core(image, program, arch, self._taping) for image in program.cores]
+        for core, values in zip(self.cores, accumulators or (), strict=accumulators is not None):
             core.arrays.acc[:] = values
-        chip = Chip(cores, arch, host_arrays(program, frames), self._order)
+        chip = Chip(self.cores, arch, host_arrays(program, frames), self._order)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
+        self.file_ends = host.ends
         width = program.word_bits // 8
         state = FinalState(
-            tuple(core.arrays.memory.reshape(-1, width) for core in cores),
-            tuple(core.arrays.acc for core in cores),
+            tuple(core.arrays.memory.reshape(-1, width) for core in self.cores),
+            tuple(core.arrays.acc for core in self.cores),
         )
-        return collect(program, arch, chip, host.end), state
+        return collect(program, arch, chip, host.ends[-1]), state
 
 
 def run(
