@@ -118,7 +118,7 @@ class Results:
 
 
 def load_results(path: str | Path) -> Results:
-    """Read a sweep's folder. Raises ResultsError naming the folder, what it lacks and the remedy."""
+    """Read a sweep's folder. Raises ResultsError naming folder, what it lacks and remedy."""
     folder = Path(path)
     if not (folder / SWEEP_NAME).is_file():
         what = "holds no sweep.json" if folder.is_dir() else "is no folder"
