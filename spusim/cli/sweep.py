@@ -74,7 +74,7 @@ def sweep(
         return
     if total > MANY and not yes:
         raise SweepError(
-            f"{described.name}: has {total:,} points, more than {MANY:,}; look at it with "
+            f"{described.tree.origin}: {described.name} has {total:,} points, more than {MANY:,}; look at it with "
             "--dry-run, and run it with --yes if that is what you mean"
         )
     points = make_points(parts)

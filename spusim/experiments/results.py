@@ -12,12 +12,13 @@ from typing import Any
 import polars as pl
 
 from spusim.errors import SpusimError
+from spusim.experiments.sweep.layout import (
+    POINTS_NAME,
+    SCHEMA_VERSION,
+    SWEEP_NAME,
+    TABLE_NAME,
+)
 
-SCHEMA_VERSION = 1
-SWEEP_NAME = "sweep.json"
-TABLE_NAME = "results.parquet"
-CSV_NAME = "results.csv"
-POINTS_NAME = "points"
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 # one column each, in this order, around the axes; families of columns (`stall.pe.starved`) follow

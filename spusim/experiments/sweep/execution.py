@@ -7,8 +7,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from spusim.experiments.sweep.identity import versions
+from spusim.experiments.sweep.jobs import Job
 from spusim.experiments.sweep.pointfile import FAILED, point_bytes
-from spusim.experiments.sweep.points import Job
 from spusim.experiments.sweep.pools import Pool, PoolError, Seat, check_versions
 from spusim.experiments.sweep.worker import Outcome, run_jobs
 

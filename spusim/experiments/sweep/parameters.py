@@ -7,10 +7,9 @@ from enum import Enum
 from typing import get_origin
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from spusim.arch import Arch
-from spusim.arch.validate import leaves
+from spusim.arch.validate import leaves, section_of
 from spusim.experiments.sweep.file import LayerFile, PartFile, SweepError
 from spusim.frontend.topology import LayerModel, TopologyModel
 
@@ -27,12 +26,16 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Parameter:
-    """A name that axes and settings can use. open: any further key may follow its name."""
+    """A name that axes and settings can use.
+
+    open: any further key may follow its name; section: it holds parameters.
+    """
 
     name: str
     kind: Kind
     about: str
     open: bool = False
+    section: bool = False
 
 
 STREAM_OPTIONS = {
@@ -65,29 +68,28 @@ def find_parameter(name: str, known: dict[str, Parameter], origin: str) -> Param
     """Return the parameter that a name means; raises SweepError with the nearest names."""
     if name in known:
         return known[name]
-    parent = name.rpartition(".")[0]
+    parent, first = name.rpartition(".")[0], name.partition(".")[0]
     if parent in known and known[parent].open:
         return known[parent]
-    if name.startswith("layer."):
-        reason = "goes with `layer:`, and this part runs a network"
-    elif name.partition(".")[0] in (*_NETWORK_ONLY, *TopologyModel.model_fields):
-        reason = "goes with a target, and this part runs a layer"
-    else:
-        reason = ""
-    if reason and not any(other.startswith(name.partition(".")[0]) for other in known):
-        raise SweepError(f"{origin}: {name} {reason}; drop the axis, or make two parts")
+    if first == "layer":
+        raise SweepError(f"{origin}: {name} goes with `layer:`, and here a network is run; {_DROP}")
+    if first in _NETWORK_ONLY and first not in known:
+        raise SweepError(f"{origin}: {name} goes with a target, and here a layer is run; {_DROP}")
     raise SweepError(f"{origin}: {name} names no parameter; {_nearest(name, known)}")
 
 
-_NETWORK_ONLY = ("network", "checkpoint", "stream", "input_period")
+_DROP = "drop it, or make two parts"
+_NETWORK_ONLY = {*TopologyModel.model_fields, "network", "checkpoint", "stream", "input_period"}
 
 
 def _nearest(name: str, known: dict[str, Parameter]) -> str:
     last = name.rpartition(".")[2]
-    ends = [other for other in known if other.rpartition(".")[2] == last]
-    close = [*ends, *difflib.get_close_matches(name, known, n=3, cutoff=0.6)]
+    single = [other for other, parameter in known.items() if not parameter.section]
+    ends = [other for other in single if other.rpartition(".")[2] == last]
+    close = difflib.get_close_matches(name, ends, n=3, cutoff=0.0)
+    close = close or difflib.get_close_matches(name, single, n=3, cutoff=0.6)
     if close:
-        return f"did you mean {' or '.join(dict.fromkeys(close[:3]))}?"
+        return f"did you mean {' or '.join(close)}?"
     first = sorted({other.partition(".")[0] for other in known})
     return f"names begin with {', '.join(first)}"
 
@@ -101,11 +103,13 @@ def _of_model(
     model: type[BaseModel], prefix: str, kind: Kind, skipped: Iterable[str] = ()
 ) -> list[Parameter]:
     return [
-        Parameter(f"{prefix}{path}", kind, field.description or "", _is_open(field))
+        Parameter(
+            f"{prefix}{path}",
+            kind,
+            field.description or "",
+            open=get_origin(field.annotation) is dict,
+            section=section_of(field) is not None,
+        )
         for path, field in leaves(model)
         if path.partition(".")[0] not in skipped
     ]
-
-
-def _is_open(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is dict

@@ -103,7 +103,7 @@ def _target(part: Part) -> Assignment:
             f"{entry.origin}: target (={name}) is bound to one machine or is no network; name a "
             "run, a network, or a checkpoint with its network"
         )
-    path = named("target", entry, [*list_runs(), *list_networks()], SweepError)
+    path = named("target", entry, list(dict.fromkeys([*list_runs(), *list_networks()])), SweepError)
     if suffix in _CHECKPOINTS:
         return {"checkpoint": replace(entry, value=path)}
     return {"network": replace(entry, value=path)} if is_network_file(path) else _run(path, entry)

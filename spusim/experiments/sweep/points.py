@@ -10,12 +10,12 @@ from typing import Any
 from spusim.arch import Arch, ArchError
 from spusim.arch.document import Entry, merge
 from spusim.arch.load import ARCHS, obeying
+from spusim.arch.spec import Spec
 from spusim.arch.validate import build
 from spusim.energy import list_technologies, load_technology
 from spusim.errors import SpusimError
 from spusim.experiments.layers import RandomLinear, check_linear
 from spusim.experiments.places import beside
-from spusim.experiments.results import SCHEMA_VERSION
 from spusim.experiments.sweep.axes import Assignment, shown
 from spusim.experiments.sweep.file import LayerFile, SweepError
 from spusim.experiments.sweep.identity import (
@@ -25,6 +25,8 @@ from spusim.experiments.sweep.identity import (
     stream_content,
     versions,
 )
+from spusim.experiments.sweep.jobs import Job, NetworkRef, Point
+from spusim.experiments.sweep.layout import SCHEMA_VERSION
 from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
@@ -33,66 +35,6 @@ from spusim.frontend.random_stream import RandomOptions, random_options
 from spusim.frontend.topology_file import load_topology
 
 RANDOM = "random:"
-
-
-@dataclass(frozen=True)
-class NetworkRef:
-    """A network to be opened: its file, a checkpoint in place of its own, settings.
-
-    content: sha256 of the files, so that whoever opens it knows that they are the same.
-    """
-
-    name: str
-    path: str
-    checkpoint: str | None
-    settings: tuple[str, ...]
-    content: str
-    input_size: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """All that computing a point takes; equal keys mean equal results."""
-
-    key: str
-    identity: dict[str, Any]
-    arch: Arch
-    baseline: bool
-    layer: RandomLinear | None = None
-    network: NetworkRef | None = None
-    stream: str | None = None
-    input_period: int | None = None
-
-    @property
-    def group(self) -> str:
-        """Hash of what its values depend on: points of one group share network and stream."""
-        return hash_of([*(self.identity[k] for k in ("layer", "network", "stream")),
-                        self.arch.numerics.model_dump()])  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Point:
-    """A row of the table: which values, and the job that computes it.
-
-    impossible: why no such machine can be built, or None; skippable: that is no failure of the
-    sweep. stream: as tables show it.
-    """
-
-    number: int
-    part: str
-    values: dict[str, Any]
-    replica: int
-    seed: int | None
-    stream: str | None
-    job: Job
-    impossible: str | None = None
-    skippable: bool = False
-
-    @property
-    def told(self) -> str:
-        """The point as messages name it."""
-        values = ", ".join(f"{name}={shown(value)}" for name, value in self.values.items())
-        return f"point {self.number} ({values})"
 
 
 def make_points(parts: Sequence[OpenPart]) -> list[Point]:
@@ -107,6 +49,12 @@ def make_points(parts: Sequence[OpenPart]) -> list[Point]:
             for replica in range(part.part.file.replicas):
                 points.append(maker.point(len(points), assignment, replica))
     return points
+
+
+class _LayerOnly(Spec):
+    """A layer under its key, so that messages say `layer.inputs`."""
+
+    layer: LayerFile
 
 
 @dataclass
@@ -208,11 +156,11 @@ class _Maker:
         self, job: Job, settings: Assignment, replica: int, impossible: str | None
     ) -> tuple[Job, int]:
         tree = self.part.part.tree.find(["layer"]) or Entry({}, self.part.part.tree.origin)
-        tree = Entry({"layer": tree}, tree.origin)
+        where = tree.origin
+        tree = Entry({"layer": tree}, where)
         for name, entry in settings.items():
             tree = merge(tree, _nested(name, entry))
-        spec = build(LayerFile, tree.value["layer"], SweepError)
-        where = tree.value["layer"].origin
+        spec = build(_LayerOnly, tree, SweepError).layer
         if spec.inputs is None or spec.outputs is None:
             raise SweepError(f"{where}: layer needs inputs and outputs; give them, or an axis each")
         seed = self._seed("layer.seed", settings, spec.seed) + replica

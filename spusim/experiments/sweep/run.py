@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spusim.experiments.results import CSV_NAME, SCHEMA_VERSION, SWEEP_NAME, TABLE_NAME
 from spusim.experiments.sweep.execution import Execution
 from spusim.experiments.sweep.file import Sweep
 from spusim.experiments.sweep.identity import versions
+from spusim.experiments.sweep.jobs import Job, Point
+from spusim.experiments.sweep.layout import CSV_NAME, SCHEMA_VERSION, SWEEP_NAME, TABLE_NAME
 from spusim.experiments.sweep.parts import OpenPart
 from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes, read_point
-from spusim.experiments.sweep.points import Job, Point
 from spusim.experiments.sweep.pools import Pool
 from spusim.experiments.sweep.store import Store, open_store
-from spusim.experiments.sweep.table import make_table, table_files
 from spusim.experiments.sweep.worker import Outcome
 
 
@@ -106,6 +105,9 @@ class _Run:
 
     def write_table(self, axes: Sequence[str]) -> tuple[Path, ...]:
         """Write the table of all points that there are records of."""
+        # polars takes long to import, and other commands do not need it
+        from spusim.experiments.sweep.table import make_table, table_files
+
         table = make_table(self._points, self._records, axes)
         files = table_files(table)
         self._store.write(TABLE_NAME, files["parquet"])

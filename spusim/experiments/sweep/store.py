@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spusim.experiments.results import POINTS_NAME, SWEEP_NAME
 from spusim.experiments.store import OutputError, check_folder, write_file
+from spusim.experiments.sweep.layout import LOCK_NAME, POINTS_NAME, SWEEP_NAME
 from spusim.experiments.sweep.pointfile import read_point
-
-LOCK_NAME = ".lock"
 
 
 class Store:

@@ -9,8 +9,8 @@ import polars as pl
 from spusim.experiments.results import FAMILIES, FIRST, IDENTITY, METRICS
 from spusim.experiments.sweep.axes import shown
 from spusim.experiments.sweep.identity import versions
+from spusim.experiments.sweep.jobs import Point
 from spusim.experiments.sweep.pointfile import DONE
-from spusim.experiments.sweep.points import Point
 from spusim.experiments.units import kind_of
 
 KINDS = {"data_memory.bank": "bank", "in": "host", "out": "host"}  # the others keep their names

@@ -24,8 +24,8 @@ from spusim.experiments.layers import run_linear
 from spusim.experiments.record import result_record
 from spusim.experiments.sweep.file import SweepError
 from spusim.experiments.sweep.identity import Versions, network_content, stream_content, versions
+from spusim.experiments.sweep.jobs import Job, NetworkRef
 from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes
-from spusim.experiments.sweep.points import Job, NetworkRef
 from spusim.frontend import find_network
 from spusim.frontend.topology_file import load_topology
 from spusim.network.records import Network, Stream
