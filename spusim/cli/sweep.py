@@ -74,8 +74,8 @@ def sweep(
         return
     if total > MANY and not yes:
         raise SweepError(
-            f"{described.tree.origin}: {described.name} has {total:,} points, more than {MANY:,}; look at it with "
-            "--dry-run, and run it with --yes if that is what you mean"
+            f"{described.tree.origin}: {described.name} has {total:,} points, more than {MANY:,}; "
+            "look at it with --dry-run, and run it with --yes if that is what you mean"
         )
     points = make_points(parts)
     folder = output or Path("results") / described.name

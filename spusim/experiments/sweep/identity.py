@@ -57,10 +57,14 @@ def json_bytes(content: Any) -> bytes:
 
 
 def arch_content(arch: Arch) -> str:
-    """Return the sha256 of an architecture and of its technology table's figures."""
-    content = arch.model_dump(mode="json", exclude={"name", "description", "technology"})
-    technology = load_technology(arch.technology)
-    return hash_of([content, technology.model_dump(mode="json", exclude={"description"})])
+    """Return the sha256 of an architecture but for its names and its technology."""
+    return hash_of(arch.model_dump(mode="json", exclude={"name", "description", "technology"}))
+
+
+def technology_content(name_or_path: str) -> str:
+    """Return the sha256 of a technology table's figures."""
+    table = load_technology(name_or_path)
+    return hash_of(table.model_dump(mode="json", exclude={"description"}))
 
 
 def network_content(topology: TopologyModel, folder: str, checkpoint: str | None) -> str:

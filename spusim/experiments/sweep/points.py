@@ -23,6 +23,7 @@ from spusim.experiments.sweep.identity import (
     hash_of,
     network_content,
     stream_content,
+    technology_content,
     versions,
 )
 from spusim.experiments.sweep.jobs import Job, NetworkRef, Point
@@ -62,6 +63,7 @@ class _Maker:
     """Makes a part's points; what several points share is read and checked once."""
 
     part: OpenPart
+    _technologies: dict[str, str] = field(default_factory=dict)
     _trees: dict[str, Entry] = field(default_factory=dict)
     _archs: dict[Any, tuple[Arch, str | None, str]] = field(default_factory=dict)
     _networks: dict[Any, NetworkRef] = field(default_factory=dict)
@@ -140,15 +142,21 @@ class _Maker:
                 self._trees[base.value] = ARCHS.read(base.value)
             tree = self._trees[base.value]
             for name, entry in settings.items():
-                tree = merge(tree, _nested(name, _technology(name, entry)))
+                tree = merge(tree, _nested(name, _table_found(name, entry)))
             arch = build(Arch, tree, SweepError)
             impossible = None
             try:
                 obeying(arch, tree)
             except ArchError as error:
                 impossible = str(error)
-            self._archs[key] = (arch, impossible, arch_content(arch))
+            content = hash_of([arch_content(arch), self._technology(arch.technology)])
+            self._archs[key] = (arch, impossible, content)
         return self._archs[key]
+
+    def _technology(self, name: str) -> str:
+        if name not in self._technologies:
+            self._technologies[name] = technology_content(name)
+        return self._technologies[name]
 
     # a layer
 
@@ -288,7 +296,7 @@ class _Maker:
         return own if swept or file.seed is None else file.seed
 
 
-def _technology(name: str, entry: Entry) -> Entry:
+def _table_found(name: str, entry: Entry) -> Entry:
     """Make good a technology table's path, and read the table."""
     if name != "technology":
         return entry

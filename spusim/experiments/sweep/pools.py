@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
+from multiprocessing.forkserver import ensure_running
 from typing import Any, Protocol
 
 from spusim.errors import SpusimError
@@ -88,6 +89,7 @@ class LocalPool:
         context = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
             context.set_forkserver_preload([WORKER])
+            ensure_running()  # it imports while the kernels are being compiled or loaded here
         self.seats = [LocalSeat(context) for _ in range(jobs)]
 
     def check(self) -> None:
