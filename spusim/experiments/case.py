@@ -128,10 +128,20 @@ def run_case(
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
-        notes = _clipping(frames, case.network)
-    told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
-    details = {**result.details, **told}
-    return replace(result, notes=(*result.notes, *notes), details=details)
+        notes = clipping_notes(frames, case.network)
+    return with_files(replace(result, notes=(*result.notes, *notes)), spec, frames)
+
+
+def with_files(result: RunResult, spec: str, stream: Stream) -> RunResult:
+    """Return a result whose details tell the stream, and of each of its files what was heard."""
+    told = {"input": _told_stream(spec, stream), "files": _files(result, stream)}
+    return replace(result, details={**result.details, **told})
+
+
+def clipping_notes(stream: Stream, network: Network) -> list[str]:
+    """Return a note on input values that were clipped, if there were any."""
+    clipped = clipped_inputs(stream, network)
+    return [f"input: {clipped} of {stream.frames.size} values were clipped"] if clipped else []
 
 
 def case_stream(case: Case, stream: str | None = None) -> tuple[str, Stream]:
@@ -312,11 +322,6 @@ def _image_stream(case: Case, spec: str) -> Stream:
             "quantised"
         )
     return quantise_input(stream, stand_in)
-
-
-def _clipping(stream: Stream, network: Network) -> list[str]:
-    clipped = clipped_inputs(stream, network)
-    return [f"input: {clipped} of {stream.frames.size} values were clipped"] if clipped else []
 
 
 def _told_stream(spec: str, stream: Stream) -> str:
