@@ -58,15 +58,32 @@ class Drawn:
         return np.array(chosen)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
-    """What is run on every implementation."""
+    """What is run on every implementation; its repr is what a shrunk failure shows."""
 
     program: Program
     arch: Arch
     frames: np.ndarray
     starts: tuple[int, ...]
     input_period: int | None
+
+    def __repr__(self) -> str:
+        """Return machine, stream and the cores' instructions."""
+        text = f"{self.arch.core!r}\n{self.arch.numerics!r}\n{self.arch.link!r}\n"
+        text += f"frames {self.frames.tolist()}, starts {self.starts}, period {self.input_period}"
+        for c, image in enumerate(self.program.cores):
+            threads = ", ".join(f"{t.name} at {t.entry} x{t.tokens}" for t in image.threads)
+            text += f"\ncore {c}: {threads}\n"
+            code = enumerate(decode_all(load_isa(), image.code))
+            text += "\n".join(f"  {k} {i.mnemonic} {i.operands}" for k, i in code)
+        return text
+
+
+@st.composite
+def cases(draw: Callable[[Any], Any]) -> Case:
+    """Draw a case."""
+    return random_case(Drawn(draw))
 
 
 def random_case(rng: Any) -> Case:
