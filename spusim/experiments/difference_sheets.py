@@ -12,6 +12,7 @@ from spusim.experiments.sheets import Part, Sheet
 MOST_STALLS = 2  # named in a case's row
 MOST_POINTS = 20  # listed, unless all are asked for
 COMPARE_SCHEMA = 1
+_NO_STALLS = (".busy", ".idle", ".held")  # what is told of a unit's cycles besides
 _ARROW = " → "
 _JOULE_PER_PJ = 1e-12
 _AMOUNTS: dict[str, Any] = {
@@ -261,7 +262,9 @@ def _old_to_new(
 
 
 def _stalls(found: Sequence[Difference]) -> str:
-    changed = [d for d in found if d.group == "stalls" and not d.detail]
+    changed = [
+        d for d in found if d.group == "stalls" and not d.detail and not d.name.endswith(_NO_STALLS)
+    ]
     changed.sort(key=lambda d: (-abs(d.change or 0), d.name))
     named = [f"{d.name.removeprefix('stall.').replace('.', ' ')} {signed(d)}" for d in changed]
     return ", ".join(named[:MOST_STALLS]) or "-"

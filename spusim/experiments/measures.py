@@ -22,6 +22,7 @@ _COLUMNS = {
     "accuracy": ("outputs", "share"),
     "cycles": ("cycles", "cycles"),
     "frame_cycles_": ("cycles", "cycles"),
+    "count.cycle": ("cycles", "cycles"),
     "latency_s_": ("cycles", "s"),
     "clock_mhz": ("cycles", "MHz"),
     "utilization": ("cycles", "share"),
@@ -210,7 +211,8 @@ def _counts(record: Record) -> Named:
     for key, value in record.macs.items():
         yield f"macs.{key}", Quantity("counts", value)
     for event, value in record.counts.items():
-        yield f"count.{event}", Quantity("counts", value)
+        # cycles are an event, too: the clock's
+        yield f"count.{event}", Quantity("cycles" if event == "cycle" else "counts", value)
 
 
 def _energy(record: Record) -> Named:

@@ -389,3 +389,18 @@ def test_full_disk_is_told_in_one_line(base):
     assert done.returncode == 1
     assert done.stderr.startswith("error: No space left on device")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_stalls_named_in_the_row_are_those_that_changed_most(base, spusim):
+    def change(content):
+        causes = content["result"]["stalls"]
+        causes["core0.pe0"]["busy"] += 900
+        causes["core0.pe0"]["starved"] += 300
+        causes["core0.scanner"]["queue_full"] -= 200
+        causes["core0.vector"]["port"] = 100
+
+    rewrite(change)
+    assert (
+        "pe starved -300, scanner queue_full +200 |"
+        in spusim("regress", "base", "--markdown", *ONE).stdout
+    )

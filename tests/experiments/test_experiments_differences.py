@@ -172,6 +172,7 @@ def test_stalls_by_kind_are_the_sums_of_their_units(record):
         (lambda r: r["speedup"].update(achieved=9.0), "speedup.achieved", "time"),
         (lambda r: r["layers"]["fc1"].update(engine_cycles=1), "layer.fc1.engine_cycles", "time"),
         (lambda r: r["macs"].update(effective=1), "macs.effective", "counts"),
+        (lambda r: r["counts"].update(cycle=1), "count.cycle", "time"),
         (lambda r: r["counts"].update({"new.event": 1}), "count.new.event", "counts"),
         (lambda r: r["energy_pj"].update(mac=1.0), "energy_pj.mac", "energy"),
         (lambda r: r.update(power_w=1.0), "power_w", "energy"),
