@@ -4,7 +4,7 @@ from itertools import combinations, product
 
 import pytest
 from parameter_sets import CHOICES, SETS, ParameterSet
-from test_rtl_programs import PROGRAMS_A_SET
+from rtl_programs import PROGRAMS_A_SET
 
 VALUES = {
     **CHOICES,

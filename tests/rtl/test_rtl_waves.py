@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from compare import Disagreement, check_equal, field_names, run_both
 from parameter_sets import SETS
-from programs import random_program
+from rtl_compare import Disagreement, check_equal, field_names, run_both
 from rtl_engine import RtlEngine, RtlRun
+from rtl_programs import random_program
 from waves import main, read_vcd
 
 SET = SETS[3]  # three PEs

@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from build import BuildError
-from compare import field_names, first_difference, run_both
 from parameter_sets import SETS, ParameterSet
-from programs import Program, choices, random_program
+from rtl_build import BuildError
+from rtl_compare import field_names, first_difference, run_both
 from rtl_engine import RtlEngine
+from rtl_programs import Program, choices, random_program
 from vcd import VCDWriter
 from vcd.reader import TokenKind, tokenize
 
