@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.installed
 JOBS ?= 2
+SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format bench rtl-tools rtl clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -25,6 +26,18 @@ format: $(SETUP)
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks.speed
 
+# What tests/rtl needs besides Python; without it those tests are skipped (and fail where CI=true).
+rtl-tools:
+	@if command -v verilator && command -v yosys && command -v g++; then exit 0; fi; \
+	command -v apt-get >/dev/null || { \
+	    echo "install verilator (5.006 or later), yosys and g++ with your package manager"; exit 1; }; \
+	$(SUDO) apt-get update && \
+	$(SUDO) apt-get install --yes --no-install-recommends verilator yosys g++
+
+# Builds every parameter set ahead of the tests, which else build what they find missing.
+rtl: $(SETUP)
+	$(BIN)/python tests/rtl/rtl_build.py
+
 $(SETUP): setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -32,4 +45,4 @@ $(SETUP): setup.cfg constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv out build dist
+	rm -rf .venv out build dist tests/rtl/.cache

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import stepper_path  # noqa: F401
-from build import REMEDY, missing_tool
+from rtl_build import REMEDY, missing_tool
 
 
 def give_up(reason: str) -> None:

@@ -4,9 +4,9 @@ import ctypes
 from dataclasses import dataclass
 
 import numpy as np
-from build import PE_COUNTERS, SCANNER_COUNTERS, counts_of, load
 from generators import Case, packed
 from parameter_sets import ParameterSet
+from rtl_build import PE_COUNTERS, SCANNER_COUNTERS, counts_of, load
 from stepper import StepResult
 
 from spusim.formats import slice_rows

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from build import SOURCES, run, verilator_command
 from parameter_sets import SETS, ParameterSet
+from rtl_build import SOURCES, run, verilator_command
 
 LINTED = SETS[::3]
 SYNTHESISED = [SETS[number] for number in (2, 3, 8, 15, 20, 25)]  # every format, both memories

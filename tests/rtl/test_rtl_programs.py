@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from compare import check_equal, run_both
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from machine_run import check_machine
 from parameter_sets import SETS, ParameterSet
-from programs import Program, choices, random_program
+from rtl_compare import check_equal, run_both
 from rtl_engine import RtlEngine
-
-PROGRAMS_A_SET = 80
-SEEDED_A_SET = 60  # drawn evenly; hypothesis, which leans on small ones, draws the others
+from rtl_machine import check_machine
+from rtl_programs import PROGRAMS_A_SET, SEEDED_A_SET, Program, choices, random_program
 
 
 @pytest.fixture(params=SETS, ids=lambda each: f"set{each.number}")

@@ -1,10 +1,11 @@
 """The table of parameter sets covers what the RTL is parameterised by."""
 
 from itertools import combinations, product
+from pathlib import Path
 
 import pytest
 from parameter_sets import CHOICES, SETS, ParameterSet
-from test_rtl_programs import PROGRAMS_A_SET
+from rtl_programs import PROGRAMS_A_SET
 
 VALUES = {
     **CHOICES,
@@ -63,6 +64,15 @@ def test_table_has_every_pair_of_modes(one: str, other: str) -> None:
 def test_sets_are_distinct_and_many() -> None:
     assert len({(s.config, s.row_bits) for s in SETS}) == len(SETS) >= 24
     assert len(SETS) * PROGRAMS_A_SET >= 2000
+
+
+def test_the_document_says_how_many() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "verification.md").read_text(encoding="utf-8")
+    assert f"for {len(SETS)} parameter sets" in text
+    total = (
+        f"run {PROGRAMS_A_SET} generated programs on each ({len(SETS) * PROGRAMS_A_SET:,} in all)"
+    )
+    assert total in " ".join(text.split())
 
 
 def test_a_slice_longer_than_an_index_word_is_among_them() -> None:

@@ -5,10 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from compare import Disagreement, check_equal, field_names, run_both
 from parameter_sets import SETS
-from programs import random_program
+from rtl_compare import Disagreement, check_equal, field_names, run_both
 from rtl_engine import RtlEngine, RtlRun
+from rtl_programs import random_program
 from waves import main, read_vcd
 
 SET = SETS[3]  # three PEs
@@ -24,6 +24,8 @@ def test_both_dumps_are_equal_and_hold_the_trace(verilator: None, tmp_path: Path
     names = [f"engine.{name}" for name in field_names(SET.config.pes)]
     assert dumps[0] == dict(zip(names, map(list, zip(*expected.trace, strict=True)), strict=True))
     assert -1 in dumps[0]["engine.pe0.column"]
+    texts = [(tmp_path / "waves" / f"{name}.vcd").read_bytes() for name in ("stepper", "rtl")]
+    assert texts[0] == texts[1]
 
 
 def test_a_program_is_given_as_a_report_prints_it(
@@ -41,6 +43,14 @@ def test_another_text_is_refused(
 ) -> None:
     assert main(["--set", "0", "--program", text, "-o", str(tmp_path)]) == 1
     assert "--program must be a JSON object of rows, columns" in capsys.readouterr().err
+
+
+def test_a_choice_that_the_set_does_not_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = asdict(random_program(SETS[0], 1)) | {"matrix": "zigzag"}
+    assert main(["--set", "0", "--program", json.dumps(program), "-o", str(tmp_path)]) == 1
+    assert "matrix (=zigzag) must be one of random, empty_rows" in capsys.readouterr().err
 
 
 def altered(rtl: RtlRun, cycle: int, field: int) -> RtlRun:

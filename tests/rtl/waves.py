@@ -10,11 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from build import BuildError
-from compare import field_names, first_difference, run_both
 from parameter_sets import SETS, ParameterSet
-from programs import Program, choices, random_program
+from rtl_build import BuildError
+from rtl_compare import field_names, first_difference, run_both
 from rtl_engine import RtlEngine
+from rtl_programs import Program, choices, random_program
 from vcd import VCDWriter
 from vcd.reader import TokenKind, tokenize
 
@@ -27,7 +27,7 @@ def write_vcd(path: Path, pes: int, trace: Trace) -> None:
     """Write a trace of state words as a value change dump; -1 stands for no column, no beat."""
     with (
         path.open("w", encoding="ascii") as file,
-        VCDWriter(file, timescale="1 ns", comment="one time step is a cycle") as writer,
+        VCDWriter(file, timescale="1 ns", date="", comment="a cycle a step") as writer,
     ):
         signals = []
         for name in field_names(pes):
@@ -86,14 +86,20 @@ def dump(parameter_set: ParameterSet, program: Program, folder: Path) -> list[st
 
 def parsed_program(parameter_set: ParameterSet, text: str) -> Program:
     """Return the program that a failure report printed. Raises ValueError for another text."""
+    allowed = choices(parameter_set)
     try:
-        values = json.loads(text)
-        return Program(**values)
+        program = Program(**json.loads(text))
     except (ValueError, TypeError) as error:
-        fields = ", ".join(choices(parameter_set))
         raise ValueError(
-            f"--program must be a JSON object of {fields}, as a failure report prints it ({error})"
+            f"--program must be a JSON object of {', '.join(allowed)}, as a failure report prints "
+            f"it ({error})"
         ) from error
+    for name, of in allowed.items():
+        value = getattr(program, name)
+        if value not in of:
+            values = ", ".join(dict.fromkeys(map(str, of))) if len(of) < 100 else str(of)
+            raise ValueError(f"--program: {name} (={value}) must be one of {values}")
+    return program
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
@@ -119,7 +125,7 @@ def main(words: list[str] | None = None) -> int:
             else parsed_program(parameter_set, options.program)
         )
         lines = dump(parameter_set, program, options.output)
-    except (BuildError, ValueError, KeyError, OSError) as error:
+    except (BuildError, ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     sys.stdout.write("\n".join([str(program), *lines, ""]))

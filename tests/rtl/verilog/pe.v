@@ -237,8 +237,9 @@ module pe #(
     );
     localparam STEPS = COUNTERS - 2;
     wire [STEPS*A-1:0] steps = {
-        A'(load_request && fetch_granted), (gated ? {A{1'b0}} : updates), A'(entry_request && fetch_granted),
-        A'(pop), (gated ? multiplications : {A{1'b0}}), (gated ? {A{1'b0}} : multiplications),
+        A'(load_request && fetch_granted), (gated ? {A{1'b0}} : updates),
+        A'(entry_request && fetch_granted), A'(pop),
+        (gated ? multiplications : {A{1'b0}}), (gated ? {A{1'b0}} : multiplications),
         A'(draining), A'(hazard), A'(empty_column), A'(busy), A'(port), A'(loading && !port)
     };
     assign counters[STEPS*32 +: 64] = {waited, starved};

@@ -1,6 +1,6 @@
 """Runs a program on the machine's compiled engine and compares it as the stepper's tests do."""
 
-from programs import Placed
+from rtl_programs import Placed
 from stepper import StepResult
 from test_stepper_machine import loaded, same, step_engine
 

@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import fields
 
 from parameter_sets import ParameterSet
-from programs import Placed, Program, as_json, case_of
 from rtl_engine import RtlEngine, RtlRun
+from rtl_programs import Placed, Program, as_json, case_of
 from stepper import StepResult, step
 
 SPARE_CYCLES = 50  # more than the stepper's, after which the RTL hangs

@@ -13,6 +13,8 @@ from parameter_sets import ParameterSet
 from rtl_engine import MEMORY_WORDS, slice_depth
 from stepper_storage import StepperConfig, ceil_div, owned_rows
 
+PROGRAMS_A_SET = 80
+SEEDED_A_SET = 60  # drawn evenly; hypothesis, which leans on small ones, draws the others
 MOST_COLUMNS = 24
 PERCENT = (100, 80, 60, 30, 10, 0)
 
