@@ -175,7 +175,9 @@ def _read_value(
 ) -> None:
     token = cursor.token
     if token.kind == "end":
-        raise FaultError(token, f"expected a {name}; {usage}")
+        raise FaultError(token, f"expected a value for {name}; {usage}")
+    if cursor.follows("name", "="):
+        raise FaultError(token, f"is a setting, where {name} is expected; {usage}")
     reader = _READERS.get(kind)
     given.values[name] = reader(cursor, symbols) if reader else _one_of(cursor, kind, symbols)
     given.tokens[name] = token
@@ -194,8 +196,6 @@ def _with_items(cursor: Cursor, given: Given, form: Form, symbols: Symbols) -> G
 
 
 def _integer(cursor: Cursor, symbols: Symbols) -> int:
-    if cursor.follows("name", "="):
-        raise FaultError(cursor.token, "is a setting, where a value is expected")
     return operands.constant(operands.read_operand(cursor), symbols)
 
 
