@@ -11,7 +11,7 @@ from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread
-from spusim.source.directives import Given, LineFaultError
+from spusim.source.directives import START, Given, LineFaultError
 from spusim.source.images import CoreGiven, Part, built_table, packed_matrix, segment
 from spusim.source.limits import check_areas, check_code, check_matrices, check_tables
 from spusim.source.place import Area, Placed, areas_of, depth_rows, index_words
@@ -173,9 +173,10 @@ class _Ports:
         """Return the input port; a program has one."""
         found = self.given(".input")
         if len(found) != 1:
-            for given in found[1:] or self.program[:1]:
-                what = "stands twice" if found else "is in a source without `.input`"
-                self.faults.add(given.line, given.token, f"{what}; a program has one `.input`")
+            for given in found[1:]:
+                self.faults.add(given.line, given.token, "stands twice; a program has one `.input`")
+            if not found:
+                self.faults.add(1, START, "has no `.input`; a program has one `.input`")
             return None
         (given,) = found
         values = {"cores": (0,), "channel": 0, "thread": 0, "bits": 16, **given.values}

@@ -122,6 +122,7 @@ BODY: dict[str, tuple[tuple[str, ...], Form]] = {
 }  # fmt: skip
 FORMS: dict[str, Form] = {**PROGRAM, **CORE, **{name: form for name, (_, form) in BODY.items()}}
 SET = ".set"  # its value is the rest of the line, as `--set` takes it
+START = Token("end", "start of file", 1)  # to point at for what is nowhere
 ASSEMBLER = (".equ", ".thread")
 KNOWN = (*FORMS, SET, *ASSEMBLER)
 # what marks a text as a program source rather than the code of one core

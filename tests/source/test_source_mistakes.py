@@ -136,7 +136,7 @@ def test_mistakes_are_reported_at_their_token(text: str, expected: str) -> None:
         (HEAD.replace("tiny", "tinny") + CODE, "1:7: `tinny`: "),
         (HEAD + ".set core.lanes=0\n" + CODE, "4:6: `core.lanes=0`: "),
         (HEAD + ".set core.pes=3\n" + CODE, "4:6: `core.pes=3`: "),
-        (".arch tiny\n.output elements=4\n" + CODE, "1:1: `.arch`: is in a source without"),
+        (".arch tiny\n.output elements=4\n" + CODE, "1:1: `start of file`: has no `.input`"),
         (".arch tiny\n.input elements=4\n" + CODE, "2:1: `.input`: needs an `.output`"),
         (HEAD.replace("elements=4", "elements=999", 1) + CODE, "2:17: `999`: a frame of 250 words"),
         (HEAD.replace("=4", "=4 channel=4", 1) + CODE, "2:27: `4`: channel (=4) must be 0 to 3"),
