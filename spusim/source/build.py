@@ -17,6 +17,7 @@ from spusim.source.limits import check_areas, check_code, check_matrices, check_
 from spusim.source.place import Area, Placed, areas_of, depth_rows, index_words
 
 T = TypeVar("T")
+MOST_ELEMENTS = 1 << 16  # of a port; far beyond what a message carries
 
 
 def build_program(
@@ -237,14 +238,18 @@ class _Ports:
 
 
 def _positive(given: Given, elements: int) -> None:
-    if elements < 1:
-        raise LineFaultError(given, f"elements (={elements}) must be at least 1", "elements")
+    if not 1 <= elements <= MOST_ELEMENTS:
+        raise LineFaultError(
+            given, f"elements (={elements}) must be 1 to {MOST_ELEMENTS}", "elements"
+        )
 
 
 def _separate(given: Given, port: OutputPort, ports: Sequence[OutputPort]) -> None:
     """Check that no other port has its channel or writes its elements; raises LineFaultError."""
-    if port.offset < 0:
-        raise LineFaultError(given, f"offset (={port.offset}) must be at least 0", "offset")
+    if not 0 <= port.offset <= MOST_ELEMENTS:
+        raise LineFaultError(
+            given, f"offset (={port.offset}) must be 0 to {MOST_ELEMENTS}", "offset"
+        )
     for other in ports:
         if (other.core, other.channel) == (port.core, port.channel):
             raise LineFaultError(

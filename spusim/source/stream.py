@@ -49,8 +49,8 @@ def build_stream(faults: Faults, program: Program, lines: Sequence[Given]) -> So
 
 def _period(given: Given) -> int:
     cycles: int = given.values["cycles"]
-    if cycles < 1:
-        raise LineFaultError(given, f"period (={cycles}) must be at least 1 cycle", "cycles")
+    if not 1 <= cycles < 1 << 31:
+        raise LineFaultError(given, f"period (={cycles}) must be 1 to {(1 << 31) - 1}", "cycles")
     return cycles
 
 
