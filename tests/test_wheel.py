@@ -102,6 +102,7 @@ def test_networks_and_presets_come_from_the_wheel(installed: Path, tmp_path: Pat
     [
         (("list",), "Femtosense SPU-001"),
         (("isa", "check"), "all encodings round-trip"),
+        (("isa", "test", "nop", "send_multicast"), "2 programs: 2 pass"),
         (("inspect", "kws"), "lstm.weight_hh_l0"),
         (("compile", "kws", "--arch", "spu001"), "kws fits spu001"),
     ],

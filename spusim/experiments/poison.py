@@ -8,7 +8,7 @@ from spusim.arch import Arch
 from spusim.program import CoreImage, Matrix, Program, Segment
 
 POISON = 0xA5
-_BYTE_STEP, _PAGE_STEP, _CORE_STEP = 59, 17, 101  # odd: neighbours, pages and cores differ
+_PLACE_STEP, _CORE_STEP = 2654435761, 0x85EBCA6B  # 2**32 / golden ratio; an odd number
 _ROW_STEP = 0x5A5A5A5A5A5B
 
 
@@ -39,8 +39,8 @@ def poisoned_accumulators(program: Program) -> tuple[np.ndarray, ...]:
 def pattern(core: int, words: int, word_bytes: int) -> np.ndarray:
     """Return a poisoned data memory: (words, word_bytes) uint8."""
     place = np.arange(words * word_bytes, dtype=np.int64)
-    mixed = POISON + _BYTE_STEP * place + _PAGE_STEP * (place >> 8) + _CORE_STEP * core
-    return (mixed & 0xFF).astype(np.uint8).reshape(words, word_bytes)
+    mixed = place * _PLACE_STEP + core * _CORE_STEP
+    return (POISON ^ (mixed >> 24 & 0xFF)).astype(np.uint8).reshape(words, word_bytes)
 
 
 def _whole_memory(number: int, image: CoreImage, program: Program, arch: Arch) -> Segment:

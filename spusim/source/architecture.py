@@ -7,9 +7,7 @@ from pathlib import Path
 from spusim.arch import Arch, ArchError, list_archs, load_arch
 from spusim.isa import Faults
 from spusim.isa.lexer import Token
-from spusim.source.directives import Given
-
-_START = Token("end", "start of file", 1)
+from spusim.source.directives import START, Given
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ def chosen_arch(
     settings go over the source's own. Raises ArchError for what is wrong with arch and settings.
     """
     if named is None and arch is None:
-        faults.add(1, _START, "a program source names its architecture: add `.arch NAME`")
+        faults.add(1, START, "a program source names its architecture: add `.arch NAME`")
         return None
     own = [setting.text for setting in written]
     if arch is not None or settings:

@@ -11,12 +11,13 @@ from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread
-from spusim.source.directives import Given, LineFaultError
+from spusim.source.directives import START, Given, LineFaultError
 from spusim.source.images import CoreGiven, Part, built_table, packed_matrix, segment
 from spusim.source.limits import check_areas, check_code, check_matrices, check_tables
 from spusim.source.place import Area, Placed, areas_of, depth_rows, index_words
 
 T = TypeVar("T")
+MOST_ELEMENTS = 1 << 16  # of a port; far beyond what a message carries
 
 
 def build_program(
@@ -173,9 +174,10 @@ class _Ports:
         """Return the input port; a program has one."""
         found = self.given(".input")
         if len(found) != 1:
-            for given in found[1:] or self.program[:1]:
-                what = "stands twice" if found else "is in a source without `.input`"
-                self.faults.add(given.line, given.token, f"{what}; a program has one `.input`")
+            for given in found[1:]:
+                self.faults.add(given.line, given.token, "stands twice; a program has one `.input`")
+            if not found:
+                self.faults.add(1, START, "has no `.input`; a program has one `.input`")
             return None
         (given,) = found
         values = {"cores": (0,), "channel": 0, "thread": 0, "bits": 16, **given.values}
@@ -236,14 +238,18 @@ class _Ports:
 
 
 def _positive(given: Given, elements: int) -> None:
-    if elements < 1:
-        raise LineFaultError(given, f"elements (={elements}) must be at least 1", "elements")
+    if not 1 <= elements <= MOST_ELEMENTS:
+        raise LineFaultError(
+            given, f"elements (={elements}) must be 1 to {MOST_ELEMENTS}", "elements"
+        )
 
 
 def _separate(given: Given, port: OutputPort, ports: Sequence[OutputPort]) -> None:
     """Check that no other port has its channel or writes its elements; raises LineFaultError."""
-    if port.offset < 0:
-        raise LineFaultError(given, f"offset (={port.offset}) must be at least 0", "offset")
+    if not 0 <= port.offset <= MOST_ELEMENTS:
+        raise LineFaultError(
+            given, f"offset (={port.offset}) must be 0 to {MOST_ELEMENTS}", "offset"
+        )
     for other in ports:
         if (other.core, other.channel) == (port.core, port.channel):
             raise LineFaultError(

@@ -122,6 +122,7 @@ BODY: dict[str, tuple[tuple[str, ...], Form]] = {
 }  # fmt: skip
 FORMS: dict[str, Form] = {**PROGRAM, **CORE, **{name: form for name, (_, form) in BODY.items()}}
 SET = ".set"  # its value is the rest of the line, as `--set` takes it
+START = Token("end", "start of file", 1)  # to point at for what is nowhere
 ASSEMBLER = (".equ", ".thread")
 KNOWN = (*FORMS, SET, *ASSEMBLER)
 # what marks a text as a program source rather than the code of one core
@@ -175,7 +176,9 @@ def _read_value(
 ) -> None:
     token = cursor.token
     if token.kind == "end":
-        raise FaultError(token, f"expected a {name}; {usage}")
+        raise FaultError(token, f"expected a value for {name}; {usage}")
+    if cursor.follows("name", "="):
+        raise FaultError(token, f"is a setting, where {name} is expected; {usage}")
     reader = _READERS.get(kind)
     given.values[name] = reader(cursor, symbols) if reader else _one_of(cursor, kind, symbols)
     given.tokens[name] = token
@@ -194,8 +197,6 @@ def _with_items(cursor: Cursor, given: Given, form: Form, symbols: Symbols) -> G
 
 
 def _integer(cursor: Cursor, symbols: Symbols) -> int:
-    if cursor.follows("name", "="):
-        raise FaultError(cursor.token, "is a setting, where a value is expected")
     return operands.constant(operands.read_operand(cursor), symbols)
 
 

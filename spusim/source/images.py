@@ -19,6 +19,16 @@ _SCALE_BITS = 64  # a multiplier in the low half, a shift above it
 _NARROW_BIAS, _WIDE_BIAS = 32, 48
 
 
+# smallest and largest of settings that no record of the program bounds by itself
+_RANGES = {
+    "rows": (1, (1 << 16) - 1),
+    "columns": (1, (1 << 16) - 1),
+    "group": (1, 255),
+    "in": (-64, 64),
+    "out": (-64, 64),
+}
+
+
 @dataclass
 class Part:
     """A directive with a body, and the lines of the body."""
@@ -99,6 +109,14 @@ def segment(part: Part, word_bits: int) -> Segment:
     return Segment(part.name, part.head.values["address"], words)
 
 
+def _check_ranges(head: Given) -> None:
+    """Raise LineFaultError for the first setting out of its range."""
+    for key, (smallest, largest) in _RANGES.items():
+        value = head.values.get(key, smallest)
+        if not smallest <= value <= largest:
+            raise LineFaultError(head, f"{key} (={value}) must be {smallest} to {largest}", key)
+
+
 def _scale(given: Given) -> int:
     multiplier, shift = given.values["multiplier"], given.values["shift"]
     if not 0 <= multiplier < 1 << 31:
@@ -150,7 +168,8 @@ def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
 def packed_matrix(arch: Arch, part: Part, base: int, index_base: int) -> Matrix:
     """Pack a `.matrix`, at base and index_base if it does not say. Raises SpusimError."""
     head = part.head
-    rows, columns = (_positive(head, key) for key in ("rows", "columns"))
+    _check_ranges(head)
+    rows, columns = head.values["rows"], head.values["columns"]
     weight = _weight(part, rows, columns)
     bias = _bias(part, rows)
     packed = pack(weight, matrix_layout(arch, head, bias is not None), bias)
@@ -163,13 +182,6 @@ def packed_matrix(arch: Arch, part: Part, base: int, index_base: int) -> Matrix:
         0 if preload else head.values.get("index_base", index_base),
         preload,
     )
-
-
-def _positive(head: Given, key: str) -> int:
-    value: int = head.values[key]
-    if not 1 <= value < 1 << 16:
-        raise LineFaultError(head, f"{key} (={value}) must be 1 to {(1 << 16) - 1}", key)
-    return value
 
 
 def _weight(part: Part, rows: int, columns: int) -> np.ndarray:
@@ -203,7 +215,7 @@ def _bias(part: Part, rows: int) -> np.ndarray | None:
         return None
     if len(listed.items) != rows:
         raise LineFaultError(listed, f"has {len(listed.items)} values; {part.name} has {rows} rows")
-    return np.array(listed.items, np.int64)
+    return in_bits([listed], _WIDE_BIAS)
 
 
 # tables
@@ -211,6 +223,7 @@ def _bias(part: Part, rows: int) -> np.ndarray | None:
 
 def built_table(arch: Arch, part: Part, base: int) -> Table:
     """Build a `.table` of a function or of listed entries; raises SpusimError."""
+    _check_ranges(part.head)
     values, listed = part.head.values, part.lines(".values")
     address_bits = values.get("address_bits", arch.numerics.table_address_bits)
     fraction_bits = values.get("fraction_bits", max(16 - address_bits, 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def build_stream(faults: Faults, program: Program, lines: Sequence[Given]) -> So
                 if not starts:
                     starts.append((0, None))
                 rows += _frames(given, port.elements, port.bits, len(rows))
-    for (first, begun), (end, _) in zip(starts, [*starts[1:], (len(rows), None)], strict=True):
+    for (first, begun), (end, _) in pairwise([*starts, (len(rows), None)]):
         if first == end and begun:
             faults.add(begun.line, begun.token, "has no frames; a file has at least one")
     frames = np.array(rows, np.int64).reshape(-1, port.elements)
@@ -48,8 +49,8 @@ def build_stream(faults: Faults, program: Program, lines: Sequence[Given]) -> So
 
 def _period(given: Given) -> int:
     cycles: int = given.values["cycles"]
-    if cycles < 1:
-        raise LineFaultError(given, f"period (={cycles}) must be at least 1 cycle", "cycles")
+    if not 1 <= cycles < 1 << 31:
+        raise LineFaultError(given, f"period (={cycles}) must be 1 to {(1 << 31) - 1}", "cycles")
     return cycles
 
 

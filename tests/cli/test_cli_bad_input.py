@@ -203,7 +203,7 @@ def test_input_period_of_nothing(folder, refused):
     ("target", "said"),
     [
         ("plan.plan.json", "FQIR plan"),
-        ("code.spuasm", "isa asm"),
+        ("code.spuasm", "code.spuasm: cannot be read"),
         ("nosuch", "kws_dense"),
         ("nosuch.yaml", "nosuch.yaml"),
         ("nosuch.spu", "nosuch.spu"),
