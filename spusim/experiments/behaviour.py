@@ -58,11 +58,15 @@ class ProgramChange:
 
 @dataclass(frozen=True)
 class Programs:
-    """How two revisions' conformance programs themselves differ, files compared."""
+    """How two revisions' conformance programs themselves differ, files compared.
+
+    edited: another text; refreshed: the same text, but another golden file.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     edited: tuple[str, ...] = ()
+    refreshed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def compare_behaviour(
         _change(name, before, carried.programs.get(name, missing))
         for name, before in sorted(old.programs.items())
     ]
-    same = set(old.programs) - set(programs.edited)
+    same = set(old.programs) - {*programs.edited, *programs.refreshed}
     failing = {
         name: run.verdict
         for name, run in sorted(new.programs.items())

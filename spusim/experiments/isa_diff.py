@@ -23,7 +23,7 @@ from spusim.isa import Isa, TableDiff, diff_tables, load_isa, shipped_versions
 
 SCHEMA_VERSION = 1
 ERROR, RETIMED, BROKEN = 1, 3, 4
-TABLE_SUFFIX = ".isa"
+TABLE_SUFFIX, PROGRAM_SUFFIX = ".isa", ".spuasm"
 
 Tell = Callable[[str], None]
 
@@ -137,16 +137,17 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def _compare_files(old: Path, new: Path, before: ConformanceRun, after: ConformanceRun) -> Programs:
-    """Return which programs are new, gone or edited; files belong to the program they begin as."""
+    """Return which programs are new, gone or edited; a file belongs to the program it begins as."""
     one, other = _digests(old), _digests(new)
-    differing = {
-        Path(name).name.split(".")[0] for name in {*one, *other} if one.get(name) != other.get(name)
-    }
-    names, fresh = set(before.programs), set(after.programs)
+    differing = [Path(name) for name in {*one, *other} if one.get(name) != other.get(name)]
+    texts = {path.stem for path in differing if path.suffix == PROGRAM_SUFFIX}
+    goldens = {path.name.split(".")[0] for path in differing} - texts
+    both = set(before.programs) & set(after.programs)
     return Programs(
-        tuple(sorted(fresh - names)),
-        tuple(sorted(names - fresh)),
-        tuple(sorted(names & fresh & differing)),
+        tuple(sorted(set(after.programs) - both)),
+        tuple(sorted(set(before.programs) - both)),
+        tuple(sorted(both & texts)),
+        tuple(sorted(both & goldens)),
     )
 
 
@@ -174,5 +175,6 @@ def _behaviour_record(behaviour: Behaviour) -> dict[str, Any]:
         "added": list(behaviour.programs.added),
         "removed": list(behaviour.programs.removed),
         "edited": list(behaviour.programs.edited),
+        "refreshed": list(behaviour.programs.refreshed),
         "failing": dict(behaviour.failing),
     }

@@ -12,6 +12,7 @@ from spusim.experiments.quantities import count
 from spusim.experiments.tables import table
 from spusim.isa import Change, TableDiff
 
+MOST_NAMES = 12  # of programs, in one list
 MOST_STALLS = 8  # of a program, the largest differences; JSON has all
 
 ENCODING_COLUMNS = ("what", "change", "before", "after", "breaks")
@@ -157,10 +158,14 @@ def _conformance(behaviour: Behaviour, old: str, new: str) -> Iterator[_Grid | l
 def _own_programs(behaviour: Behaviour, new: str) -> Iterator[list[str]]:
     programs = behaviour.programs
     for what, names in (
-        ("added", programs.added), ("removed", programs.removed), ("edited", programs.edited)
-    ):  # fmt: skip
+        ("programs added", programs.added),
+        ("programs removed", programs.removed),
+        ("programs edited", programs.edited),
+        ("golden files refreshed", programs.refreshed),
+    ):
         if names:
-            yield [f"programs {what}: {', '.join(names)}"]
+            rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            yield [f"{what}: {', '.join(names[:MOST_NAMES])}{rest}"]
     if behaviour.failing:
         failing = [f"{name}: {verdict}" for name, verdict in behaviour.failing.items()]
         yield [f"{new} fails its own programs:", *_indented(failing)]

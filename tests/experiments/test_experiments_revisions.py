@@ -73,7 +73,8 @@ def test_refreshed_goldens_do_not_hide_a_change_of_time(repository):
     found = diff(repository)
     assert changes(found) == {"one": "time", "two": "time"}
     assert found.behaviour.failing == {}
-    assert found.behaviour.programs.edited == ("one", "two")
+    assert found.behaviour.programs.refreshed == ("one", "two")
+    assert found.behaviour.programs.edited == ()
     assert found.exit_code == 3
 
 
@@ -95,6 +96,7 @@ def test_old_programs_that_the_new_code_refuses(repository):
     )
     found = diff(repository)
     assert changes(found) == {"one": "refused"}
+    assert found.behaviour.programs.edited == ("one",)
     assert found.behaviour.changes[0].error == "no b"
     assert found.behaviour.failing == {}
     assert found.exit_code == 4
