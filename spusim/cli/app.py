@@ -11,6 +11,7 @@ from spusim.cli.guard import GuardedGroup
 from spusim.cli.inspect import inspect
 from spusim.cli.listing import list_shipped
 from spusim.cli.run import run
+from spusim.cli.trace import trace
 
 app = typer.Typer(
     name="spusim",
@@ -25,6 +26,7 @@ app.command("run")(run)
 app.add_typer(layer.app, name="layer")
 app.command("inspect")(inspect)
 app.command("compile")(compile_target)
+app.command("trace")(trace)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)
 app.command("list")(list_shipped)
 

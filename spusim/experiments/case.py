@@ -129,6 +129,15 @@ def run_case(
     return replace(result, notes=(*result.notes, *notes), details=details)
 
 
+def integer_stream(case: Case, stream: str | None = None) -> Stream:
+    """Return the codes that a case is run on, from a stream or its own. Raises SpusimError."""
+    spec = stream or case.stream or _default_stream(case)
+    if case.program is not None:
+        return _image_stream(case, spec)
+    assert case.network is not None
+    return quantise_input(load_stream(spec, case.network), case.network)
+
+
 # targets
 
 

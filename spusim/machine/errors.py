@@ -9,3 +9,7 @@ class MachineError(SpusimError):
 
 class DeadlockError(MachineError):
     """Nothing can happen any more, but outputs are missing or threads have not ended."""
+
+
+class TraceError(SpusimError):
+    """A trace that cannot be made as asked for."""

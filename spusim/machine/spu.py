@@ -6,7 +6,7 @@ import numpy as np
 import simpy
 
 from spusim.arch.spec import Arch
-from spusim.machine.chip import Chip
+from spusim.machine.chip import Chip, ReadLog
 from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
 from spusim.machine.host import Host, host_arrays
@@ -30,15 +30,20 @@ class Spu:
         self.program, self.arch, self._order = program, arch, order
 
     def run(
-        self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
+        self,
+        frames: np.ndarray,
+        starts: Sequence[int],
+        input_period: int | None = None,
+        read_log: ReadLog | None = None,
     ) -> RunResult:
         """Stream frames (frames, elements) of files that begin at `starts` through the chip.
 
-        Raises MachineError for what goes wrong on the way, DeadlockError with a report.
+        read_log: makes it a traced run, of which results do not depend, and takes its log. Raises
+        MachineError for what goes wrong on the way, DeadlockError with a report.
         """
         program, arch = self.program, self.arch
         cores = [load_core(image, program, arch) for image in program.cores]
-        chip = Chip(cores, arch, host_arrays(program, frames), self._order)
+        chip = Chip(cores, arch, host_arrays(program, frames), self._order, read_log)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
