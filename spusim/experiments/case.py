@@ -110,8 +110,7 @@ def run_case(
     baseline: also run the machine with nothing skipped, for the speedup; an image has none. The
     result's details tell the stream, and of each of its files what was heard. Raises SpusimError.
     """
-    if input_period is not None and input_period < 1:
-        raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
+    check_period(input_period)
     spec = stream or case.stream or _default_stream(case)
     if case.program is not None:
         frames = _image_stream(case, spec)
@@ -127,6 +126,12 @@ def run_case(
     told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
     details = {**result.details, **told}
     return replace(result, notes=(*result.notes, *notes), details=details)
+
+
+def check_period(input_period: int | None) -> None:
+    """Raise CaseError for a period below a cycle."""
+    if input_period is not None and input_period < 1:
+        raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
 
 
 def integer_stream(case: Case, stream: str | None = None) -> Stream:

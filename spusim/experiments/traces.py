@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from spusim.experiments import trace_chrome, trace_vcd
-from spusim.experiments.case import Case, compile_case, integer_stream
+from spusim.experiments.case import Case, check_period, compile_case, integer_stream
 from spusim.experiments.store import open_whole
 from spusim.machine.errors import TraceError
 from spusim.machine.trace import Progress, Trace, TraceRequest, too_many, trace_run
@@ -87,6 +87,7 @@ def write_trace(
     """
     if max_events < 1:
         raise TraceError(f"max events (={max_events}) must be at least 1")
+    check_period(input_period)
     program = compile_case(case)
     frames = integer_stream(case, stream)
     wanted = replace(request, signals=format.signals, most=max_events, changes=format.changes)

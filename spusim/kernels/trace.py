@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
+from numba.core import types
+from numba.experimental import structref
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
+from spusim.kernels.borrow import borrow, define_uncounted
 from spusim.kernels.chip import NEVER, A
 from spusim.kernels.contention import (
     ACTIVE,
@@ -69,7 +72,7 @@ class Y(IntEnum):
     COUNT = 6
 
 
-class Replay(NamedTuple):
+class ReplayArrays(NamedTuple):
     """State of a replay of one core's work, and what comes of it."""
 
     state: np.ndarray  # (Y.COUNT,) int64
@@ -91,6 +94,49 @@ class Replay(NamedTuple):
     kept: np.ndarray  # (signals,) uint8: whose changes are kept
     current: np.ndarray  # (signals,) int64
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
+
+
+@structref.register
+class ReplayType(types.StructRef):
+    """Compiled type of `Replay`."""
+
+    def preprocess_fields(self, fields):
+        """Drop what is only known of a literal."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class Replay(structref.StructRefProxy):
+    """The same arrays behind one pointer."""
+
+
+define_uncounted(ReplayType, Replay)
+structref.define_constructor(Replay, ReplayType, list(ReplayArrays._fields))
+
+
+@nb.njit(cache=True)
+def replay_state(arrays):
+    """Return the handle to a replay's arrays, which must outlive it."""
+    return Replay(
+        borrow(arrays.state),
+        borrow(arrays.engine),
+        borrow(arrays.pes),
+        borrow(arrays.last),
+        borrow(arrays.vector),
+        borrow(arrays.bytes_),
+        borrow(arrays.bits),
+        borrow(arrays.pending),
+        borrow(arrays.transfer),
+        borrow(arrays.columns),
+        borrow(arrays.taken),
+        borrow(arrays.held),
+        borrow(arrays.pe_stalls),
+        borrow(arrays.scanner_stalls),
+        borrow(arrays.vector_stalls),
+        borrow(arrays.before),
+        borrow(arrays.kept),
+        borrow(arrays.current),
+        borrow(arrays.changes),
+    )
 
 
 PHASE_SIGNAL, WINDOW_SIGNAL, SCANNER_SIGNAL, VECTOR_SIGNAL, PE_SIGNALS = range(5)

@@ -20,9 +20,10 @@ from spusim.kernels.trace import (
     V_IDLE,
     VECTOR_SIGNAL,
     WINDOW_SIGNAL,
-    Replay,
+    ReplayArrays,
     W,
     Y,
+    replay_state,
     replay_work,
     signal_count,
 )
@@ -117,7 +118,8 @@ class CoreReplay:
         self._loaded = _with_beats(loaded, reader)
         self._number = number
         self._wanted = wanted.astype(np.uint8)
-        self._replay = new_replay(reader.arch, len(loaded.arrays.every))
+        self._arrays = new_replay(reader.arch, len(loaded.arrays.every))
+        self._replay = replay_state(self._arrays)
 
     @property
     def _state(self) -> CoreState:
@@ -131,33 +133,33 @@ class CoreReplay:
         Beyond `most` changes are counted, not kept.
         """
         work, notes = _tables(log)
-        replay = self._replay
-        replay.state[Y.NOW] = min(first, int(work[0, W.START])) if len(work) else first
+        replay, arrays = self._replay, self._arrays
+        arrays.state[Y.NOW] = min(first, int(work[0, W.START])) if len(work) else first
         replay_work(self._state, replay, work, notes, first)
         # the first cycle's values are not changes: the kernel finds them by stepping it
-        unknown = replay.current.copy()
-        replay.kept[:] = self._wanted
+        unknown = arrays.current.copy()
+        arrays.kept[:] = self._wanted
         parts: list[np.ndarray] = []
         count, done = 0, False
         while not done:
             done = bool(replay_work(self._state, replay, work, notes, end))
-            used = int(replay.state[Y.USED])
+            used = int(arrays.state[Y.USED])
             count += used
             if count <= most:
-                parts.append(replay.changes[:used].copy())
-            replay.state[Y.USED] = 0
-            tell(int(replay.state[Y.NOW]))
+                parts.append(arrays.changes[:used].copy())
+            arrays.state[Y.USED] = 0
+            tell(int(arrays.state[Y.NOW]))
         self._check(work)
         table = np.concatenate(parts) if parts else np.zeros((0, 3), np.int64)
         return unknown, table, count
 
     def _check(self, work: np.ndarray) -> None:
         """Assert that everything ended when the machine said."""
-        wrong = int(self._replay.state[Y.WRONG])
+        wrong = int(self._arrays.state[Y.WRONG])
         assert not wrong, f"core {self._number}: trace and run disagree about {work[wrong - 1]}"
 
 
-def new_replay(arch: Arch, longest: int) -> Replay:
+def new_replay(arch: Arch, longest: int) -> ReplayArrays:
     """Allocate the state of a replay, everything idle; longest: columns of any matrix, and 1."""
     core = arch.core
     pes, banks = core.pes, core.data_memory.banks
@@ -168,7 +170,7 @@ def new_replay(arch: Arch, longest: int) -> Replay:
     current[[PHASE_SIGNAL, SCANNER_SIGNAL, VECTOR_SIGNAL]] = P_IDLE, UNIT_IDLE, V_IDLE
     current[PE_SIGNALS : PE_SIGNALS + pes] = UNIT_IDLE
     current[PE_SIGNALS + 2 * pes : PE_SIGNALS + 4 * pes] = NOTHING
-    return Replay(
+    return ReplayArrays(
         state=np.zeros(Y.COUNT, np.int64),
         engine=np.zeros(ENGINE_STATE, np.int64),
         pes=np.zeros((pes, PE_STATE), np.int64),
