@@ -80,9 +80,10 @@ def trace(
 @contextmanager
 def _bar() -> Iterator[Progress]:
     """Show progress on stderr where that is a terminal."""
+    console = Console(stderr=True)
     bar = Bar(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         task = bar.add_task("simulating", total=None)

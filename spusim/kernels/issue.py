@@ -76,20 +76,11 @@ def _waiting_for(chip, c, now):
 
 
 @nb.njit(cache=True)
-def _spend(chip, c, cause, until):
-    """Attribute the sequencer's cycles since the last ones that were."""
-    state = chip.core[c]
-    cycles = until - state[_ACCOUNTED]
-    chip.sequencer_cycles[c, cause] += cycles
-    note(chip, _L_SEQUENCER, state[_ACCOUNTED], c, cause, cycles)
-    state[_ACCOUNTED] = until
-
-
-@nb.njit(cache=True)
 def _attribute(chip, c, until):
     state = chip.core[c]
     if until > state[_ACCOUNTED]:
-        _spend(chip, c, state[_CAUSE], until)
+        chip.sequencer_cycles[c, state[_CAUSE]] += until - state[_ACCOUNTED]
+        state[_ACCOUNTED] = until
 
 
 @nb.njit(cache=True)
@@ -121,9 +112,12 @@ def account(chip, c, now):
         flight = chip.flights[c, context]
         while flight[_STEP] < flight[_STEPS] and flight[_READY_AT] < now:
             _attribute(chip, c, flight[_READY_AT])
-            _spend(chip, c, _BUSY, flight[_READY_AT] + 1)
+            chip.sequencer_cycles[c, _BUSY] += 1
+            chip.core[c, _ACCOUNTED] += 1
             _issue_step(chip, c, context, flight[_READY_AT])
-            chip.core[c, _CAUSE] = _waiting_for(chip, c, chip.core[c, _ACCOUNTED])
+            state = chip.core[c]
+            state[_CAUSE] = _waiting_for(chip, c, state[_ACCOUNTED])
+            note(chip, _L_SEQUENCER, state[_ACCOUNTED] - 1, c, _BUSY, state[_CAUSE])
     _attribute(chip, c, now)
 
 
@@ -223,7 +217,10 @@ def core_cycle(chip, c, now):
     retire(chip, c, now)
     receive(chip, c, now)
     issued = _issue(chip, c, now)
-    _spend(chip, c, _BUSY if issued else _waiting_for(chip, c, now), now + 1)
+    cause = _BUSY if issued else _waiting_for(chip, c, now)
+    chip.sequencer_cycles[c, cause] += 1
+    state[_ACCOUNTED] = now + 1
     apply_tokens(chip, c)
     dispatch(chip, c, now)
     state[_CAUSE] = _waiting_for(chip, c, now + 1)
+    note(chip, _L_SEQUENCER, now, c, cause, state[_CAUSE])

@@ -17,11 +17,11 @@ class L(IntEnum):
     ISSUE = 1  # context, pc, unit, completion or NEVER, mask of banks held
     DONE = 2  # a unit completes whose durations are found cycle by cycle: unit
     TRANSFER = 3  # a send or recv issued in `cycle`: context, address, words, first access, done
-    SEQUENCER = 4  # cause, cycles from `cycle` on
+    SEQUENCER = 4  # what `cycle` counts as, and what those after it do
     READY = 5  # thread enters the ready queue
     DISPATCH = 6  # context, thread, that leaves it at the cycle's end
     RETIRE = 7  # context, thread, that has ended
-    GRANT = 8  # destinations, channel, words, cycle of the request, when the ports are free again
+    GRANT = 8  # destinations, channel, words, first blocked cycle, when the ports are free again
 
 
 WIDTH = 8  # kind, cycle, core and five more

@@ -158,6 +158,8 @@ def _grant(chip, message, now):
     over_link = sender == cores or to_host
     cycles = words * (chip.chip[_HOST_CYCLES] if over_link else 1)
     free = now + 1 + cycles
+    # T28: a sender whose own message is still on its port is busy
+    waits = max(message[_REQUESTED] + 1, chip.out_free[sender])
     chip.out_free[sender] = free
     for node in range(cores):
         if message[_MASK] >> node & 1:
@@ -170,19 +172,18 @@ def _grant(chip, message, now):
     message[_STATE] = MOVING
     message[_ARRIVES] = free + chip.chip[_HOP]
     note(
-        chip, _L_GRANT, now, sender, message[_MASK], message[_CHANNEL], words,
-        message[_REQUESTED], free,
+        chip, _L_GRANT, now, sender, message[_MASK], message[_CHANNEL], words, waits, free,
     )  # fmt: skip
     chip.chip[_WORDS_SENT] += words
     if over_link:
         chip.chip[_LINK_WORDS] += words
     if sender == cores:
         chip.chip[_OUT_BUSY] += cycles
-        chip.chip[_OUT_BLOCKED] += now - message[_REQUESTED]
+        chip.chip[_OUT_BLOCKED] += now + 1 - waits
         frame_granted(chip, message[_CONTEXT], now)
     else:
         chip.port_cycles[sender, _R_BUSY] += free - now
-        chip.port_cycles[sender, _BLOCKED] += now - message[_REQUESTED]
+        chip.port_cycles[sender, _BLOCKED] += now + 1 - waits
         _complete(
             chip, sender, message[_CONTEXT], _READ, message[_ADDRESS], words, message[_BANKS],
             message[_REQUESTED], now + 1, free,

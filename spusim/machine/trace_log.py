@@ -9,7 +9,7 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.ahead import PLAN
-from spusim.kernels.chip import HOST_BIT, NEVER, G
+from spusim.kernels.chip import HOST_BIT, NEVER, G, Q
 from spusim.kernels.layout import Op, Unit
 from spusim.kernels.log import L
 from spusim.kernels.trace import W
@@ -77,7 +77,10 @@ class LogReader:
         self._first = request.first
         self._end = NEVER if request.end is None else request.end
         self._progress = progress
-        self.cores = [CoreLog(thread_names(image.threads)) for image in program.cores]
+        idle = [(self._first, int(Q.IDLE))]
+        self.cores = [
+            CoreLog(thread_names(image.threads), sequencer=[*idle]) for image in program.cores
+        ]
         self.spans: list[Span] = []
         self.chip: Chip | None = None
         self._labels: dict[tuple[int, int], tuple[str, dict[str, Any]]] = {}
@@ -173,11 +176,16 @@ class LogReader:
         waits = ("blocked", cycle + 1) if sends else ("message", cycle)
         self._span(f"core{core}.router", waits[1], first, waits[0], waits[0], depth=1)
 
-    def _sequencer(self, cycle: int, core: int, cause: int, cycles: int, *_: int) -> None:
-        if cycle < self._end and cycle + cycles > self._first:
-            changes = self.cores[core].sequencer
-            if not changes or changes[-1][1] != cause:
-                changes.append((max(cycle, self._first), cause))
+    def _sequencer(self, cycle: int, core: int, cause: int, following: int, *_: int) -> None:
+        changes = self.cores[core].sequencer
+        for begins, value in ((cycle, cause), (cycle + 1, following)):
+            at = max(begins, self._first)
+            if at >= self._end:
+                break
+            if changes[-1][0] == at:
+                changes.pop()
+            if not changes or changes[-1][1] != value:
+                changes.append((at, value))
 
     def _ready(self, cycle: int, core: int, thread: int, *_: int) -> None:
         log = self.cores[core]
@@ -199,12 +207,12 @@ class LogReader:
         log.in_flight.append((cycle, -1))
 
     def _grant(
-        self, cycle: int, sender: int, mask: int, channel: int, words: int, asked: int, free: int
+        self, cycle: int, sender: int, mask: int, channel: int, words: int, waits: int, free: int
     ) -> None:
         if sender == self.arch.cores:
             name, args = f"frame {self._granted}", {"frame": self._granted, "words": words}
             self._granted += 1
-            self._span("host.out", asked + 1, cycle + 1, "blocked", "blocked", args)
+            self._span("host.out", waits, cycle + 1, "blocked", "blocked", args)
             self._span("host.out", cycle + 1, free, name, "busy", args)
         elif mask >> HOST_BIT & 1:
             args = {"core": sender, "channel": channel, "words": words}

@@ -224,6 +224,7 @@ class ChipModel:
         cycles = message.words * (self.arch.link.host_cycles_per_word if link else 1)
         message.granted, free = now, now + 1 + cycles
         message.arrives = free + self.arch.link.hop_cycles
+        waits = max(message.requested + 1, self.out_free[message.sender])
         self.out_free[message.sender] = free
         for node in message.destinations:
             self.in_free[node] = free
@@ -232,7 +233,7 @@ class ChipModel:
         self.host["in"] += cycles * (HOST in message.destinations)
         if message.sender == HOST:
             self.host["out"] += cycles
-            self.host["blocked"] += now - message.requested
+            self.host["blocked"] += now + 1 - waits
             self.began[self.sent - 1] = now + 1
             if self.period is not None and self.sent < self.bounds[self.file + 1]:
                 due = self.start + (self.sent - self.bounds[self.file]) * self.period

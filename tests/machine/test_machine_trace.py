@@ -1,5 +1,7 @@
 """Traced runs: results stay as they are, and the trace's cycles are the result's."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from programs import complaints, core, differences, frames, hand_arch, program
@@ -39,6 +41,7 @@ def same_trace(one: Trace, other: Trace) -> bool:
 @pytest.mark.parametrize("ports", PORTS)
 @pytest.mark.parametrize("first", range(1000, 1060, 10))
 def test_traced_runs_of_random_programs_count_the_same_cycles(first: int, ports: str) -> None:
+    waits: Counter[str] = Counter()
     for seed in range(first, first + 10):
         whole, arch, stream, starts = random_program(np.random.default_rng(seed))
         one = with_core(arch, ports=ports)
@@ -47,6 +50,8 @@ def test_traced_runs_of_random_programs_count_the_same_cycles(first: int, ports:
         assert (seed, differences(plain, result)) == (seed, [])
         assert complaints(result) == []
         assert cycles_by_cause(trace) == nonzero(result), seed
+        waits.update(cause for causes in nonzero(result).values() for cause in causes)
+    assert waits["port" if ports == "shared" else "held"]
 
 
 @pytest.mark.parametrize("name", ["spu001", "shared", "stall", "eie64", "three cores"])
