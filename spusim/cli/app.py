@@ -14,6 +14,7 @@ from spusim.cli.listing import list_shipped
 from spusim.cli.regress import regress
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
+from spusim.cli.trace import trace
 
 app = typer.Typer(
     name="spusim",
@@ -29,6 +30,7 @@ app.command("run")(run)
 app.add_typer(layer.app, name="layer")
 app.command("inspect")(inspect)
 app.command("compile")(compile_target)
+app.command("trace")(trace)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)
 app.command("sweep")(sweep)
 app.command("compare")(compare)

@@ -115,8 +115,7 @@ def run_case(
     baseline: also run the machine with nothing skipped, for the speedup; an image has none. The
     result's details tell the stream, and of each of its files what was heard. Raises SpusimError.
     """
-    if input_period is not None and input_period < 1:
-        raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
+    check_period(input_period)
     spec, frames = case_stream(case, stream)
     if case.program is not None:
         if case.source and input_period is None:
@@ -152,6 +151,21 @@ def case_stream(case: Case, stream: str | None = None) -> tuple[str, Stream]:
     if case.program is not None:
         return spec, _image_stream(case, spec)
     return spec, load_stream(spec, case.network)
+
+
+def check_period(input_period: int | None) -> None:
+    """Raise CaseError for a period below a cycle."""
+    if input_period is not None and input_period < 1:
+        raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
+
+
+def integer_stream(case: Case, stream: str | None = None) -> Stream:
+    """Return the codes that a case is run on, from a stream or its own. Raises SpusimError."""
+    frames = case_stream(case, stream)[1]
+    if case.program is not None:
+        return frames
+    assert case.network is not None
+    return quantise_input(frames, case.network)
 
 
 # targets

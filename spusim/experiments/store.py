@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from spusim.errors import SpusimError
 
@@ -61,16 +62,37 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
 
 def write_file(path: str | Path, data: bytes) -> None:
     """Write one file, whole or not at all. Raises OutputError."""
+    with open_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def open_whole(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file that appears whole when the body has ended, or not at all. Raises OutputError."""
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     with _told(path):
         try:
-            _write(part, data)
+            with part.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def check_file(path: str | Path) -> None:
+    """Raise OutputError unless a file can be written there; to be called before the work."""
+    path = Path(path).absolute()
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it, or name another")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: no permission to write in {path.parent}; choose another folder")
 
 
 def _check_ours(path: Path) -> None:

@@ -20,6 +20,7 @@ _NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
 _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
 _QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
+_LOG_FULL, _STOP_LOG = int(G.LOG_FULL), int(Stop.LOG_FULL)
 
 
 @nb.njit(cache=True)
@@ -81,6 +82,8 @@ def advance(chip):
             return _FAULTY
         if registers[_FINISHED] == registers[_LAST] and all_quiet(chip):
             return _QUIET
+        if registers[_LOG_FULL]:
+            return _STOP_LOG
 
 
 @nb.njit(cache=True)
@@ -110,6 +113,7 @@ def chip_state(
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
     frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
     pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
+    log, notes,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
@@ -151,4 +155,6 @@ def chip_state(
         borrow(columns),
         borrow(planned),
         borrow(pushed),
+        borrow(log),
+        borrow(notes),
     )

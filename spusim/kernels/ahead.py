@@ -10,7 +10,8 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import NEVER, A, F, G, K
-from spusim.kernels.layout import Fault, M, Op, P, Unit, X
+from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
+from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import address_offset, run_thread, table_reads, vector_operands
 
@@ -23,7 +24,11 @@ _PC, _VECTOR_LENGTH = int(X.PC), int(X.LENGTH)
 _END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _SHARED, _ALL, _COLUMNS = int(G.SHARED), int(P.PUSH_ALL), int(M.COLUMNS)
-_PC_OUTSIDE = int(Fault.PC_OUTSIDE)
+_PC_OUTSIDE, _NONE = int(Fault.PC_OUTSIDE), int(Fault.NONE)
+_LIMIT, _NOTED, _NOW = int(G.LOG_LIMIT), int(G.NOTED), int(G.NOW)
+_T_CYCLES, _T_BANKS, _T_PC = int(T.CYCLES), int(T.BANKS), int(T.PC)
+_L_STEP, PLAN = int(L.STEP), int(A.COUNT)
+COLUMNS_A_NOTE = 63  # a mask of columns a word, its sign left alone
 
 
 @nb.njit(cache=True)
@@ -60,6 +65,50 @@ def _note_pushed(core, plan, pushed):
 
 
 @nb.njit(cache=True)
+def _synchronises(op):
+    return op == _END or op == _POST or op == _SEND or op == _RECV
+
+
+@nb.njit(cache=True)
+def _note_operands(chip, core, plan, unit):
+    """Note an executed instruction's plan, and masks of the columns that a product pushes."""
+    at = chip.chip[_NOTED]
+    chip.notes[at : at + PLAN] = plan
+    end = at + PLAN
+    if unit == _ENGINE:
+        columns = core.matrices[plan[_MATRIX], _COLUMNS]
+        words = columns // COLUMNS_A_NOTE + 1
+        chip.notes[end : end + words] = 0
+        for j in range(columns):
+            if core.params[_ALL] or core.x[j]:
+                chip.notes[end + j // COLUMNS_A_NOTE] |= np.int64(1) << (j % COLUMNS_A_NOTE)
+        end += words
+    chip.chip[_NOTED] = end
+
+
+@nb.njit(cache=True)
+def _run_noted(chip, c, context, steps, most):
+    """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
+    core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
+    done = np.int64(0)
+    while done < most:
+        row = chip.code[c, min(thread[_PC], chip.code.shape[1] - 1)]
+        _plan(core, thread, row, plan)
+        count, fault = run_thread(core, thread, steps[done:], 1)
+        if fault or count == 0:
+            return done + count, fault
+        if row[1] == _ENGINE or row[1] == _VECTOR:
+            step, at = steps[done], chip.chip[_NOTED]
+            _note_operands(chip, core, plan, row[1])
+            note(
+                chip, _L_STEP, chip.chip[_NOW], c, context, step[_T_PC], step[_T_CYCLES],
+                step[_T_BANKS], at,
+            )  # fmt: skip
+        done += 1
+    return done, _NONE
+
+
+@nb.njit(cache=True)
 def _run_ahead(chip, c, context, row):
     core, thread, steps = chip.cores[c], chip.contexts[c, context], chip.steps[c, context]
     flight = chip.flights[c, context]
@@ -68,7 +117,10 @@ def _run_ahead(chip, c, context, row):
     if shared:
         _plan(core, thread, row, plan)
     most = np.int64(1) if shared else np.int64(steps.shape[0])
-    count, fault = run_thread(core, thread, steps, most)
+    if chip.chip[_LIMIT]:
+        count, fault = _run_noted(chip, c, context, steps, most)
+    else:
+        count, fault = run_thread(core, thread, steps, most)
     flight[_STEP], flight[_STEPS] = 0, count
     if fault:
         fail(chip, fault, c, context, 0)
@@ -86,5 +138,5 @@ def prepare_core(chip, c):
             continue
         row = next_row(chip, c, context)
         op = row[0]
-        if op != _END and op != _POST and op != _SEND and op != _RECV:
+        if not _synchronises(op):
             _run_ahead(chip, c, context, row)

@@ -45,7 +45,11 @@ class G(IntEnum):
     INPUT_MASK = 28  # cores that a frame goes to, their channel, and its token's thread
     INPUT_CHANNEL = 29
     INPUT_THREAD = 30
-    COUNT = 31
+    LOG_LIMIT = 31  # rows of the log after which the clock stops; 0: the run is not traced
+    LOGGED = 32  # rows in the log
+    NOTED = 33  # words in `notes`
+    LOG_FULL = 34
+    COUNT = 35
 
 
 class K(IntEnum):
@@ -193,6 +197,7 @@ class Stop(IntEnum):
     QUIET = 0  # the file's outputs have arrived, every thread has ended, nothing is on its way
     STUCK = 1  # nothing will ever happen
     FAULT = 2
+    LOG_FULL = 3  # the log wants to be read; `advance` goes on where it stopped
 
 
 FIELDS = (
@@ -234,6 +239,8 @@ FIELDS = (
     "columns",
     "planned",  # (cores, contexts, A.COUNT)
     "pushed",  # (cores, contexts, columns): of the planned product
+    "log",  # (rows, WIDTH) of a traced run, see `log`
+    "notes",  # (words,): operands of logged steps, see `ahead`
 )
 
 

@@ -8,7 +8,7 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.layout import P
-from spusim.kernels.stepping import IDLE, PHASE, engine_cycle
+from spusim.kernels.stepping import BY_ROUTER, BY_VECTOR, IDLE, PHASE, engine_cycle
 from spusim.kernels.vector import beat_words
 
 # vector unit
@@ -80,7 +80,7 @@ def _vector_cycle(core, state, bytes_, bits, pending, taken, stalls):
             pending[left] = bank
             left += 1
         else:
-            taken[bank] = 1
+            taken[bank] = BY_VECTOR
     state[PENDING] = left
     state[ELAPSED] += 1
     if left == 0 and state[ELAPSED] >= state[LOOKUPS]:
@@ -92,6 +92,31 @@ def _vector_cycle(core, state, bytes_, bits, pending, taken, stalls):
 
 
 @nb.njit(cache=True)
+def step_cycle(
+    core, now, engine, pes, columns, last, vector, bytes_, bits, pending, transfer, taken,
+    pe_stalls, scanner_stalls, vector_stalls,
+):  # fmt: skip
+    """Step all units one cycle; return which completed: a sum of ENGINE_DONE and VECTOR_DONE.
+
+    taken (banks,) uint8 comes out with who was granted each bank, 0 for nobody.
+    """
+    taken[:] = 0
+    since = now - transfer[START]
+    if since >= 0 and since % transfer[INTERVAL] == 0:
+        word = since // transfer[INTERVAL]
+        if word < transfer[WORDS]:
+            taken[(transfer[ADDRESS] + word) % taken.shape[0]] = BY_ROUTER
+    done = 0
+    if vector[ACTIVE] and _vector_cycle(core, vector, bytes_, bits, pending, taken, vector_stalls):
+        done |= VECTOR_DONE
+    if engine[PHASE] != IDLE and engine_cycle(
+        core, engine, pes, columns, last, taken, pe_stalls, scanner_stalls
+    ):
+        done |= ENGINE_DONE
+    return done
+
+
+@nb.njit(cache=True)
 def step_window(
     core, now, until, engine, pes, columns, last, vector, bytes_, bits, pending, transfer,
     pe_stalls, scanner_stalls, vector_stalls,
@@ -100,24 +125,12 @@ def step_window(
 
     Returns (time, which completed: a sum of ENGINE_DONE and VECTOR_DONE).
     """
-    banks = core.params[_BANKS]
-    taken = np.zeros(banks, np.uint8)
+    taken = np.zeros(core.params[_BANKS], np.uint8)
     while now < until:
-        taken[:] = 0
-        since = now - transfer[START]
-        if since >= 0 and since % transfer[INTERVAL] == 0:
-            word = since // transfer[INTERVAL]
-            if word < transfer[WORDS]:
-                taken[(transfer[ADDRESS] + word) % banks] = 1
-        done = 0
-        if vector[ACTIVE] and _vector_cycle(
-            core, vector, bytes_, bits, pending, taken, vector_stalls
-        ):
-            done |= VECTOR_DONE
-        if engine[PHASE] != IDLE and engine_cycle(
-            core, engine, pes, columns, last, taken, pe_stalls, scanner_stalls
-        ):
-            done |= ENGINE_DONE
+        done = step_cycle(
+            core, now, engine, pes, columns, last, vector, bytes_, bits, pending, transfer, taken,
+            pe_stalls, scanner_stalls, vector_stalls,
+        )  # fmt: skip
         now += 1
         if done:
             return now, done

@@ -10,7 +10,8 @@ import numpy as np
 
 from spusim.kernels.ahead import next_row
 from spusim.kernels.chip import NEVER, F, G, K, Q
-from spusim.kernels.layout import C, Op, T, Unit
+from spusim.kernels.layout import C, Op, T, Unit, X
+from spusim.kernels.log import L, note
 from spusim.kernels.router import issue_transfer, post_remote, receive, transfer_mask
 from spusim.kernels.sequencer import (
     apply_tokens,
@@ -27,12 +28,13 @@ _NEXT, _ACCOUNTED, _CAUSE, _FLIGHTS = int(K.NEXT), int(K.ACCOUNTED), int(K.CAUSE
 _READY, _CONTEXTS, _SHARED = int(K.READY_COUNT), int(G.CONTEXTS), int(G.SHARED)
 _READY_AT, _RUNNING, _ENDED = int(F.READY_AT), int(F.RUNNING), int(F.ENDED)
 _STEP, _STEPS = int(F.STEP), int(F.STEPS)
-_UNIT, _CYCLES, _BANKS = int(T.UNIT), int(T.CYCLES), int(T.BANKS)
+_UNIT, _CYCLES, _BANKS, _PC = int(T.UNIT), int(T.CYCLES), int(T.BANKS), int(T.PC)
 _BUSY, _Q_IDLE, _Q_DISPATCH = int(Q.BUSY), int(Q.IDLE), int(Q.DISPATCH)
 _Q_UNIT, _Q_BANKS, _Q_ENGINE = int(Q.UNIT), int(Q.BANKS), int(Q.ENGINE)
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _SEND, _RECV = int(Op.END), int(Op.SEND), int(Op.RECV)
 _INSTRUCTION = int(C.INSTRUCTION)
+_L_ISSUE, _L_SEQUENCER, _X_PC = int(L.ISSUE), int(L.SEQUENCER), int(X.PC)
 
 
 @nb.njit(cache=True)
@@ -89,12 +91,15 @@ def _issue_step(chip, c, context, now):
     flight[_STEP] += 1
     if chip.chip[_SHARED] and step[_UNIT] != _SEQUENCER:
         # How long it takes is found cycle by cycle (T19).
+        note(chip, _L_ISSUE, now, c, context, step[_PC], step[_UNIT], NEVER, 0)
         flight[_RUNNING], flight[_READY_AT] = step[_UNIT], NEVER
         occupy(chip, c, step[_UNIT], 0, NEVER)
         begin_planned(chip, c, context, step[_UNIT], now)
         return
-    flight[_RUNNING], flight[_READY_AT] = step[_UNIT], now + step[_CYCLES]
-    occupy(chip, c, step[_UNIT], step[_BANKS], now + step[_CYCLES])
+    until = now + step[_CYCLES]
+    note(chip, _L_ISSUE, now, c, context, step[_PC], step[_UNIT], until, step[_BANKS])
+    flight[_RUNNING], flight[_READY_AT] = step[_UNIT], until
+    occupy(chip, c, step[_UNIT], step[_BANKS], until)
     if step[_UNIT] == _VECTOR:
         chip.vector_cycles[c, 0] += step[_CYCLES]
 
@@ -110,7 +115,9 @@ def account(chip, c, now):
             chip.sequencer_cycles[c, _BUSY] += 1
             chip.core[c, _ACCOUNTED] += 1
             _issue_step(chip, c, context, flight[_READY_AT])
-            chip.core[c, _CAUSE] = _waiting_for(chip, c, chip.core[c, _ACCOUNTED])
+            state = chip.core[c]
+            state[_CAUSE] = _waiting_for(chip, c, state[_ACCOUNTED])
+            note(chip, _L_SEQUENCER, state[_ACCOUNTED] - 1, c, _BUSY, state[_CAUSE])
     _attribute(chip, c, now)
 
 
@@ -118,6 +125,7 @@ def account(chip, c, now):
 def _issue_control(chip, c, context, row, now):
     """Run `end` or `post` on the sequencer (T21, T25)."""
     flight = chip.flights[c, context]
+    note(chip, _L_ISSUE, now, c, context, chip.contexts[c, context, _X_PC], _SEQUENCER, now + 1, 0)
     flight[_RUNNING], flight[_READY_AT] = _SEQUENCER, now + 1
     occupy(chip, c, _SEQUENCER, 0, now + 1)
     if row[0] == _END:
@@ -209,8 +217,10 @@ def core_cycle(chip, c, now):
     retire(chip, c, now)
     receive(chip, c, now)
     issued = _issue(chip, c, now)
-    chip.sequencer_cycles[c, _BUSY if issued else _waiting_for(chip, c, now)] += 1
+    cause = _BUSY if issued else _waiting_for(chip, c, now)
+    chip.sequencer_cycles[c, cause] += 1
     state[_ACCOUNTED] = now + 1
     apply_tokens(chip, c)
     dispatch(chip, c, now)
     state[_CAUSE] = _waiting_for(chip, c, now + 1)
+    note(chip, _L_SEQUENCER, now, c, cause, state[_CAUSE])

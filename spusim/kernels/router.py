@@ -19,7 +19,8 @@ from spusim.kernels.chip import (
 )
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.host import frame_granted, take_output
-from spusim.kernels.layout import C, Op, P, Unit
+from spusim.kernels.layout import C, Op, P, Unit, X
+from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
 from spusim.kernels.thread import address_offset, hold_banks, next_instruction, transfer_banks
 
@@ -64,6 +65,8 @@ _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNK
 _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
 _DESTINATIONS, _TRANSFER = int(ChipFault.DESTINATIONS), int(ChipFault.TRANSFER)
 _FULL = int(ChipFault.MESSAGES)
+_L_ISSUE, _L_TRANSFER, _L_GRANT = int(L.ISSUE), int(L.TRANSFER), int(L.GRANT)
+_PC = int(X.PC)
 
 
 @nb.njit(cache=True)
@@ -155,8 +158,8 @@ def _grant(chip, message, now):
     over_link = sender == cores or to_host
     cycles = words * (chip.chip[_HOST_CYCLES] if over_link else 1)
     free = now + 1 + cycles
-    # A port that still moves the message before is busy, and not blocked as well.
-    waited = now - max(message[_REQUESTED], chip.out_free[sender] - 1)
+    # T28: a port that still moves the message before is busy, and not blocked as well
+    waits = max(message[_REQUESTED] + 1, chip.out_free[sender])
     chip.out_free[sender] = free
     for node in range(cores):
         if message[_MASK] >> node & 1:
@@ -168,16 +171,19 @@ def _grant(chip, message, now):
         chip.chip[_IN_BUSY] += cycles
     message[_STATE] = MOVING
     message[_ARRIVES] = free + chip.chip[_HOP]
+    note(
+        chip, _L_GRANT, now, sender, message[_MASK], message[_CHANNEL], words, waits, free,
+    )  # fmt: skip
     chip.chip[_WORDS_SENT] += words
     if over_link:
         chip.chip[_LINK_WORDS] += words
     if sender == cores:
         chip.chip[_OUT_BUSY] += cycles
-        chip.chip[_OUT_BLOCKED] += waited
+        chip.chip[_OUT_BLOCKED] += now + 1 - waits
         frame_granted(chip, message[_CONTEXT], now)
     else:
         chip.port_cycles[sender, _R_BUSY] += free - now
-        chip.port_cycles[sender, _BLOCKED] += waited
+        chip.port_cycles[sender, _BLOCKED] += now + 1 - waits
         _complete(
             chip, sender, message[_CONTEXT], _READ, message[_ADDRESS], words, message[_BANKS],
             message[_REQUESTED], now + 1, free,
@@ -285,6 +291,7 @@ def issue_transfer(chip, c, context, row, now):
         return
     banks = transfer_mask(chip, c, context, row)
     occupy(chip, c, _ROUTER, banks, NEVER)
+    note(chip, _L_ISSUE, now, c, context, chip.contexts[c, context, _PC], _ROUTER, NEVER, banks)
     flight = chip.flights[c, context]
     flight[_RUNNING], flight[_READY_AT] = _ROUTER, NEVER
     if row[0] == _SEND:
@@ -376,6 +383,7 @@ def receive(chip, c, now):
 @nb.njit(cache=True)
 def _complete(chip, c, context, counter, address, words, banks, issued, first, done):
     """Count a transfer's accesses, from cycle `first` on, and let it complete in `done`."""
+    note(chip, _L_TRANSFER, issued, c, context, address, words, first, done)
     core = chip.cores[c]
     core.counters[counter] += words
     core.counters[_INSTRUCTION] += 1

@@ -5,6 +5,7 @@ import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
 from spusim.kernels.layout import Unit
+from spusim.kernels.log import L, note
 from spusim.kernels.thread import start_thread
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
@@ -18,6 +19,8 @@ _DISPATCH = int(G.DISPATCH_CYCLES)
 _UNKNOWN_THREAD, _DOUBLE = int(ChipFault.UNKNOWN_THREAD), int(ChipFault.DOUBLE_ARMING)
 _SHARED = int(G.SHARED)
 _SEQUENCER = int(Unit.SEQUENCER)
+_L_READY, _L_DISPATCH, _L_RETIRE = int(L.READY), int(L.DISPATCH), int(L.RETIRE)
+_NOW = int(G.NOW)
 
 
 @nb.njit(cache=True)
@@ -47,6 +50,7 @@ def _enqueue(chip, c, thread):
     chip.ready[c, at] = thread
     chip.core[c, _READY] += 1
     chip.threads[c, thread, _LIVE] = 1
+    note(chip, _L_READY, chip.chip[_NOW], c, thread)
 
 
 @nb.njit(cache=True)
@@ -77,6 +81,7 @@ def retire(chip, c, now):
         flight = chip.flights[c, context]
         if flight[_ENDED] and flight[_READY_AT] <= now:
             thread = flight[_THREAD]
+            note(chip, _L_RETIRE, flight[_READY_AT], c, context, thread)
             flight[_THREAD] = -1
             chip.threads[c, thread, _LIVE] = 0
             if chip.threads[c, thread, _WAITING]:
@@ -104,6 +109,7 @@ def dispatch(chip, c, now):
     flight[:] = 0
     flight[_THREAD] = thread
     flight[_READY_AT] = now + chip.chip[_DISPATCH]
+    note(chip, _L_DISPATCH, now, c, context, thread)
     start_thread(chip.contexts[c, context], chip.threads[c, thread, _ENTRY])
     chip.oldest[c, core[_FLIGHTS]] = context
     core[_FLIGHTS] += 1

@@ -6,6 +6,7 @@ import numpy as np
 from spusim.kernels.chip import NEVER, A, F, K
 from spusim.kernels.contention import ACTIVE, ENGINE_DONE, VECTOR_DONE, start_vector, step_window
 from spusim.kernels.layout import Unit
+from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import occupy
 from spusim.kernels.stepping import IDLE, PHASE, start_engine
 
@@ -16,6 +17,7 @@ _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), in
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
 _BYTES, _BITS = int(A.BYTES), int(A.BITS)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
+_L_DONE = int(L.DONE)
 
 
 @nb.njit(cache=True)
@@ -39,6 +41,7 @@ def begin_planned(chip, c, context, unit, now):
 
 @nb.njit(cache=True)
 def _finish_unit(chip, c, unit, now):
+    note(chip, _L_DONE, now, c, unit)
     occupy(chip, c, unit, 0, now)
     for k in range(chip.core[c, _FLIGHTS]):
         flight = chip.flights[c, chip.oldest[c, k]]

@@ -33,6 +33,7 @@ _COLUMNS, _COSTS, _ABITS, _FETCH = (
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _HAZARD_WAIT, _PORT, _IMBALANCE = int(S.HAZARD), int(S.PORT), int(S.IMBALANCE)
 _DRAIN, _FULL, _WAIT = int(S.DRAIN), int(S.QUEUE_FULL), int(S.PE_WAIT)
+BY_ROUTER, BY_VECTOR, BY_ENGINE = 1, 2, 3  # who was granted a bank in a cycle
 SPARE_SLOTS = 64  # places of a short pencil may lie beyond the last accumulator
 _NEVER = np.int64(-(1 << 40))
 
@@ -81,22 +82,26 @@ def _load_cycle(core, state, pes, taken, pe_stalls, scanner_stalls):
             cause = _PORT
         else:
             streaming = bank % count
+            taken[bank] = BY_ENGINE
             state[OPERAND] += 1
     scanner_stalls[cause] += 1
     for p in range(count):
         cause = _LOAD
         if pes[p, FETCHED] < pes[p, FETCHES] and p != streaming:
             bank = p + count * (pes[p, FETCHED] % max(banks // count, 1))
-            if not core.params[_PRIVATE] and taken[bank]:
+            if core.params[_PRIVATE]:
+                pes[p, FETCHED] += 1
+            elif taken[bank]:
                 cause = _PORT
             else:
+                taken[bank] = BY_ENGINE
                 pes[p, FETCHED] += 1
         pe_stalls[p, cause] += 1
 
 
 @nb.njit(cache=True)
-def _window_free(core, state, window, taken):
-    """Whether a scanner that reads the data memory gets all words of a window (T19)."""
+def _take_window(core, state, window, taken):
+    """Let a scanner that reads the data memory have all words of a window, or none (T19)."""
     if not core.params[_PRIVATE]:
         return True
     matrix = core.matrices[state[MATRIX]]
@@ -109,6 +114,8 @@ def _window_free(core, state, window, taken):
     for word in range(first_word, last_word + 1):
         if taken[(state[SRC] + word) % banks]:
             return False
+    for word in range(first_word, last_word + 1):
+        taken[(state[SRC] + word) % banks] = BY_ENGINE
     return True
 
 
@@ -138,7 +145,7 @@ def _scan_cycle(core, state, pes, columns, taken, cycle):
         windows = (core.matrices[state[MATRIX], _COLUMNS] + width - 1) // width
         target = columns[state[NEXT]] // width if state[NEXT] < state[TOTAL] else windows - 1
         if state[WINDOW] < target:
-            if not _window_free(core, state, state[WINDOW] + 1, taken):
+            if not _take_window(core, state, state[WINDOW] + 1, taken):
                 return _PORT
             state[WINDOW] += 1
         state[PENDING] = np.int64(state[NEXT] < state[TOTAL] and state[WINDOW] == target)
@@ -176,8 +183,10 @@ def _beat_waits(core, state, pe, last, taken, cycle):
             if row >= 0 and cycle - last[row] < core.params[_STAGES]:
                 return _HAZARD_WAIT
     bank = core.beats[beat, 1]
-    if bank >= 0 and taken[bank]:
-        return _PORT
+    if bank >= 0:
+        if taken[bank]:
+            return _PORT
+        taken[bank] = BY_ENGINE
     for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
         if core.entry_rows[k] >= 0:
             last[core.entry_rows[k]] = cycle
@@ -223,8 +232,9 @@ def _finished(state, pes):
 def engine_cycle(core, state, pes, columns, last, taken, pe_stalls, scanner_stalls):
     """Step the engine one cycle; return whether it completes with the end of this cycle.
 
-    taken (banks,) uint8: banks that other units were granted in this cycle. The PEs and the
-    scanner see each other as they were at the start of the cycle.
+    taken (banks,) uint8: banks that other units were granted in this cycle, to which those that
+    the engine is granted are added: never one that another of its parts wants (T20). The PEs and
+    the scanner see each other as they were at the start of the cycle.
     """
     cycle = state[CYCLE]
     state[CYCLE] += 1
@@ -264,5 +274,5 @@ def step_alone(core, m, src, columns, n, accumulate):
     while not engine_cycle(
         core, state, pes, columns, last, taken, core.pe_stalls, core.scanner_stalls
     ):
-        pass
+        taken[:] = 0
     return state[CYCLE]

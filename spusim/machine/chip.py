@@ -1,12 +1,13 @@
 """The chip: all cores and the router as arrays, and the compiled clock that advances them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.isa import Instruction
 from spusim.kernels.advance import advance, begin_file, chip_state, close
+from spusim.kernels.ahead import COLUMNS_A_NOTE, PLAN
 from spusim.kernels.chip import (
     FIELDS,
     NEVER,
@@ -25,6 +26,7 @@ from spusim.kernels.chip import (
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
 from spusim.kernels.core import core_address, core_table
 from spusim.kernels.layout import Fault, Op, T, Unit, X
+from spusim.kernels.log import WIDTH
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.machine.decode import CODE_WIDTH
@@ -33,6 +35,7 @@ from spusim.machine.load import LoadedCore
 
 STEPS_AHEAD = 256
 MESSAGES = 1024  # waiting, moving or standing at once
+LOG_ROWS = 4096  # of a traced run, before they are read
 
 FAULTS: dict[int, str] = {
     Fault.PC_OUTSIDE: "it runs beyond the last instruction; end the thread with `end`",
@@ -70,7 +73,7 @@ class Chip:
     """Cores with a program in them, between which the router carries words and tokens.
 
     host: the arrays of stream and outputs (`host_arrays`); order: in which the clock visits cores
-    within a cycle, on which results do not depend.
+    within a cycle, on which results do not depend. read_log: reads the log of a traced run.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Chip:
         arch: Arch,
         host: dict[str, np.ndarray],
         order: Sequence[int] | None,
+        read_log: "ReadLog | None" = None,
     ):
         self.loaded = list(loaded)
         self._host = arch.cores  # the host's number among the router's nodes
@@ -86,6 +90,10 @@ class Chip:
         if sorted(visit) != list(range(arch.cores)):
             raise MachineError(f"order (={visit}) must name each of the {arch.cores} cores once")
         self.arrays = {**chip_arrays(self.loaded, arch, visit), **host}
+        self._read_log = read_log
+        if read_log:
+            self.arrays |= log_arrays(self.loaded, arch)
+            self.registers[G.LOG_LIMIT] = LOG_ROWS
         # Handles hold nothing, so the chip keeps what they point to.
         self._addresses = np.array([core_address(core.state) for core in self.loaded], np.int64)
         self._cores = core_table(self.loaded[0].state, self._addresses)
@@ -110,13 +118,24 @@ class Chip:
         for core, thread in tokens:
             take_token(self._state, core, thread, start)
         stop = Stop(advance(self._state))
+        while stop is Stop.LOG_FULL:
+            self.empty_log()
+            stop = Stop(advance(self._state))
         if stop is Stop.FAULT:
             raise MachineError(self._fault())
         return stop
 
+    def empty_log(self) -> None:
+        """Have the rows of a traced run's log read, and begin it anew."""
+        if self._read_log:
+            rows, notes = self.registers[[G.LOGGED, G.NOTED]].tolist()
+            self._read_log(self, self.arrays["log"][:rows], self.arrays["notes"][:notes])
+            self.registers[[G.LOGGED, G.NOTED, G.LOG_FULL]] = 0
+
     def close(self, end: int) -> None:
         """Attribute all cycles up to the end of the run."""
         close(self._state, end)
+        self.empty_log()
 
     def _fault(self) -> str:
         fault, core, context, detail = self.registers[G.FAULT : G.FAULT_DETAIL + 1].tolist()
@@ -174,6 +193,10 @@ class Chip:
         return lines
 
 
+# reads the rows (rows, WIDTH) that have been logged since the last time, and their notes
+ReadLog = Callable[[Chip, np.ndarray, np.ndarray], None]
+
+
 def instruction_text(instruction: Instruction) -> str:
     """Write an instruction for a message."""
     operands = ", ".join(f"{name}={value}" for name, value in instruction.operands.items())
@@ -186,8 +209,24 @@ def chip_arrays(loaded: list[LoadedCore], arch: Arch, order: list[int]) -> dict[
         **_sequencer_arrays(loaded, arch),
         **_router_arrays(loaded, arch),
         **_stepping_arrays(loaded, arch),
+        "log": np.zeros((0, WIDTH), np.int64),
+        "notes": np.zeros(0, np.int64),
         "chip": _registers(arch),
         "order": np.array(order, np.int64),
+    }
+
+
+def log_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray]:
+    """Allocate the log of a traced run: beyond LOG_ROWS it has room for any one cycle's rows."""
+    contexts = arch.cores * arch.core.sequencer.contexts
+    threads = sum(len(core.image.threads) for core in loaded)
+    steps = (contexts + 3 * arch.cores) * STEPS_AHEAD
+    rows = LOG_ROWS + steps + 8 * contexts + 4 * threads + MESSAGES
+    longest = max(len(core.arrays.every) for core in loaded)
+    words = PLAN + longest // COLUMNS_A_NOTE + 1
+    return {
+        "log": np.zeros((rows, WIDTH), np.int64),
+        "notes": np.zeros((LOG_ROWS + contexts * STEPS_AHEAD) * words, np.int64),
     }
 
 

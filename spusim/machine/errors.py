@@ -13,3 +13,7 @@ class RecordingError(MachineError):
 
 class DeadlockError(MachineError):
     """Nothing can happen any more, but outputs are missing or threads have not ended."""
+
+
+class TraceError(SpusimError):
+    """A trace that cannot be made as asked for."""

@@ -7,7 +7,7 @@ import numpy as np
 import simpy
 
 from spusim.arch.spec import Arch
-from spusim.machine.chip import Chip
+from spusim.machine.chip import Chip, ReadLog
 from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
 from spusim.machine.host import Host, host_arrays
@@ -50,13 +50,18 @@ class Spu:
         self.file_ends: list[int] = []
 
     def run(
-        self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
+        self,
+        frames: np.ndarray,
+        starts: Sequence[int],
+        input_period: int | None = None,
+        read_log: ReadLog | None = None,
     ) -> RunResult:
         """Stream frames (frames, elements) of files that begin at `starts` through the chip.
 
-        Raises MachineError for what goes wrong on the way, DeadlockError with a report.
+        read_log: makes it a traced run, of which results do not depend, and takes its log. Raises
+        MachineError for what goes wrong on the way, DeadlockError with a report.
         """
-        return self.run_to_end(frames, starts, input_period)[0]
+        return self.run_to_end(frames, starts, input_period, read_log=read_log)[0]
 
     def run_to_end(
         self,
@@ -64,6 +69,7 @@ class Spu:
         starts: Sequence[int],
         input_period: int | None = None,
         accumulators: Sequence[np.ndarray] | None = None,
+        read_log: ReadLog | None = None,
     ) -> tuple[RunResult, FinalState]:
         """Run as `run` does, and tell what the run leaves in the memories.
 
@@ -73,7 +79,7 @@ class Spu:
         self.cores = [load_core(image, program, arch, self._taping) for image in program.cores]
         for core, values in zip(self.cores, accumulators or (), strict=accumulators is not None):
             core.arrays.acc[:] = values
-        chip = Chip(self.cores, arch, host_arrays(program, frames), self._order)
+        chip = Chip(self.cores, arch, host_arrays(program, frames), self._order, read_log)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))

@@ -9,7 +9,19 @@ import re
 import numpy as np
 import pytest
 from chip_agreement import checked_run as run
-from programs import IN, causes, core, frames, hand_arch, lone, nops, program, segment, vset
+from programs import (
+    IN,
+    causes,
+    complaints,
+    core,
+    frames,
+    hand_arch,
+    lone,
+    nops,
+    program,
+    segment,
+    vset,
+)
 
 from spusim.machine import DeadlockError, MachineError
 from spusim.program import InputPort, OutputPort
@@ -400,3 +412,20 @@ def test_T32_a_deadlock_names_half_armed_threads() -> None:
     arch = hand_arch()
     with pytest.raises(DeadlockError, match="thread other has 1 of 2 tokens"):
         run(program(core(text), arch=arch), arch, frames(), (0,))
+
+
+@pytest.mark.parametrize("period", [1, 40])
+def test_T28_a_host_that_still_sends_is_busy_and_not_blocked(period: int) -> None:
+    # a frame takes 16 cycles on the link, and the next is requested before it is over
+    arch = hand_arch("link.host_cycles_per_word=4")
+    words = 4
+    text = f"""
+    .thread main tokens=1
+        recv channel=0, dst=0, words={words}
+        send dest={{host}}, channel=0, src=0, words=1, thread=0
+        end
+    """
+    whole = program(core(text), arch=arch, input=InputPort((0,), 0, 0, 4 * words, 16))
+    result = run(whole, arch, frames(6, 4 * words), (0,), period)
+    assert complaints(result) == []
+    assert result.stalls["host.out"]["busy"] == 6 * words * 4
