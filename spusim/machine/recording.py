@@ -46,7 +46,7 @@ class Pattern:
 
 
 def pattern(flags: np.ndarray, head: int, columns: int) -> Pattern:
-    """Pack flags (products, operand columns), which have a gap behind `head` if more than `columns`.
+    """Pack flags (products, operand columns) to `columns`: without the gap behind `head`, if any.
 
     Raises RecordingError for an operand that is not two vectors with nothing between them.
     """
