@@ -49,5 +49,5 @@ class Surface:
 
 def _segment(points: np.ndarray, at: float) -> tuple[int, float]:
     """Return the segment of sorted points to use for `at`, and the place in it (0 to 1 inside)."""
-    index = int(np.clip(np.searchsorted(points, at) - 1, 0, len(points) - 2))
+    index = min(max(int(np.searchsorted(points, at)) - 1, 0), len(points) - 2)
     return index, (at - points[index]) / (points[index + 1] - points[index])

@@ -62,7 +62,7 @@ class PackedMatrix:
 class OutlinedMatrix(PackedMatrix):
     """A matrix of which only the extent of its words is known, as they would be packed.
 
-    Enough to place and to time it; its words are all zero, take no memory, and must not be read.
+    Enough to place and to time it; its words are all zero, and must not be read.
     """
 
     weight: np.ndarray  # (rows, columns) integers

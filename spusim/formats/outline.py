@@ -29,11 +29,11 @@ def outline(weight: np.ndarray, layout: Layout, bias: np.ndarray | None = None) 
         rows=rows,
         columns=columns,
         slices=tuple(
-            _unwritten(int(head) + words_for(int(count), bits, layout.word_bits), layout.word_bits)
+            _blank(int(head) + words_for(int(count), bits, layout.word_bits), layout.word_bits)
             for head, count in zip(heads, slice_entries, strict=True)
         ),
         indices=tuple(
-            _unwritten(pointers + int(words), layout.index_word_bits)
+            _blank(pointers + int(words), layout.index_word_bits)
             for words in flag_words(layout, heights, columns)
         ),
         bias_words=tuple(heads.tolist()),
@@ -44,6 +44,6 @@ def outline(weight: np.ndarray, layout: Layout, bias: np.ndarray | None = None) 
     )
 
 
-def _unwritten(words: int, bits: int) -> np.ndarray:
-    """Return words of zeros (words, bits / 8) uint8, all of them one byte of memory."""
-    return np.broadcast_to(np.uint8(0), (words, bits // 8))
+def _blank(words: int, bits: int) -> np.ndarray:
+    """Return words (words, bits / 8) uint8 of zeros, which cost nothing as long as none is read."""
+    return np.zeros((words, bits // 8), np.uint8)

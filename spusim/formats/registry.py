@@ -1,5 +1,7 @@
 """The registry of formats, and the rules that every layout keeps."""
 
+from functools import lru_cache
+
 from spusim.formats.base import Format
 from spusim.formats.bitmap import Bitmap
 from spusim.formats.dense import Dense
@@ -17,6 +19,7 @@ LARGEST_BIAS_BITS = 48
 LARGEST_POINTER_BITS = 32
 
 
+@lru_cache
 def format_of(layout: Layout) -> Format:
     """Return the format of a layout; raises FormatError for a layout that cannot be built."""
     if layout.format not in FORMATS:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from spusim.errors import SpusimError
 
@@ -65,7 +66,7 @@ class InstructionSpec:
     operands: tuple[Field, ...]
     meaning: str
 
-    @property
+    @cached_property
     def operand_mask(self) -> int:
         """Bits that some operand uses."""
         return _mask(self.operands)

@@ -46,8 +46,16 @@ class Pattern:
 
 
 def pattern(flags: np.ndarray, head: int, columns: int) -> Pattern:
-    """Pack flags (products, operand columns), whose gap behind `head` makes up for `columns`."""
+    """Pack flags (products, operand columns) to `columns`: without the gap behind `head`, if any.
+
+    Raises RecordingError for an operand that is not two vectors with nothing between them.
+    """
     gap = flags.shape[1] - columns
+    if gap < 0 or (gap and head == columns) or flags[:, head : head + gap].any():
+        raise RecordingError(
+            f"a product of {flags.shape[1]} activations is recorded as {columns}, {head} of them "
+            "first, and what lies between is not zero; such a layer must be simulated in full"
+        )
     flags = np.concatenate([flags[:, :head], flags[:, head + gap :]], axis=1)
     return Pattern(np.packbits(flags != 0, axis=1, bitorder="little"), columns, head)
 
