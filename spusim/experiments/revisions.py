@@ -31,8 +31,9 @@ _START = """\
 import os, sys
 import spusim
 home = os.path.realpath(os.getcwd())
-if not os.path.realpath(spusim.__file__).startswith(home + os.sep):
-    sys.exit(f"{spusim.__file__} was imported, not the package of {home}")
+file = spusim.__file__ or "a folder without __init__.py"
+if not os.path.realpath(file).startswith(home + os.sep) or not spusim.__file__:
+    sys.exit(f"{file} was imported, not the package of {home}")
 from spusim.cli.main import main
 main()
 """

@@ -153,7 +153,7 @@ def test_isa_disassembles_every_core_of_an_image(folder, spusim):
 def test_list(spusim):
     shipped = json.loads(spusim("list", "--json").stdout)
     assert set(shipped) == {
-        "architectures", "networks", "runs", "streams", "baselines", "technologies",
+        "architectures", "networks", "runs", "streams", "baselines", "sweeps", "technologies",
     }  # fmt: skip
     assert {"spu001", "eie64", "tiny"} <= set(shipped["architectures"])
     assert "kws" in shipped["runs"]
@@ -165,5 +165,16 @@ def test_list(spusim):
 
 def test_help_names_every_command(spusim):
     text = spusim("--help").stdout
-    for command in ("run", "layer", "inspect", "compile", "isa", "list"):
+    for command in (
+        "run",
+        "layer",
+        "inspect",
+        "compile",
+        "isa",
+        "list",
+        "sweep",
+        "trace",
+        "compare",
+        "regress",
+    ):
         assert f" {command} " in text
