@@ -4,7 +4,7 @@ BIN := .venv/bin
 SETUP := .venv/.installed
 JOBS ?= 2
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format bench isa-example clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -24,6 +24,9 @@ format: $(SETUP)
 
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks.speed
+
+isa-example: $(SETUP)
+	$(BIN)/python -m pytest tests/test_isa_example.py -m "slow or not slow"
 
 $(SETUP): setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
