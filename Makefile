@@ -5,7 +5,7 @@ SETUP := .venv/.installed
 JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: run test check format bench rtl-tools rtl clean
+.PHONY: run test check format bench rtl-tools rtl isa-example clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -37,6 +37,10 @@ rtl-tools:
 # Builds every parameter set ahead of the tests, which else build what they find missing.
 rtl: $(SETUP)
 	$(BIN)/python tests/rtl/rtl_build.py
+
+# Applies the worked example's patch in a worktree and runs every command of its page.
+isa-example: $(SETUP)
+	$(BIN)/python -m pytest tests/test_isa_example.py -m "slow or not slow"
 
 $(SETUP): setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv

@@ -115,9 +115,8 @@ def _behaviour(old: Revision, new: Revision, tell: Tell) -> Behaviour:
             shutil.copytree(tree.programs, kept)
         with checked_out(new) as tree:
             after = _told_run(tree, tree.programs, "its own programs", tell)
-            changed = _digests(kept) != _digests(tree.programs)
             carried = after
-            if changed:
+            if not _digests(kept).items() <= _digests(tree.programs).items():
                 carried = _told_run(tree, kept, f"the programs of {old.name}", tell)
             programs = _compare_files(kept, tree.programs, before, after)
     return compare_behaviour(before, carried, after, programs)

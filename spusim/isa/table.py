@@ -55,7 +55,7 @@ def _shipped_isa() -> Isa:
 
 def _read_file(path: Path) -> Isa:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise IsaError(f"{path}: cannot be read as an instruction table: {error}") from error
     return read_isa(text, str(path))

@@ -98,7 +98,7 @@ def plan_freeze(table: Path) -> Freeze:
             f"version and the state draft, as `version {_next(isa)} draft`, and change it first"
         )
     path = folder / f"{isa.version}.isa"
-    text = _frozen_text(table.read_text(encoding="utf-8"), isa)
+    text = _frozen_text(table.read_text(encoding="utf-8-sig"), isa)
     hashes = _read_hashes(folder / HASHES) if (folder / HASHES).exists() else {}
     digest = hashlib.sha256(text).hexdigest()
     if hashes.get(path.name, digest) != digest:

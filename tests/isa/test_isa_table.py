@@ -108,6 +108,26 @@ REFUSED = {
     "record form": ('record r f:int@0+1 "R."', "malformed line"),
     "record end": ('record r words=1 f:int@64+1 "R."', "does not fit in its 1 words"),
     "record straddle": ('record r words=2 f:int@60+8 "R."', "crosses a word boundary"),
+    "operand as wide as the word": ('a 0x00 vector x:int@0+57 "A."', "x (bits 56..0) does not fit"),
+    "operand in the opcode": ('a 0x00 vector x:int@56+1 "A."', "x (bits 56..56) does not fit"),
+    "fields overlap": ('record r words=1 f:int@0+8 g:int@7+1 "R."', "g (bits 7..7) overlaps f"),
+    "field names": ('record r words=1 f:int@0+8 f:int@8+1 "R."', "operand f is named twice"),
+    "field kind": ('record r words=1 f:imm@0+8 "R."', "kind 'imm' is unknown"),
+    "field enumeration": ('record r words=1 f:size@0+1 "R."', "too few for the 3 names of size"),
+    "record of nothing": ('record r words=0 "R."', "malformed line"),
+    "record meaning": ("record r words=1 f:int@0+8", "record r has no meaning"),
+    "upper-case opcode": ('a 0xAB vector "A."', "malformed line"),
+    "decimal opcode": ('a 12 vector "A."', "malformed line"),
+    "no unit": ('a 0x00 "A."', "malformed line"),
+    "kind without form": ("kind k", "expected `kind NAME BITS? signed|unsigned|one,two,...`"),
+    "kind of no bits": ("kind k 0 unsigned", "bits (=0) must be a number of at least 1"),
+    "kind of some bits": ("kind k few unsigned", "bits (=few) must be a number"),
+    "kind name": ("kind K signed", "kind 'K' must be a lower-case letter"),
+    "kind of one name": ("kind k one", "at least two different"),
+    "kind names apart": ("kind k one, two", "kind k: bits (=one,) must be a number"),
+    "enumerator": ("kind k one,Two", "at least two different"),
+    "word after meaning line": ("word 64 64", "already defined in line 2"),
+    "state twice": ("version 0.2 frozen draft", "already defined in line 1"),
     "record twice": ('record r words=1 "R."\nrecord r words=1 "R."', "already defined in line 5"),
 }
 
@@ -129,6 +149,11 @@ def test_mistakes_are_refused_with_file_and_line(text, reason):
         ("version 0.1 final", "state 'final' must be one of draft, frozen"),
         ("version one draft", "version 'one' must be MAJOR.MINOR"),
         ("version 0.1", "expected `version NUMBER STATE`"),
+        ("version 0.1 draft 2", "expected `version NUMBER STATE`"),
+        ("version 0.1 Draft", "state 'Draft' must be one of draft, frozen"),
+        ("version draft 0.1", "version 'draft' must be MAJOR.MINOR"),
+        ("word 64\nword", "already defined in line 1"),
+        ('record r words=1 "R."', "record r comes before the `word` line"),
         ("word 63", "must be one of 32, 64"),
         ('a 0x00 vector "A."', "a comes before the `word` line"),
     ],
@@ -142,6 +167,20 @@ def test_head_of_a_table_is_checked(text, reason):
 def test_missing_file_is_an_isa_error(tmp_path):
     with pytest.raises(IsaError, match=r"none\.isa: cannot be read"):
         load_isa(tmp_path / "none.isa")
+
+
+@pytest.mark.parametrize("data, reason", [(b"\xff\xfe", "cannot be read"), (b"", "no `version`")])
+def test_a_file_that_is_no_table_is_named(tmp_path, data, reason):
+    (tmp_path / "t.isa").write_bytes(data)
+    with pytest.raises(IsaError, match=reason) as error:
+        load_isa(tmp_path / "t.isa")
+    assert str(error.value).startswith(f"{tmp_path / 't.isa'}:")
+
+
+def test_marks_and_line_ends_of_other_editors_change_nothing(tmp_path):
+    text = line('a 0x00 vector "A."')
+    (tmp_path / "t.isa").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert load_isa(tmp_path / "t.isa") == read_isa(text, "t")
 
 
 def test_narrow_words_put_the_opcode_on_top():
