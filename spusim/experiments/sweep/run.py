@@ -28,7 +28,7 @@ class Progress:
     done: int = 0
     failed: int = 0  # those of the points that are done and went wrong, impossible ones apart
     impossible: int = 0
-    errors: dict[str, str] = field(default_factory=dict)  # point -> error
+    errors: dict[int, str] = field(default_factory=dict)  # point's number -> which, and why
 
     @property
     def finished(self) -> int:
@@ -104,7 +104,9 @@ class _Run:
         self._watch(self.progress)
 
     def write_table(self, axes: Sequence[str]) -> tuple[Path, ...]:
-        """Write the table of all points that there are records of."""
+        """Write the table of all points that there are records of, if there are any."""
+        if not self._records:
+            return ()
         # polars takes long to import, and other commands do not need it
         from spusim.experiments.sweep.table import make_table, table_files
 
@@ -140,7 +142,7 @@ class _Run:
             self.progress.impossible += len(points)
         else:
             self.progress.failed += len(points)
-            self.progress.errors |= {point.told: str(error) for point in points}
+            self.progress.errors |= {p.number: f"{p.told}: {error}" for p in points}
 
 
 def _axes(parts: Sequence[OpenPart]) -> list[str]:
