@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,9 +63,7 @@ def test_ranges(tmp_path, text, values):
     ]
 
 
-@given(
-    first=st.integers(-50, 50), last=st.integers(-50, 50), steps=st.integers(2, 40)
-)
+@given(first=st.integers(-50, 50), last=st.integers(-50, 50), steps=st.integers(2, 40))
 @settings(deadline=None, derandomize=True, max_examples=60)
 def test_ranges_are_even_and_hit_both_ends(tmp_path_factory, first, last, steps):
     folder = tmp_path_factory.mktemp("range")
@@ -74,7 +74,7 @@ def test_ranges_are_even_and_hit_both_ends(tmp_path_factory, first, last, steps)
         return
     values = axes_of(folder, text).axes[0].values
     assert len(values) == steps and values[0] == first and values[-1] == last
-    gaps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(values)]
     assert max(gaps) - min(gaps) < 1e-9 * 100
 
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spusim.experiments.store import OutputError
 from spusim.experiments.sweep.execution import Execution
 from spusim.experiments.sweep.file import Sweep
 from spusim.experiments.sweep.identity import versions
@@ -68,8 +69,11 @@ def run_sweep(
             run.compute(pool)
         except KeyboardInterrupt:
             interrupted = True
-        finally:
-            files = run.write_table(_axes(parts))
+        except Exception:
+            with suppress(OutputError):  # which must not hide what went wrong
+                run.write_table(_axes(parts))
+            raise
+        files = run.write_table(_axes(parts))
         return Summary(run.progress, run.damaged, interrupted, files)
 
 
