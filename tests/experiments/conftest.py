@@ -1,4 +1,4 @@
-"""A short run of the shipped keyword spotter, made once."""
+"""A short run of the shipped keyword spotter, made once; and the helpers of the sweeps' tests."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from spusim.experiments.case import open_case, run_case
 
-sys.path.insert(0, str(Path(__file__).parent))  # fake_revisions
+sys.path.insert(0, str(Path(__file__).parent))  # tests import plain modules beside them
 
 
 @pytest.fixture(scope="session")
