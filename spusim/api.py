@@ -40,7 +40,9 @@ __all__ = [
     "retime_layer",
     "simulate",
     "simulate_layer",
+    "simulate_layer_recorded",
     "simulate_program",
+    "simulate_recorded",
 ]
 
 
@@ -123,11 +125,21 @@ def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
     Of the architecture only `numerics:` matters, and that the network fits it. The recording has
     a bit for each activation of each frame, and the outputs (`Recording.nbytes`).
     """
+    return simulate_recorded(network, arch, stream)[1]
+
+
+def simulate_recorded(
+    network: Network, arch: Arch, stream: Stream, *, baseline: bool = False
+) -> tuple[RunResult, Recording]:
+    """Return `simulate`'s result, and the recording from which other architectures are timed.
+
+    Raises RecordingError for a network whose operands cannot be recorded.
+    """
     integers = quantise_input(stream, network)
     program = compile_network(network, arch)
     operands = _operands(network)
     result, patterns = record(program, arch, integers.frames, integers.starts, operands)
-    return Recording(
+    recording = Recording(
         network.name,
         program.hashes["network"],
         _stream_hash(integers),
@@ -136,6 +148,10 @@ def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
         result.outputs,
         patterns,
     )
+    result = attach_energy(result, arch)
+    if baseline:
+        result = _with_speedup(result, network, arch, integers.starts, len(integers.frames), None)
+    return result, recording
 
 
 def retime(
@@ -173,18 +189,34 @@ def record_layer(
     name: str = "layer",
 ) -> Recording:
     """Run one layer as `simulate_layer` does, and keep what every architecture shares."""
-    program = compile_layer(weight, weight_bits, activation_bits, arch, name=name)
-    result = run_layer(program, arch, frames)
+    sizes = (weight_bits, activation_bits)
+    return simulate_layer_recorded(weight, frames, arch, *sizes, name=name)[1]
+
+
+def simulate_layer_recorded(
+    weight: np.ndarray,
+    frames: np.ndarray,
+    arch: Arch,
+    weight_bits: int,
+    activation_bits: int,
+    *,
+    baseline: bool = False,
+    name: str = "layer",
+) -> tuple[RunResult, Recording]:
+    """Return `simulate_layer`'s result, and the recording as `record_layer` makes it."""
+    sizes = (weight_bits, activation_bits)
+    result = simulate_layer(weight, frames, arch, *sizes, baseline=baseline, name=name)
     columns = weight.shape[1]
-    return Recording(
+    recording = Recording(
         name,
-        _layer_hash(weight, weight_bits, activation_bits),
+        _layer_hash(weight, *sizes),
         array_hash(frames),
         _numerics_hash(arch),
         (0,),
         result.outputs,
         {name: pattern(frames, columns, columns)},
     )
+    return result, recording
 
 
 def retime_layer(

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from spusim.api import random_layer, simulate_layer
+from spusim.api import random_layer, retime_layer, simulate_layer_recorded
 from spusim.arch import Arch
 from spusim.errors import SpusimError
+from spusim.machine import Recording
 from spusim.result import RunResult
 
 MOST_VALUES = 1 << 28  # of weights, and of activations: a few GiB while they are drawn
@@ -38,15 +39,42 @@ def run_linear(layer: RandomLinear, arch: Arch, *, baseline: bool = True) -> Run
     Raises LayerError for an impossible shape, density or precision, CompileError for what does
     not fit.
     """
-    weight_bits, activation_bits = check_linear(layer, arch)
-    shape = (layer.inputs, layer.outputs, layer.weight_density, layer.activation_density)
-    weight, frames = _drawn(*shape, layer.frames, layer.seed, weight_bits, activation_bits)
-    result = simulate_layer(
-        weight, frames, arch, weight_bits, activation_bits, baseline=baseline, name="linear"
+    return record_linear(layer, arch, baseline=baseline)[0]
+
+
+def record_linear(
+    layer: RandomLinear, arch: Arch, *, baseline: bool = True
+) -> tuple[RunResult, Recording]:
+    """Return what `run_linear` does, and the recording from which other machines are timed."""
+    bits = check_linear(layer, arch)
+    weight, frames = _draw(layer, bits)
+    result, recording = simulate_layer_recorded(
+        weight, frames, arch, *bits, baseline=baseline, name="linear"
     )
+    return _told(result, layer, bits), recording
+
+
+def retime_linear(
+    layer: RandomLinear, arch: Arch, recording: Recording, *, baseline: bool = True
+) -> RunResult:
+    """Return what `run_linear` does, timed from a recording; raises RecordingError as well."""
+    bits = check_linear(layer, arch)
+    weight, frames = _draw(layer, bits)
+    result = retime_layer(
+        weight, arch, recording, *bits, frames=frames, baseline=baseline, name="linear"
+    )
+    return _told(result, layer, bits)
+
+
+def _draw(layer: RandomLinear, bits: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    densities = (layer.weight_density, layer.activation_density)
+    return _drawn(layer.inputs, layer.outputs, *densities, layer.frames, layer.seed, *bits)
+
+
+def _told(result: RunResult, layer: RandomLinear, bits: tuple[int, int]) -> RunResult:
     told = (
-        f"{layer.inputs} inputs, {layer.outputs} outputs, {weight_bits}-bit weights at density "
-        f"{layer.weight_density:g}, {activation_bits}-bit activations at "
+        f"{layer.inputs} inputs, {layer.outputs} outputs, {bits[0]}-bit weights at density "
+        f"{layer.weight_density:g}, {bits[1]}-bit activations at "
         f"{layer.activation_density:g}, seed {layer.seed}"
     )
     return replace(result, details={**result.details, "input": told})

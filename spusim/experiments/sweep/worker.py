@@ -15,24 +15,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from spusim.api import load_network, load_stream, simulate
-from spusim.arch import Arch, ArchError
+from spusim.api import load_network, load_stream, retime, simulate, simulate_recorded
+from spusim.arch import ArchError
 from spusim.compiler import CompileError
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
-from spusim.experiments.layers import run_linear
+from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
 from spusim.experiments.sweep.file import SweepError
 from spusim.experiments.sweep.identity import Versions, network_content, stream_content, versions
 from spusim.experiments.sweep.jobs import Job, NetworkRef
 from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes
+from spusim.experiments.sweep.recordings import Recordings
 from spusim.frontend import find_network
 from spusim.frontend.topology_file import load_topology
+from spusim.machine import Recording, RecordingError
 from spusim.network.records import Network, Stream
 from spusim.result import RunResult
 
 WHERE = f"{socket.gethostname()}:{os.getpid()}"
 OPEN_NETWORKS = OPEN_STREAMS = 8  # that a worker keeps
+RECORDINGS = Recordings()
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,38 @@ def run_job(job: Job) -> Outcome:
 def measure(job: Job) -> RunResult:
     """Return what a job's machine does. Raises SpusimError."""
     if job.layer is not None:
-        return run_linear(job.layer, job.arch, baseline=job.baseline)
+        return _layer_result(job, job.layer)
     assert job.network is not None and job.stream is not None
     network = open_network(job.network)
     stream = open_stream(job.stream, job.network, job.identity["stream"])
-    result = _result(network, job.arch, stream, job.input_period, job.baseline)
+    result = _network_result(job, network, stream)
     notes = (*result.notes, *clipping_notes(stream, network))
     return with_files(dataclasses.replace(result, notes=notes), job.stream, stream)
 
 
-def _result(
-    network: Network, arch: Arch, stream: Stream, input_period: int | None, baseline: bool
-) -> RunResult:
-    """Run a network; the one place where a sweep does."""
-    return simulate(network, arch, stream, input_period=input_period, baseline=baseline)
+def _layer_result(job: Job, layer: RandomLinear) -> RunResult:
+    return RECORDINGS.result(
+        job.group,
+        lambda: record_linear(layer, job.arch, baseline=job.baseline),
+        lambda recording: retime_linear(layer, job.arch, recording, baseline=job.baseline),
+    )
+
+
+def _network_result(job: Job, network: Network, stream: Stream) -> RunResult:
+    def full() -> tuple[RunResult, Recording | None]:
+        if job.input_period is None:
+            try:
+                return simulate_recorded(network, job.arch, stream, baseline=job.baseline)
+            except RecordingError:  # such as a matrix that is used more than once a frame
+                pass
+        period, baseline = job.input_period, job.baseline
+        return simulate(network, job.arch, stream, input_period=period, baseline=baseline), None
+
+    def again(recording: Recording) -> RunResult:
+        period, baseline = job.input_period, job.baseline
+        return retime(network, job.arch, recording, input_period=period, baseline=baseline)
+
+    return RECORDINGS.result(job.group, full, again)
 
 
 @lru_cache(maxsize=OPEN_NETWORKS)
