@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-from polars.exceptions import PolarsError
-
 from spusim.errors import SpusimError
 from spusim.experiments.baseline import read_stored
 from spusim.experiments.differences import (
@@ -29,8 +26,8 @@ from spusim.experiments.measures import (
     row_quantities,
 )
 from spusim.experiments.store import RESULT_NAME
+from spusim.experiments.sweep.layout import SWEEP_NAME
 
-SWEEP_NAME, TABLE_NAME, CSV_NAME = "sweep.json", "results.parquet", "results.csv"
 # what tells a point from the others besides its axes, where a table has it
 _PLACING = ("part", "replica")
 _NO_METRIC = ("point", "key", "status", "error", "seed", *_PLACING)
@@ -59,7 +56,6 @@ class SweepSide:
     label: str
     axes: tuple[str, ...]
     versions: dict[str, Any]
-    schema_version: int
     rows: dict[Place, dict[str, Value | None]]
     metrics: tuple[str, ...]
 
@@ -149,8 +145,7 @@ def compare_runs(old: RunSide, new: RunSide, tolerances: Tolerances) -> RunCompa
 def compare_sweeps(old: SweepSide, new: SweepSide, tolerances: Tolerances) -> SweepComparison:
     """Return what differs between the points of two sweeps that have the same axis values.
 
-    Raises ComparisonError for sweeps over other axes, of another schema, or without a point in
-    common.
+    Raises ComparisonError for sweeps over other axes, or without a point in common.
     """
     _check_alike(old, new)
     both = [place for place in old.rows if place in new.rows]
@@ -184,49 +179,12 @@ _WHAT = {RunSide: "run", SweepSide: "sweep"}
 
 
 def _sweep(folder: Path) -> SweepSide:
-    about = read_json(folder / SWEEP_NAME)
-    axes = about.get("axes") if isinstance(about, dict) else None
-    version = about.get("schema_version") if isinstance(about, dict) else None
-    if not isinstance(axes, list) or not isinstance(version, int):
-        raise ComparisonError(
-            f"{folder / SWEEP_NAME}: is damaged: it names no axes or schema_version; run the sweep "
-            "again"
-        )
-    table = _table(folder)
-    names = [str(axis["name"] if isinstance(axis, dict) else axis) for axis in axes]
-    missing = [name for name in ("status", *names) if name not in table.columns]
-    if missing:
-        raise ComparisonError(
-            f"{folder}: its table lacks {', '.join(missing)}, which {SWEEP_NAME} names; run the "
-            "sweep again"
-        )
-    metrics = tuple(c for c in table.columns if c not in (*_NO_METRIC, *names))
-    versions = about.get("versions")
-    return SweepSide(
-        str(folder),
-        tuple(names),
-        versions if isinstance(versions, dict) else {},
-        version,
-        _placed(table.to_dicts(), names),
-        metrics,
-    )
+    from spusim.experiments.results import load_results  # with polars, which takes time
 
-
-def _table(folder: Path) -> pl.DataFrame:
-    path = next((p for name in (TABLE_NAME, CSV_NAME) if (p := folder / name).exists()), None)
-    if path is None:
-        raise ComparisonError(
-            f"{folder}: has no {TABLE_NAME} yet; run the sweep again, which goes on where it ended"
-        )
-    try:
-        if path.name == TABLE_NAME:
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema_length=None)
-    except (PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ComparisonError(
-            f"{path}: is damaged ({reason}); remove it and run the sweep again"
-        ) from None
+    results = load_results(folder)
+    metrics = tuple(c for c in results.table.columns if c not in (*_NO_METRIC, *results.axes))
+    rows = _placed(results.table.to_dicts(), results.axes)
+    return SweepSide(str(folder), results.axes, results.versions, rows, metrics)
 
 
 def _placed(rows: Iterable[dict[str, Any]], axes: Iterable[str]) -> dict[Place, dict[str, Any]]:
@@ -248,11 +206,6 @@ def _hashable(value: Any) -> Any:
 
 
 def _check_alike(old: SweepSide, new: SweepSide) -> None:
-    if old.schema_version != new.schema_version:
-        raise ComparisonError(
-            f"{old.label} has sweep schema {old.schema_version}, {new.label} "
-            f"{new.schema_version}; run one of them again with the other's spusim"
-        )
     if set(old.axes) != set(new.axes):
         raise ComparisonError(
             f"{old.label} sweeps {', '.join(old.axes)}; {new.label} sweeps {', '.join(new.axes)}; "

@@ -142,11 +142,18 @@ def load_results(path: str | Path) -> Results:
             f"{folder / TABLE_NAME}: cannot be read ({error}); run the sweep again, which writes "
             "it anew"
         ) from None
+    axes = tuple(axis["name"] for axis in sweep["axes"])
+    missing = [name for name in ("status", *axes) if name not in table.columns]
+    if missing:
+        raise ResultsError(
+            f"{folder / TABLE_NAME}: lacks the column {', '.join(missing)}, which {SWEEP_NAME} "
+            "names; run the sweep again, which writes it anew"
+        )
     return Results(
         path=folder,
         name=sweep["name"],
         description=sweep["description"],
-        axes=tuple(axis["name"] for axis in sweep["axes"]),
+        axes=axes,
         table=table,
         versions=dict(sweep["versions"]),
         sweep=sweep,

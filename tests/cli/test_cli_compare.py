@@ -104,7 +104,8 @@ def test_a_run_and_a_sweep_are_refused(runs, refused):
     import polars as pl
 
     Path("sweep").mkdir()
-    told = {"schema_version": 1, "name": "s", "axes": ["x"], "versions": {}}
+    told = {"schema_version": 1, "name": "s", "axes": [{"name": "x"}], "versions": {}}
+    told |= {"description": "", "parts": []}
     Path("sweep/sweep.json").write_text(json.dumps(told))
     pl.DataFrame({"x": [1], "status": ["done"]}).write_parquet("sweep/results.parquet")
     message = refused("compare", "a", "sweep")
