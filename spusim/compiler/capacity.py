@@ -30,6 +30,7 @@ class CoreNeeds:
     tables: int
     instructions: int
     threads: int
+    vector_words: int
 
 
 def check_precision(arch: Arch, name: str, weight_bits: int, activation_bits: int) -> None:
@@ -75,8 +76,15 @@ def _encoded(needs: CoreNeeds) -> Iterable[_Limit]:
 
 def _capacities(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
     core = arch.core
-    table_memory = core.table_memory
+    data_memory, table_memory = core.data_memory, core.table_memory
     return (
+        _Limit(
+            "words of data memory for vectors",
+            needs.vector_words,
+            data_memory.banks * data_memory.words,
+            f"set core.data_memory.words={-(-needs.vector_words // data_memory.banks)}, or use "
+            "more cores or smaller layers",
+        ),
         _Limit(
             "instructions",
             needs.instructions,

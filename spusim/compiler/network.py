@@ -84,6 +84,7 @@ def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreIma
         tables=len(space.tables.tables),
         instructions=len(code.words),
         threads=len(threads),
+        vector_words=space.data.used_words,
     )
     check_core(space.arch, needs, space.check_capacity)
     return _image(space, storage, code)

@@ -240,8 +240,8 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
 
 @nb.njit(cache=True)
 def table_reads(core, table):
-    """Table reads an element: 0 without a table, 2 with an interpolated one."""
-    if table >= TABLE_RELU:
+    """Table reads an element: 0 without a table, or with an unknown one; 2 with interpolation."""
+    if table >= min(TABLE_RELU, core.tables.shape[0]):
         return np.int64(0)
     return 1 + core.tables[table, 3]
 

@@ -44,6 +44,11 @@ class EngineBench:
     def frame(self, words: np.ndarray) -> tuple[int, np.ndarray]:
         """Run all products on an operand (words, word bytes); return cycles and accumulators."""
         arrays = self._loaded.arrays
+        if words.size > arrays.memory.size:
+            raise MachineError(
+                f"an operand of {len(words)} words does not fit the data memory's "
+                f"{arrays.memory.size // words.shape[1]}; set core.data_memory.words"
+            )
         arrays.memory[: words.size] = words.ravel()
         start_thread(self._context, 0)
         cycles, parts = 0, []

@@ -32,6 +32,7 @@ from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.machine.decode import CODE_WIDTH
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
+from spusim.machine.reach import beyond_memory
 
 STEPS_AHEAD = 256
 MESSAGES = 1024  # waiting, moving or standing at once
@@ -142,9 +143,12 @@ class Chip:
         where = f"core {core}" if core < self._host else "host"
         if context >= 0:
             where += f", {self.place(core, context)}"
+        beyond = ""
+        if fault in (Fault.MEMORY, ChipFault.TRANSFER):
+            beyond = beyond_memory(self.loaded[core], self.arrays["contexts"][core, context])
         threads = self.loaded[core].image.threads if core < self._host else ()
         thread = threads[detail].name if detail < len(threads) else detail
-        return f"{where}: {FAULTS[fault].format(detail=detail, thread=thread)}"
+        return f"{where}: {FAULTS[fault].format(detail=detail, thread=thread)}{beyond}"
 
     def place(self, core: int, context: int) -> str:
         """Name the thread and next instruction of a context, for a message."""

@@ -26,7 +26,7 @@ from spusim.program import CoreImage, Matrix, Program
 
 ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2}
 FORMAT_CODES = {"dense": 0, "bitmap": 1, "run_length": 2, "pencil": 3}
-DATA_WORDS = 1 << 16  # what an instruction can address
+LONGEST_VECTOR = 1 << 16  # elements, what an instruction can count
 
 
 @dataclass(frozen=True)
@@ -339,10 +339,8 @@ def _arrays(
     core = arch.core
     joined = _join_matrices(loaded)
     joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
-    word_bytes = core.data_memory.word_bits // 8
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
     rows = max(program.accumulators, 1)
-    vector = max(DATA_WORDS, 1)
     table_rows, table_memory = _tables(image)
     if len(mac_kinds(program)) > MAC_KINDS:
         raise MachineError(
@@ -355,7 +353,7 @@ def _arrays(
         **joined,
         tables=table_rows,
         table_memory=table_memory,
-        memory=_memory(image, word_bytes),
+        memory=_memory(image, core),
         acc=np.zeros(rows, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
         bank_busy=np.zeros(core.data_memory.banks, np.int64),
@@ -367,8 +365,8 @@ def _arrays(
         every=np.arange(longest, dtype=np.int64),
         x=np.zeros(longest, np.int32),
         acc32=np.zeros(rows, np.int32),
-        va=np.zeros(vector, np.int64),
-        vb=np.zeros(vector, np.int64),
+        va=np.zeros(LONGEST_VECTOR, np.int64),
+        vb=np.zeros(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
         pe_sums=np.zeros(core.pes, np.int64),
         release=np.zeros(core.queue.depth, np.int32),
@@ -379,9 +377,19 @@ def _arrays(
     )
 
 
-def _memory(image: CoreImage, word_bytes: int) -> np.ndarray:
-    memory = np.full(DATA_WORDS * word_bytes, 0xA5, np.uint8)
+def _memory(image: CoreImage, core: CoreSpec) -> np.ndarray:
+    """Return the data memory: all words that there are, so that its end is an operand's limit."""
+    spec = core.data_memory
+    words, word_bytes = spec.banks * spec.words, spec.word_bits // 8
+    memory = np.full(words * word_bytes, 0xA5, np.uint8)
     for segment in image.segments:
+        end = segment.address + len(segment.words)
+        if end > words:
+            raise MachineError(
+                f"segment {segment.name} fills words {segment.address} to {end - 1}, and data "
+                f"memory has {words} (core.data_memory: {spec.banks} banks x {spec.words} words); "
+                "recompile the program for this architecture"
+            )
         at = segment.address * word_bytes
         flat = segment.words.ravel()
         memory[at : at + flat.size] = flat

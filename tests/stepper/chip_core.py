@@ -14,19 +14,19 @@ from spusim.isa import Instruction
 from spusim.program import Program
 
 NOTHING = -1  # in a trace: no thread, no instruction
-ACCUMULATOR_START = 0
 
 
 class Core:
     """The units visit nothing but this core's memory, and the network."""
 
     def __init__(
-        self, number: int, program: Program, code: list[Instruction], arch: Arch, network: Network
-    ) -> None:
+        self, number: int, program: Program, code: list[Instruction], arch: Arch, network: Network,
+        accumulators: list[int],
+    ) -> None:  # fmt: skip
         image = program.cores[number]
         self.number, self.network = number, network
         self.reserved = arch.core.ports == "reserved"
-        self.accumulators = [ACCUMULATOR_START] * program.accumulators
+        self.accumulators = accumulators
         self.memory = DataMemory(image, arch)
         self.sequencer = Sequencer(number, image, code, arch)
         self.router = RouterUnit(number, network, self.memory)

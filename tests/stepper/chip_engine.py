@@ -23,7 +23,9 @@ IDLE = -1  # in place of the phase
 class StoredMatrix:
     """A matrix as the engine finds it."""
 
+    name: str
     config: StepperConfig
+    weight: list[list[int]]  # [row][column]
     rows: int
     columns: int
     slices: list[Slice]
@@ -70,7 +72,9 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
     weight = [[int(value) for value in row] for row in weights]
     bias = [0] * len(weight) if biases is None else [int(value) for value in biases]
     return StoredMatrix(
+        matrix.name,
         config,
+        weight,
         rows=matrix.packed.rows,
         columns=matrix.packed.columns,
         slices=[build_slice(config, weight, matrix.packed.columns, p) for p in range(core.pes)],
@@ -93,6 +97,7 @@ class EngineUnit:
             unit: Counter() for unit in ("scanner", *(f"pe{p}" for p in range(self.pes)))
         }
         self.counts: Counter[str] = Counter()
+        self.macs: dict[str, Counter[str]] = {m.name: Counter() for m in self.matrices}
         self.busy = False
         self.done = False
 
@@ -171,6 +176,7 @@ class EngineUnit:
         for unit, causes in stall_rows(self.engine).items():
             self.stalls[unit].update(causes)
         self.count(event_counts(self.engine))
+        self.count_macs()
         self.done = True
 
     def count(self, events: dict[str, int]) -> None:
@@ -195,3 +201,14 @@ class EngineUnit:
         })  # fmt: skip
         weights = "weight_memory.read" if self.private else "data_memory.read"
         self.counts[weights] += events["load_words"] + events["words_read"]
+
+    def count_macs(self) -> None:
+        """Add the product's multiplications up by which of its operands are not zero."""
+        weight, active = self.running.weight, [column for column, x in enumerate(self.x) if x]
+        self.macs[self.running.name].update(
+            dense=len(weight) * len(self.x),
+            weight_nonzero=sum(value != 0 for row in weight for value in row),
+            activation_nonzero=len(weight) * len(active),
+            effective=sum(row[column] != 0 for row in weight for column in active),
+            engine_cycles=self.engine.cycle,
+        )

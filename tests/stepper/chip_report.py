@@ -20,6 +20,8 @@ class ChipRun:
     outputs: list[list[int]]
     stalls: dict[str, dict[str, int]]
     counts: dict[str, int]
+    macs: dict[str, int]
+    layers: dict[str, dict[str, int]]
     data_memory: tuple[bytes, ...]
     accumulators: tuple[list[int], ...]
     trace: list[tuple[object, ...]]
@@ -73,6 +75,9 @@ def _figures(run: ChipRun, other: ChipRun | RunResult) -> Iterator[str]:
     for unit in sorted({*run.stalls, *other.stalls}):
         yield from _mapping(unit, run.stalls.get(unit), other.stalls.get(unit))
     yield from _mapping("counts", run.counts, other.counts)
+    yield from _mapping("macs", run.macs, other.macs)
+    for layer in sorted({*run.layers, *other.layers}):
+        yield from _mapping(f"layer {layer}", run.layers.get(layer), other.layers.get(layer))
     if isinstance(other, ChipRun):
         for what in ("data_memory", "accumulators"):
             if getattr(run, what) != getattr(other, what):

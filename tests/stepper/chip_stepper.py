@@ -23,6 +23,8 @@ from spusim.program import HOST, Program
 
 __all__ = ["Chip", "ChipDeadlock", "ChipError", "ChipRun", "first_difference", "step_program"]
 
+MACS = ("dense", "weight_nonzero", "activation_nonzero", "effective")
+OF_A_LAYER = ("dense", "weight_nonzero", "effective", "engine_cycles")
 LONGEST_RUN = 1_000_000  # cycles; whatever takes longer is stuck in a circle
 
 
@@ -36,15 +38,18 @@ class Chip:
         frames: list[list[int]],
         input_period: int | None,
         traced: bool,
+        accumulators: Sequence[Sequence[int]] | None,
     ) -> None:
         isa = load_isa()
+        first = accumulators or [[0] * program.accumulators for _ in program.cores]
         self.network = Network(arch)
         self.cores = [
-            Core(c, program, decode_all(isa, image.code), arch, self.network)
+            Core(c, program, decode_all(isa, image.code), arch, self.network, [*first[c]])
             for c, image in enumerate(program.cores)
         ]
         self.host = Host(program, self.network, frames, input_period)
         self.init_threads = program.init_threads
+        self.layer_of = program.layer_of
         self.traced = traced
         self.trace: list[tuple[object, ...]] = []
 
@@ -174,6 +179,22 @@ class Chip:
                 total += unit.counts
         return dict(total)
 
+    def macs(self) -> dict[str, int]:
+        """Return the products' multiplications, by which of their operands are not zero."""
+        total = Counter[str]()
+        for core in self.cores:
+            for matrix in core.engine.macs.values():
+                total += matrix
+        return {kind: total[kind] for kind in MACS}
+
+    def layers(self) -> dict[str, dict[str, int]]:
+        """Return multiplications and engine cycles of every layer, cores together."""
+        layers: dict[str, Counter[str]] = {}
+        for core in self.cores:
+            for name, matrix in core.engine.macs.items():
+                layers.setdefault(self.layer_of.get(name, name), Counter()).update(matrix)
+        return {name: {what: n[what] for what in OF_A_LAYER} for name, n in layers.items()}
+
 
 def with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
     """Return causes that occurred, with those cycles that have none as `idle`."""
@@ -198,14 +219,16 @@ def step_program(
     starts: Sequence[int] = (0,),
     input_period: int | None = None,
     trace: bool = False,
+    accumulators: Sequence[Sequence[int]] | None = None,
 ) -> ChipRun:
     """Step a program on an architecture. frames (frames, elements); files begin at `starts`.
 
+    accumulators: what each core's hold at first; None: zero.
     With `trace` the result has a state word for every cycle, of which `trace_names` tells the
     fields; `first_difference` compares runs. Raises ChipDeadlock (T32), and ChipError for whatever
     else ends a run.
     """
-    chip = Chip(program, arch, np.asarray(frames).tolist(), input_period, trace)
+    chip = Chip(program, arch, np.asarray(frames).tolist(), input_period, trace, accumulators)
     cycles = chip.run(file_bounds(starts, len(frames)))
     names = [name for core in chip.cores for name in core.word_names()]
     return ChipRun(
@@ -214,6 +237,8 @@ def step_program(
         outputs=chip.host.outputs,
         stalls=chip.stalls(cycles),
         counts=chip.counts(cycles),
+        macs=chip.macs(),
+        layers=chip.layers(),
         data_memory=tuple(bytes(core.memory.bytes) for core in chip.cores),
         accumulators=tuple(list(core.accumulators) for core in chip.cores),
         trace=chip.trace[:cycles],

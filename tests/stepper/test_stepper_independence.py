@@ -4,7 +4,13 @@ import ast
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COMPARED = ("chip_agreement.py", "chip_generators.py", "generators.py", "conftest.py")
+COMPARED = (
+    "chip_agreement.py",
+    "chip_generators.py",
+    "chip_words.py",
+    "generators.py",
+    "conftest.py",
+)
 ALLOWED = {"spusim.arch", "spusim.formats", "spusim.isa", "spusim.numerics", "spusim.program"}
 RECORDS = {"spusim.numerics": {"Numerics"}, "spusim.formats": {"unpack"}}
 
