@@ -116,9 +116,20 @@ def dense_arch(arch: Arch) -> Arch:
 
 
 def with_speedup(result: RunResult, arch: Arch, dense: RunResult) -> RunResult:
-    """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup."""
+    """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup.
+
+    Layers get `dense_engine_cycles`, what their engines take with nothing skipped.
+    """
     achieved = dense.cycles / result.cycles if result.cycles else 1.0
-    return replace(result, speedup={"achieved": achieved, "ideal": ideal_speedup(result, arch)})
+    slow = {name: layer["engine_cycles"] for name, layer in dense.layers.items()}
+    layers = {
+        name: {**layer, "dense_engine_cycles": slow[name]} for name, layer in result.layers.items()
+    }
+    return replace(
+        result,
+        speedup={"achieved": achieved, "ideal": ideal_speedup(result, arch)},
+        layers=layers,
+    )
 
 
 def ideal_speedup(result: RunResult, arch: Arch) -> float:
