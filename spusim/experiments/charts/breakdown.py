@@ -15,6 +15,7 @@ from spusim.experiments.charts.records import Quantity, StackChart, StackPanel
 from spusim.experiments.charts.select import (
     UnfitError,
     curves,
+    is_number,
     missing,
     part_layer,
     part_rows,
@@ -27,6 +28,7 @@ from spusim.experiments.results import Results
 
 _MOST_BARS = 48  # in one figure, and
 _SHOWN_BARS = 16  # where there are more
+_MOST_PANELS = 9
 _MOST_TERMS = 8  # told apart by colour; the rest is one part
 _REST = "everything else"
 # unit kind -> title, in the order of the panels
@@ -104,11 +106,13 @@ def stalls(results: Results) -> StackChart:
 
 
 def _panels(results: Results) -> tuple[list[_Bars], tuple[str, ...]]:
-    """Return the panels: bars along the last axis, one panel for each value of the others."""
+    """Return the panels: bars along the longest axis, one panel for each value of the others."""
     done = results.done
     found = [bars for _, rows in part_rows(results) for bars in _part_panels(results, rows)]
     longest = max(bars.rows.height for bars in found)
-    if done.height <= _MOST_BARS and (longest > 1 or len(found) == 1):
+    if done.height <= _MOST_BARS and len(found) <= _MOST_PANELS and longest > 1:
+        return found, ()
+    if len(found) == 1:
         return found, ()
     rows, notes = sampled(done, _SHOWN_BARS if done.height > _MOST_BARS else _MOST_BARS)
     return [_Bars(results.name, rows, point_labels(results, rows), "point")], notes
@@ -119,7 +123,8 @@ def _part_panels(results: Results, rows: pl.DataFrame) -> list[_Bars]:
     title = part_title(rows, part_layer(results, rows))
     if not axes or rows.height > rows.select(axes).n_unique():  # replicas
         return [_Bars(title, rows, point_labels(results, rows), "point")]
-    last = axes[-1]
+    numbers = [axis for axis in axes if is_number(rows, axis)]
+    last = max(numbers or axes, key=lambda axis: rows[axis].n_unique())
     several = len({name for name, _ in part_rows(results)}) > 1
     panels = []
     for curve in curves(results, rows, [last]):

@@ -34,8 +34,8 @@ def pareto(results: Results) -> LineChart:
     fitting = [rows for _, rows in part_rows(results) if _alternatives(results, rows)]
     if not fitting:
         raise UnfitError(
-            f"needs at least {_LEAST_POINTS} points that do one job with different latency (axes "
-            f"of the machine, pruning or quantising; none of {', '.join(_JOBS)})"
+            f"needs at least {_LEAST_POINTS} points that do one job with different latency (two "
+            f"axes of machine, pruning or quantising; none of {', '.join(_JOBS)})"
         )
     rows = max(fitting, key=lambda rows: rows.height)
     metrics = [m for m in _AGAINST if rows[m].drop_nulls().n_unique() > 1]
@@ -76,6 +76,7 @@ def _alternatives(results: Results, rows: pl.DataFrame) -> bool:
     return (
         known.height >= _LEAST_POINTS
         and known[_LATENCY].n_unique() > 1
+        and len(telling(results, rows, axes, ())) > 1
         and not any(axis.startswith(_JOBS) for axis in axes)
     )
 

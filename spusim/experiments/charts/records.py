@@ -58,7 +58,8 @@ class Series:
 
     points: numbers of the sweep's points behind each x (several where replicas are averaged);
     low, high: extremes over replicas, else empty; letters: names of points that a chart's key
-    explains; hue, dash: places in the palette and among the line styles.
+    explains; hue, dash: places in the palette (-1 for grey) and among the line styles; tag: a
+    short name for the line's end.
     """
 
     label: str
@@ -71,6 +72,7 @@ class Series:
     low: Numbers = ()
     high: Numbers = ()
     letters: tuple[str, ...] = ()
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """Series over a pair of axes. note: a remark below the title."""
+    """Series over a pair of axes. note: a remark in the panel; tags: what the series' tags are."""
 
     title: str
     x: Axis
@@ -91,11 +93,15 @@ class Panel:
     series: tuple[Series, ...]
     marks: tuple[Mark, ...] = ()
     note: str = ""
+    tags: str = ""
 
 
 @dataclass(frozen=True)
 class LineChart:
-    """Panels of series, `columns` side by side. key: what letters stand for."""
+    """Panels of series, `columns` side by side.
+
+    key: what letters stand for; roles: what the legend calls each role, where it names them.
+    """
 
     name: str
     title: str
@@ -103,6 +109,7 @@ class LineChart:
     columns: int
     notes: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
+    roles: tuple[tuple[Role, str], ...] = ()
 
     def rows(self) -> Iterator[dict[str, Cell]]:
         """Yield everything that is drawn: one row a point of a series, and one a mark."""

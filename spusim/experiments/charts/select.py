@@ -23,12 +23,16 @@ class UnfitError(SpusimError):
 
 @dataclass(frozen=True)
 class Curve:
-    """The rows of one combination of the other axes. hue: of the first axis; dash: of the rest."""
+    """The rows of one combination of the other axes.
+
+    hue: place of the first axis's value; dash: of the others'; axes: those that tell curves apart.
+    """
 
     label: str
     rows: pl.DataFrame
     hue: int = 0
     dash: int = 0
+    axes: tuple[str, ...] = ()
 
 
 def part_rows(results: Results) -> list[tuple[str, pl.DataFrame]]:
@@ -57,7 +61,7 @@ def curves(results: Results, rows: pl.DataFrame, x: Sequence[str]) -> list[Curve
     for key, group in rows.group_by(keys, maintain_order=True):
         label = ", ".join(parameter_text(k, v) for k, v in zip(keys, key, strict=True))
         dash = rest.setdefault(key[1:], len(rest))
-        found.append(Curve(label, group, hue=values[0].index(key[0]), dash=dash))
+        found.append(Curve(label, group, values[0].index(key[0]), dash, tuple(keys)))
     return found
 
 

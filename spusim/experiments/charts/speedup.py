@@ -1,10 +1,11 @@
 """Speedup against weight sparsity: what pruning buys."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
-from spusim.experiments.charts.measures import TIMES
+from spusim.experiments.charts.measures import TIMES, parameter_quantity
 from spusim.experiments.charts.records import (
     Axis,
     LineChart,
@@ -32,6 +33,12 @@ from spusim.experiments.units import kind_of
 WEIGHT_AXES = ("layer.weight_density", "prune.density")
 _X = Axis(Quantity("weight sparsity", "%"))
 _Y = Axis(Quantity("speedup", TIMES), Scale.LOG)
+_ROLES = (
+    (Role.MEASURED, "achieved"),
+    (Role.IDEAL, "ideal: every zero skipped for free"),
+    (Role.BOUND, "bound: a cycle for every nonzero activation"),
+)
+_WAITS = 2  # of the PEs, that the note of a network names
 
 
 def speedup_vs_sparsity(results: Results) -> LineChart:
@@ -56,28 +63,38 @@ def speedup_vs_sparsity(results: Results) -> LineChart:
         tuple(panels),
         columns=min(len(panels), 3),
         notes=missing(results),
+        roles=_ROLES,
     )
 
 
 def _part(results: Results, rows: pl.DataFrame) -> list[Panel]:
     layer = part_layer(results, rows)
     found = curves(results, rows, WEIGHT_AXES)
-    title = part_title(rows, layer)
-    whole = [s for curve in found for s in _pair(curve, curve.label)]
+    whole = tuple(s for curve in found for s in _pair(curve))
+    panel = Panel(part_title(rows, layer), _X, _Y, whole, tags=_tags(found))
     if layer:
-        return [_with_floor(results, Panel(title, _X, _Y, tuple(whole)), found)]
-    panels = [Panel(title, _X, _Y, tuple(whole))]
-    if len(found) == 1:
-        layers = _layers(results, rows)
-        panels += [Panel(f"layers of {title}", _X, _Y, tuple(layers))] if layers else []
+        return [_with_floor(results, panel, found)]
+    panel = replace(panel, note=_waits(rows))
+    panels = [replace(panel, title=f"{panel.title}, whole network")]
+    layers = _layers(results, rows) if len(found) == 1 else ()
+    if len(layers) > 2:  # more than one layer's achieved and ideal
+        panels.append(Panel(f"{panel.title}, by layer", _X, _Y, layers, tags="layer"))
     return panels
 
 
-def _pair(curve: Curve, label: str) -> list[Series]:
-    return [
-        series(curve, _sparsity, lambda r: r["speedup_achieved"].to_list(), label=label),
-        series(curve, _sparsity, lambda r: r["speedup_ideal"].to_list(), Role.IDEAL, label),
-    ]
+def _pair(curve: Curve) -> list[Series]:
+    achieved = series(curve, _sparsity, lambda r: r["speedup_achieved"].to_list())
+    ideal = series(curve, _sparsity, lambda r: r["speedup_ideal"].to_list(), Role.IDEAL)
+    return [replace(achieved, tag=_tag(curve)), ideal]
+
+
+def _tags(found: list[Curve]) -> str:
+    return parameter_quantity(found[0].axes[0]).label if len(found[0].axes) == 1 else ""
+
+
+def _tag(curve: Curve) -> str:
+    label = parameter_quantity(curve.axes[0]).label if len(curve.axes) == 1 else ""
+    return curve.label.removeprefix(label).strip()
 
 
 def _sparsity(rows: pl.DataFrame) -> list[float | None]:
@@ -86,31 +103,47 @@ def _sparsity(rows: pl.DataFrame) -> list[float | None]:
 
 def _with_floor(results: Results, panel: Panel, found: list[Curve]) -> Panel:
     """Add the bound of one cycle a pushed column, and mark where the ideal passes it."""
-    stalls = results.record(found[0].rows["key"][0])["stalls"]
-    pes = sum(kind_of(unit)[1] == "pe" for unit in stalls)
-    onsets, bounds = [], []
+    pushes = "count.queue.push"
+    record = results.record(found[0].rows["key"][0])
+    pes = sum(kind_of(unit)[1] == "pe" for unit in record["stalls"])
+    if not pes or pushes not in found[0].rows.columns:
+        return panel
+    columns, dense = pl.col(pushes) / pes, pl.col("cycles") * pl.col("speedup_achieved")
+    bounds, onsets = [], []
     for curve in found:
-        if "count.queue.push" not in curve.rows.columns:
-            return panel
-        columns = [pushes / pes for pushes in curve.rows["count.queue.push"].to_list()]
-        dense = (curve.rows["cycles"] * curve.rows["speedup_achieved"]).to_list()
-        limits = [d / c if c else None for d, c in zip(dense, columns, strict=True)]
-        bounds.append(
-            series(curve, _sparsity, lambda r, y=limits: y, Role.BOUND, curve.label)  # type: ignore[misc]
-        )
-        pushed = columns[0] / (curve.rows["macs_dense"][0] / _rows_a_column(results, curve))
-        onsets.append(1 - 1 / (limits[0] * pushed) if limits[0] else 0.0)
-    onset = 100 * sum(onsets) / len(onsets)
-    marks = (Mark(onset, "floor"),) if 0 < onset < 100 else ()
-    return Panel(panel.title, panel.x, panel.y, (*panel.series, *bounds), marks)
+        told = curve.rows.filter(pl.col(pushes) > 0).with_columns(_bound=dense / columns)
+        bounded = Curve(curve.label, told, curve.hue, curve.dash, curve.axes)
+        bounds.append(series(bounded, _sparsity, lambda r: r["_bound"].to_list(), Role.BOUND))
+        # the ideal is 1 / (weight density x activation density)
+        onsets += (1 - 1 / (told["_bound"] * told["activation_density"])).to_list()
+    onset = 100 * sum(onsets) / len(onsets) if onsets else 0.0
+    note = (
+        f"beyond {onset:.0f} % a PE has less than a cycle\nof work in a column on average, but\n"
+        "spends one: achieved nears the bound"
+    )
+    marks = (Mark(onset, note),) if 0 < onset < 100 else ()
+    return replace(panel, series=(*panel.series, *bounds), marks=marks)
 
 
-def _rows_a_column(results: Results, curve: Curve) -> int:
-    record = results.record(curve.rows["key"][0])
-    return int(record["identity"]["layer"]["outputs"])
+def _waits(rows: pl.DataFrame) -> str:
+    """Return what the PEs did most in the sparsest point, work apart."""
+    sparsest = rows.sort("weight_density").row(0, named=True)
+    causes = {
+        name.removeprefix("stall.pe."): value
+        for name, value in sparsest.items()
+        if name.startswith("stall.pe.") and value
+    }
+    whole = sum(causes.values())
+    if not whole:
+        return ""
+    waits = sorted((c for c in causes if c != "busy"), key=lambda cause: -causes[cause])[:_WAITS]
+    told = [f"{cause.replace('_', ' ')} {100 * causes[cause] / whole:.0f} %"
+            for cause in ("busy", *waits)]  # fmt: skip
+    sparsity = 100 * (1 - sparsest["weight_density"])
+    return f"PEs at {sparsity:.0f} %: " + ", ".join(told)
 
 
-def _layers(results: Results, rows: pl.DataFrame) -> list[Series]:
+def _layers(results: Results, rows: pl.DataFrame) -> tuple[Series, ...]:
     """Return achieved and ideal speedup of every matrix layer's engine time, from the records."""
     records = {number: results.record(key) for number, key in rows.select("point", "key").rows()}
     names = list(dict.fromkeys(name for r in records.values() for name in r["layers"]))
@@ -124,8 +157,9 @@ def _layers(results: Results, rows: pl.DataFrame) -> list[Series]:
             if kept:
                 xs, ys, numbers = zip(*kept, strict=True)
                 points = tuple((number,) for number in numbers)
-                found.append(Series(name, xs, ys, points, role, hue=hue))
-    return found
+                tag = name if role is Role.MEASURED else ""
+                found.append(Series(name, xs, ys, points, role, hue=hue, tag=tag))
+    return tuple(found)
 
 
 def _achieved(layer: dict[str, Any]) -> float:
