@@ -117,7 +117,8 @@ def _conclude(summary: Summary, folder: Path) -> None:
         f"{progress.failed:,} failed",
     ]
     typer.echo(f"{count(progress.total, 'point')}: {', '.join(told)}")
-    typer.echo(f"written: {', '.join(map(str, summary.files))}")
+    if summary.files:
+        typer.echo(f"written: {', '.join(map(str, summary.files))}")
     if summary.interrupted:
         left = progress.total - progress.finished
         typer.echo(
@@ -126,8 +127,8 @@ def _conclude(summary: Summary, folder: Path) -> None:
         )
         raise typer.Exit(INTERRUPTED)
     if progress.failed:
-        shown = list(progress.errors.items())[:MOST_ERRORS]
-        lines = [f"{point}: {error.splitlines()[0]}" for point, error in shown]
+        shown = [error for _, error in sorted(progress.errors.items())[:MOST_ERRORS]]
+        lines = [error.splitlines()[0] for error in shown]
         more = progress.failed - len(lines)
         lines += [f"and {more:,} more, see the column error"] if more > 0 else []
         raise SweepError(

@@ -1,8 +1,13 @@
-"""A short run of the shipped keyword spotter, made once."""
+"""A short run of the shipped keyword spotter, made once; and the helpers of the sweeps' tests."""
+
+import sys
+from pathlib import Path
 
 import pytest
 
 from spusim.experiments.case import open_case, run_case
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests import `sweeps` as a plain module
 
 
 @pytest.fixture(scope="session")

@@ -25,17 +25,23 @@ def sweep_parts(sweep: Sweep, parts: Sequence[OpenPart]) -> Iterator[RenderableT
 
 
 def _title(part: OpenPart) -> str:
-    file, base = part.part.file, part.base
+    file = part.part.file
     layer = file.layer
-    what = "network " + str(base["network"].value) if "network" in base else "network"
+    what = f"network {_base(part, 'network')}"
     if layer is not None:
         what = f"layer of {layer.inputs or '?'} inputs, {layer.outputs or '?'} outputs"
     draws = f", {file.replicas} replicas" if file.replicas > 1 else ""
     dense = ", each also skipping nothing" if file.baseline else ""
     return (
-        f"{part.part.name}: {what} on {base['arch'].value}; "
+        f"{part.part.name}: {what} on {_base(part, 'arch')}; "
         f"{count(part.count, 'point')}{draws}{dense}"
     )
+
+
+def _base(part: OpenPart, key: str) -> str:
+    """Return what holds at every point, unless it is an axis."""
+    swept = any(axis.name == key for axis in part.axes.axes)
+    return "as the axis says" if swept else str(part.base[key].value)
 
 
 def _about(part: OpenPart, axis: Axis) -> str:

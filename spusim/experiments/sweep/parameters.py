@@ -73,7 +73,7 @@ def find_parameter(name: str, known: dict[str, Parameter], origin: str) -> Param
         return known[parent]
     if first == "layer":
         raise SweepError(f"{origin}: {name} goes with `layer:`, and here a network is run; {_DROP}")
-    if first in _NETWORK_ONLY and first not in known:
+    if first in _NETWORK_ONLY - {name.partition(".")[0] for name in known}:
         raise SweepError(f"{origin}: {name} goes with a target, and here a layer is run; {_DROP}")
     raise SweepError(f"{origin}: {name} names no parameter; {_nearest(name, known)}")
 

@@ -172,7 +172,8 @@ def dask_pool(address: str, tell: Callable[[str], None]) -> Iterator[DaskPool]:
         ) from None
     make_client: Any = Client  # which is untyped
     # its own accounts of lost connections would come on top of our one message
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in [n for n in logging.root.manager.loggerDict if n.startswith("distributed")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = make_client(address, timeout=ANSWER_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:

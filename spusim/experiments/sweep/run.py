@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spusim.experiments.store import OutputError
 from spusim.experiments.sweep.execution import Execution
 from spusim.experiments.sweep.file import Sweep
 from spusim.experiments.sweep.identity import versions
@@ -28,7 +29,7 @@ class Progress:
     done: int = 0
     failed: int = 0  # those of the points that are done and went wrong, impossible ones apart
     impossible: int = 0
-    errors: dict[str, str] = field(default_factory=dict)  # point -> error
+    errors: dict[int, str] = field(default_factory=dict)  # point's number -> which, and why
 
     @property
     def finished(self) -> int:
@@ -68,8 +69,11 @@ def run_sweep(
             run.compute(pool)
         except KeyboardInterrupt:
             interrupted = True
-        finally:
-            files = run.write_table(_axes(parts))
+        except Exception:
+            with suppress(OutputError):  # which must not hide what went wrong
+                run.write_table(_axes(parts))
+            raise
+        files = run.write_table(_axes(parts))
         return Summary(run.progress, run.damaged, interrupted, files)
 
 
@@ -104,7 +108,9 @@ class _Run:
         self._watch(self.progress)
 
     def write_table(self, axes: Sequence[str]) -> tuple[Path, ...]:
-        """Write the table of all points that there are records of."""
+        """Write the table of all points that there are records of, if there are any."""
+        if not self._records:
+            return ()
         # polars takes long to import, and other commands do not need it
         from spusim.experiments.sweep.table import make_table, table_files
 
@@ -140,7 +146,7 @@ class _Run:
             self.progress.impossible += len(points)
         else:
             self.progress.failed += len(points)
-            self.progress.errors |= {point.told: str(error) for point in points}
+            self.progress.errors |= {p.number: f"{p.told}: {error}" for p in points}
 
 
 def _axes(parts: Sequence[OpenPart]) -> list[str]:
