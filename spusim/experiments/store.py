@@ -22,10 +22,15 @@ def check_folder(folder: str | Path) -> None:
 
     To be called before the work, so that nobody simulates for nothing.
     """
+    if Path(folder).is_dir():
+        _check_ours(Path(folder).absolute())
+    check_place(folder)
+
+
+def check_place(folder: str | Path) -> None:
+    """Raise OutputError unless files can be written into a folder, there or to be made."""
     path = Path(folder).absolute()
-    if path.is_dir():
-        _check_ours(path)
-    elif path.exists():
+    if path.exists() and not path.is_dir():
         raise OutputError(f"{folder}: is a file; -o names a folder for the results")
     above = next(place for place in (path, *path.parents) if place.exists())
     if not above.is_dir():
@@ -41,12 +46,17 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
     `result.json` last. Raises OutputError.
     """
     check_folder(folder)
+    return write_files(folder, files, last=RESULT_NAME)
+
+
+def write_files(folder: str | Path, files: Mapping[str, bytes], last: str) -> list[Path]:
+    """Write files into a folder as `write_folder` does, whoever's it is; `last` comes last."""
     path = Path(folder)
     with _told(path), _new_parents(path.absolute().parent), _part(path) as part:
         for name, data in files.items():
             _write(part / name, data)
         if path.is_dir():
-            for name in sorted(files, key=lambda name: name == RESULT_NAME):
+            for name in sorted(files, key=lambda name: name == last):
                 os.replace(part / name, path / name)
         else:
             part.rename(path)

@@ -32,9 +32,7 @@ CAUSES: dict[str, tuple[str, str]] = {
     "busy": (BUSY, ""),
     "idle": (IDLE, ""),
     **{cause: (colour, "") for cause, colour in zip(_SOLID, MUTED[1:], strict=True)},
-    **{
-        cause: (MUTED[1 + n % 8], "////" if n < 8 else "xxxx") for n, cause in enumerate(_HATCHED)
-    },
+    **{cause: (MUTED[1 + n % 8], "////" if n < 8 else "xxxx") for n, cause in enumerate(_HATCHED)},
 }
 UNKNOWN_CAUSE = ("white", "....")
 STYLE = {
