@@ -1,7 +1,8 @@
 """Bank occupancy: words used and cycles busy, core by bank."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spusim.experiments.charts.records import HeatChart, HeatPanel, Quantity
@@ -9,6 +10,7 @@ from spusim.experiments.charts.select import UnfitError, missing, point_labels, 
 from spusim.experiments.results import Results
 
 _MOST_POINTS = 3
+_SCALES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # in percent
 _BANK = re.compile(r"^(core\d+)\.data_memory\.bank(\d+)$")
 _WEIGHTS = re.compile(r"^(core\d+)\.pe(\d+)\.weight_memory$")
 
@@ -33,12 +35,13 @@ def bank_occupancy(results: Results) -> HeatChart:
         record = results.record(key)
         panels.append(_used(record, number, label))
         panels.append(_busy(record, number, label))
+    panels = [_on_one_scale(panel, panels) for panel in panels]
     if not panels:
         raise UnfitError("needs a finished point")
     title = "Occupancy of the memory banks"
     notes = (*missing(results), *notes)
     return HeatChart(
-        "bank_occupancy", title, tuple(panels), 2, "bank (number)", "core (name)", notes
+        "bank_occupancy", title, tuple(panels), 2, "bank or PE (number)", "core (name)", notes
     )
 
 
@@ -49,7 +52,7 @@ def _used(record: dict[str, Any], number: int, label: str) -> HeatPanel:
             if found := pattern.match(name):
                 place = (found[1] + suffix, int(found[2]))
                 counts[place], full[place] = bank["used_words"], bank["capacity_words"]
-    quantity = Quantity("words used", "% of the bank")
+    quantity = Quantity("words used", "%")
     return _panel(label, quantity, _Cells(counts, full), number, "words")
 
 
@@ -60,8 +63,8 @@ def _busy(record: dict[str, Any], number: int, label: str) -> HeatPanel:
         if (found := _BANK.match(name))
     }
     full = dict.fromkeys(counts, record["cycles"])
-    quantity = Quantity("cycles busy", "% of the run")
-    return _panel(label, quantity, _Cells(counts, full), number, "cycles")
+    quantity = Quantity("cycles busy", "%")
+    return _panel("", quantity, _Cells(counts, full), number, "cycles")
 
 
 def _panel(label: str, quantity: Quantity, cells: _Cells, number: int, counted: str) -> HeatPanel:
@@ -84,6 +87,13 @@ def _panel(label: str, quantity: Quantity, cells: _Cells, number: int, counted: 
         tuple(map(tuple, counts)),
         counted,
     )
+
+
+def _on_one_scale(panel: HeatPanel, panels: Sequence[HeatPanel]) -> HeatPanel:
+    """Return a panel whose scale ends where it does for all panels of its quantity."""
+    alike = [other for other in panels if other.quantity == panel.quantity]
+    largest = max((v for p in alike for row in p.values for v in row if v is not None), default=0)
+    return replace(panel, full=next(full for full in _SCALES if full >= largest))
 
 
 def _in_order(row: str) -> tuple[str, int]:

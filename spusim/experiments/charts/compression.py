@@ -9,9 +9,9 @@ from spusim.experiments.charts.machine import metric_panel
 from spusim.experiments.charts.records import LineChart, Mark, Panel, Series
 from spusim.experiments.charts.select import (
     UnfitError,
-    curves,
     missing,
     part_rows,
+    some_curves,
     varied,
 )
 from spusim.experiments.charts.speedup import WEIGHT_AXES
@@ -60,18 +60,20 @@ def _against_density(
 ) -> LineChart:
     panels: list[Panel] = []
     columns = 2
+    notes = missing(results)
     for _, rows in part_rows(results):
         axes = varied(results, rows)
         densities = [axis for axis in WEIGHT_AXES if axis in axes]
         if key in axes and densities:
-            found = curves(results, rows, densities[:1])
+            found, told = some_curves(results, rows, densities[:1])
+            notes += told
             panels += [
                 finish(metric_panel(results, rows, found, densities[0], metric))
                 for metric in metrics(rows)
             ]
     if not panels:
         raise UnfitError(f"needs axis {key} and several densities ({' or '.join(WEIGHT_AXES)})")
-    return LineChart(name, title, tuple(panels), columns, missing(results))
+    return LineChart(name, title, tuple(panels), columns, notes)
 
 
 def _with_crossings(panel: Panel) -> Panel:

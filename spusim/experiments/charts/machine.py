@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import polars as pl
 
-from spusim.experiments.charts.measures import MEASURES, TIMES, parameter_quantity, scaled
+from spusim.experiments.charts.measures import (
+    MEASURES,
+    TIMES,
+    parameter_factor,
+    parameter_quantity,
+    scaled,
+)
 from spusim.experiments.charts.records import Axis, LineChart, Panel, Quantity, Scale, Series
 from spusim.experiments.charts.select import (
     Curve,
@@ -18,6 +24,7 @@ from spusim.experiments.charts.select import (
     part_title,
     scale_of,
     series,
+    some_curves,
     varied,
 )
 from spusim.experiments.results import Results
@@ -33,13 +40,15 @@ def queue_depth(results: Results) -> LineChart:
     if not parts:
         raise UnfitError(f"needs several queue depths (axis {_QUEUE})")
     metrics = (_speed(parts), "utilization")
+    found = [some_curves(results, rows, [_QUEUE]) for _, rows in parts]
     panels = [
-        metric_panel(results, rows, curves(results, rows, [_QUEUE]), _QUEUE, metric, zero=True)
+        metric_panel(results, rows, shown, _QUEUE, metric, zero=True)
         for metric in metrics
-        for _, rows in parts
+        for (_, rows), (shown, _) in zip(parts, found, strict=True)
     ]
     title = "Speedup and utilisation against queue depth"
-    return LineChart("queue_depth", title, tuple(panels), len(parts), missing(results))
+    notes = (*missing(results), *(note for _, told in found for note in told))
+    return LineChart("queue_depth", title, tuple(panels), len(parts), notes)
 
 
 def pes_and_lanes(results: Results) -> LineChart:
@@ -61,9 +70,11 @@ def pes_and_lanes(results: Results) -> LineChart:
 def banks_and_words(results: Results) -> LineChart:
     """Return cycles, energy and area against the data memory's banks. Raises UnfitError."""
     panels: list[Panel] = []
+    notes = missing(results)
     for _, rows in part_rows(results):
         if _BANKS in varied(results, rows):
-            found = curves(results, rows, [_BANKS])
+            found, told_curves = some_curves(results, rows, [_BANKS])
+            notes += told_curves
             told = _pairs(rows, _BANKS, _WORDS) if _WORDS in results.axes else ()
             for metric in ("frame_cycles_mean", "energy_j_frame_mean", "area_um2"):
                 panel = metric_panel(results, rows, found, _BANKS, metric)
@@ -72,9 +83,7 @@ def banks_and_words(results: Results) -> LineChart:
                 panels.append(panel)
     if not panels:
         raise UnfitError(f"needs several numbers of banks (axis {_BANKS})")
-    return LineChart(
-        "banks_and_words", "Banks of the data memory", tuple(panels), 3, missing(results)
-    )
+    return LineChart("banks_and_words", "Banks of the data memory", tuple(panels), 3, notes)
 
 
 def metric_panel(
@@ -85,22 +94,27 @@ def metric_panel(
     metric: str,
     zero: bool = False,
 ) -> Panel:
-    """Return a metric against a numeric axis on a scale of its own, a curve for each of `found`."""
+    """Return a metric against a numeric axis, a line for each curve.
+
+    Linear scales begin at zero; `zero`: the scale is linear however wide the range.
+    """
     quantity, _ = scaled(metric, rows)
-    factor = _factor(metric, rows)
+    factor, times = _factor(metric, rows), parameter_factor(axis)
     lines = [
-        series(c, lambda r: r[axis].to_list(), lambda r: _times(r[metric].to_list(), factor))
+        series(c, lambda r: _times(r[axis].to_list(), times),
+               lambda r: _times(r[metric].to_list(), factor))
         for c in found
-    ]
-    places = sorted(finite(rows[axis].to_list()))
+    ]  # fmt: skip
+    places = sorted(finite(_times(rows[axis].to_list(), times)))
     scale = Scale.LOG2 if places and places[0] > 0 and places[-1] / places[0] >= 8 else Scale.LINEAR
     ticks = tuple((place, f"{place:g}") for place in dict.fromkeys(places))
-    y_scale = Scale.LINEAR if zero else scale_of([y for line in lines for y in line.y])
+    share = zero or quantity.unit.startswith("%")
+    y_scale = Scale.LINEAR if share else scale_of([y for line in lines for y in line.y])
     title = part_title(rows, part_layer(results, rows))
     return Panel(
         title,
         Axis(parameter_quantity(axis), scale, ticks=ticks),
-        Axis(quantity, y_scale, zero=zero),
+        Axis(quantity, y_scale, zero=y_scale is Scale.LINEAR),
         _collapsed(lines),
     )
 

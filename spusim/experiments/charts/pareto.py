@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from spusim.experiments.charts.measures import MEASURES, scaled
-from spusim.experiments.charts.records import Axis, LineChart, Panel, Role, Series
+from spusim.experiments.charts.measures import MEASURES, bar_text, parameter_quantity, scaled
+from spusim.experiments.charts.records import Axis, LineChart, Panel, Role, Scale, Series
 from spusim.experiments.charts.select import (
     UnfitError,
     missing,
-    parameter_text,
     part_layer,
     part_rows,
     part_title,
@@ -22,6 +21,7 @@ from spusim.experiments.results import Results
 _LATENCY = "latency_s_mean"
 _AGAINST = ("energy_j_frame_mean", "memory_used_bytes", "area_um2", "accuracy")
 _LEAST_POINTS = 4
+_LOG_FROM = 4.0  # fronts lie in a corner, which a logarithm opens
 # axes that change the job, not the machine or the compression: their points are no alternatives
 _JOBS = ("layer.", "stream", "network", "seed")
 
@@ -51,6 +51,9 @@ def pareto(results: Results) -> LineChart:
         min(2, len(panels)),
         missing(results),
         key=_key(results, rows, names),
+        key_title=", ".join(
+            parameter_quantity(axis).title for axis in _differing(results, rows, names)
+        ),
     )
 
 
@@ -98,13 +101,18 @@ def _panel(rows: pl.DataFrame, metric: str, front: list[int], names: dict[int, s
     others = [number for number in at if number not in front]
     return Panel(
         f"{y_quantity.label} against latency",
-        Axis(x_quantity, scale_of([x for x in xs if x is not None])),
-        Axis(y_quantity, scale_of([y for y in ys if y is not None])),
+        Axis(x_quantity, scale_of([x for x in xs if x is not None], _LOG_FROM)),
+        Axis(y_quantity, _scale(metric, ys)),
         (
             _points("other points", others, at, Role.CLOUD, {}),
             _points("front", front, at, Role.FRONT, names),
         ),
     )
+
+
+def _scale(metric: str, values: Sequence[float | None]) -> Scale:
+    share = MEASURES[metric].unit.startswith("%")
+    return Scale.LINEAR if share else scale_of([v for v in values if v is not None], _LOG_FROM)
 
 
 def _points(
@@ -130,14 +138,20 @@ def _letters(count: int) -> list[str]:
     return [chr(65 + k % 26) + (str(k // 26 + 1) if k >= 26 else "") for k in range(count)]
 
 
+def _differing(results: Results, rows: pl.DataFrame, names: dict[int, str]) -> list[str]:
+    """Return the axes in which the named points differ."""
+    axes = telling(results, rows, varied(results, rows), ())
+    named = rows.filter(pl.col("point").is_in(list(names)))
+    return [axis for axis in axes if named[axis].n_unique() > 1] or axes
+
+
 def _key(
     results: Results, rows: pl.DataFrame, names: dict[int, str]
 ) -> tuple[tuple[str, str], ...]:
-    """Return what differs between the named points."""
-    axes = telling(results, rows, varied(results, rows), ())
+    """Return the values of the axes in which the named points differ."""
+    differing = _differing(results, rows, names)
     named = rows.filter(pl.col("point").is_in(list(names)))
-    differing = [axis for axis in axes if named[axis].n_unique() > 1] or axes
     return tuple(
-        (names[row["point"]], ", ".join(parameter_text(a, row[a]) for a in differing))
+        (names[row["point"]], ", ".join(bar_text(a, row[a]) for a in differing))
         for row in named.sort("point").iter_rows(named=True)
     )

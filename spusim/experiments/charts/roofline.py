@@ -20,6 +20,7 @@ from spusim.experiments.charts.select import (
     curves,
     is_number,
     missing,
+    parameter_text,
     part_layer,
     part_rows,
     part_title,
@@ -32,7 +33,7 @@ _MEMORIES = {
     "weight_memory": re.compile(r"^core\d+\.pe\d+\.weight_memory$"),
     "data_memory": re.compile(r"^core\d+\.data_memory\.bank\d+$"),
 }
-_MOST_ROOFS = 6
+_MOST_ROOFS, _MOST_CLOUDS = 6, 8
 _MARGIN = 2.0  # factor by which roofs go beyond the points
 
 _Machine = tuple[str, int, float]  # the memory that holds weights, bytes a word, bytes a cycle
@@ -65,7 +66,7 @@ def _panel(results: Results, rows: pl.DataFrame) -> Panel | None:
     }  # fmt: skip
     axes = varied(results, rows)
     along = [a for a in axes if a in WEIGHT_AXES] or [a for a in axes if is_number(rows, a)]
-    points = [_cloud(curve, machines) for curve in curves(results, rows, along[:1])]
+    points = [_cloud(curve, machines) for curve in _clouds(results, rows, along[:1])]
     points = [cloud for cloud in points if cloud.x]
     if not points:
         return None
@@ -77,6 +78,18 @@ def _panel(results: Results, rows: pl.DataFrame) -> Panel | None:
         Axis(Quantity("effective MACs a cycle", "MAC/cycle"), Scale.LOG),
         (*roofs, *points),
     )
+
+
+def _clouds(results: Results, rows: pl.DataFrame, along: list[str]) -> list[Curve]:
+    """Return the points apart by what was swept; by the first axis only where that is a lot."""
+    found = curves(results, rows, along)
+    if len(found) <= _MOST_CLOUDS:
+        return found
+    axis = found[0].axes[0]
+    return [
+        Curve(parameter_text(axis, value), group, hue)
+        for hue, ((value,), group) in enumerate(rows.group_by([axis], maintain_order=True))
+    ]
 
 
 def _machine(record: dict[str, Any]) -> _Machine:
@@ -97,7 +110,7 @@ def _cloud(curve: Curve, machines: dict[str, _Machine]) -> Series:
             found.append((row["macs_effective"] / read, row["macs_effective"] / row["cycles"],
                           row["point"]))  # fmt: skip
     return Series(
-        curve.label or "points",
+        curve.label or str(curve.rows["part"][0]),
         tuple(x for x, _, _ in found),
         tuple(y for _, y, _ in found),
         tuple((number,) for _, _, number in found),
@@ -120,6 +133,6 @@ def _roofs(
         ridge = peak / width
         xs = (min(left, ridge / _MARGIN), ridge, max(right, ridge * _MARGIN))
         ys = (width * xs[0], float(peak), float(peak))
-        label = f"{peak} MAC/cycle, {width:g} B/cycle"
+        label = f"roof: {peak} MAC/cycle, {width:g} B/cycle"
         roofs.append(Series(label, xs, ys, (), Role.BOUND, hue=-1))
     return roofs

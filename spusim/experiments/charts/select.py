@@ -15,6 +15,7 @@ from spusim.experiments.results import Results
 Value = Any
 # from this ratio of largest to smallest on, an axis is divided logarithmically
 _LOG_FROM = 20.0
+_MOST_CURVES = 12
 
 
 class UnfitError(SpusimError):
@@ -65,6 +66,18 @@ def curves(results: Results, rows: pl.DataFrame, x: Sequence[str]) -> list[Curve
     return found
 
 
+def some_curves(
+    results: Results, rows: pl.DataFrame, x: Sequence[str]
+) -> tuple[list[Curve], tuple[str, ...]]:
+    """Return curves as `curves` does, at most twelve; and a note if there are more."""
+    found = curves(results, rows, x)
+    if len(found) <= _MOST_CURVES:
+        return found, ()
+    last = len(found) - 1
+    chosen = [found[round(k * last / (_MOST_CURVES - 1))] for k in range(_MOST_CURVES)]
+    return chosen, (f"{_MOST_CURVES} of {len(found)} curves, evenly spaced",)
+
+
 def series(
     curve: Curve,
     x: Callable[[pl.DataFrame], Sequence[float | None]],
@@ -97,7 +110,7 @@ def series(
 def parameter_text(name: str, value: Value) -> str:
     """Return a parameter and its value as legends show them: activation density 50 %."""
     quantity = parameter_quantity(name)
-    if quantity.unit == "as set" or not isinstance(value, int | float):
+    if quantity.unit in ("as set", "name") or not isinstance(value, int | float):
         return f"{_SHORT.get(name, quantity.label)} {value}".strip()
     if quantity.unit == "%":
         return f"{quantity.label} {100 * value:.4g} %"
@@ -121,6 +134,7 @@ def part_title(rows: pl.DataFrame, layer: dict[str, Any] | None) -> str:
     """Return what a part ran in a few words: kws on spu001, 2048 x 2048 layer on row64."""
     archs = rows["arch"].unique(maintain_order=True).to_list()
     where = f" on {archs[0]}" if len(archs) == 1 else ""
+    where = "" if archs == [None] else where
     names = rows["network"].drop_nulls().unique(maintain_order=True).to_list()
     if layer:
         shape = f"{layer['outputs']} {TIMES} {layer['inputs']} "
@@ -128,9 +142,9 @@ def part_title(rows: pl.DataFrame, layer: dict[str, Any] | None) -> str:
     return (names[0] if len(names) == 1 else ", ".join(names) or "layer") + where
 
 
-def scale_of(values: Sequence[float]) -> Scale:
+def scale_of(values: Sequence[float], log_from: float = _LOG_FROM) -> Scale:
     """Return the scale that shows values well: logarithmic where they span a wide range."""
-    if not values or min(values) <= 0 or max(values) / min(values) < _LOG_FROM:
+    if not values or min(values) <= 0 or max(values) / min(values) < log_from:
         return Scale.LINEAR
     return Scale.LOG
 
@@ -161,14 +175,15 @@ def finite(values: Sequence[float | None]) -> Numbers:
 def telling(
     results: Results, rows: pl.DataFrame, axes: Sequence[str], x: Sequence[str]
 ) -> list[str]:
-    """Leave out axes of one zip or list whose value follows from x or from an earlier axis."""
+    """Leave out axes of one zip or list whose values follow from x and the others."""
     together = _tied(results.sweep["sweep"], str(rows["part"][0]))
     kept: list[str] = []
-    for axis in axes:
-        before = [a for a in (*x, *kept) if a in results.axes and {a, axis} <= together]
-        if not any(_follows(rows, axis, other) for other in before):
+    # those with few values first: words of a bank follow from banks and word width
+    for axis in sorted(axes, key=lambda a: rows[a].n_unique() if a in together else 0):
+        before = [a for a in (*x, *kept) if a in together]
+        if axis not in together or not before or not _follows(rows, axis, before):
             kept.append(axis)
-    return kept
+    return [axis for axis in axes if axis in kept]
 
 
 def _tied(sweep: dict[str, Any], part: str) -> set[str]:
@@ -181,8 +196,8 @@ def _tied(sweep: dict[str, Any], part: str) -> set[str]:
     return tied
 
 
-def _follows(rows: pl.DataFrame, axis: str, other: str) -> bool:
-    return rows.select(axis, other).n_unique() == rows[other].n_unique()
+def _follows(rows: pl.DataFrame, axis: str, others: Sequence[str]) -> bool:
+    return rows.select(axis, *others).n_unique() == rows.select(others).n_unique()
 
 
 def part_layer(results: Results, rows: pl.DataFrame) -> dict[str, Any] | None:

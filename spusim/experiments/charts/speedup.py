@@ -35,9 +35,12 @@ _X = Axis(Quantity("weight sparsity", "%"))
 _Y = Axis(Quantity("speedup", TIMES), Scale.LOG)
 _ROLES = (
     (Role.MEASURED, "achieved"),
-    (Role.IDEAL, "ideal: every zero skipped for free"),
-    (Role.BOUND, "bound: a cycle for every nonzero activation"),
+    (Role.IDEAL, "ideal: skipped zeros cost nothing"),
+    (Role.BOUND, "floor: one cycle for every nonzero activation"),
 )
+_LONGEST_TAG = 12  # letters; longer ones go into the legend
+_NETWORK, _BLACK = "network", 6
+_SAME_ONSET = 0.05  # of the sparsity, within which one mark serves all curves
 _WAITS = 2  # of the PEs, that the note of a network names
 
 
@@ -48,10 +51,12 @@ def speedup_vs_sparsity(results: Results) -> LineChart:
     least (T5, T11). Raises UnfitError.
     """
     panels: list[Panel] = []
-    for _, rows in part_rows(results):
-        rows = rows.filter(pl.col("speedup_achieved").is_not_null())
+    parts = [rows.filter(pl.col("speedup_achieved").is_not_null())
+             for _, rows in part_rows(results)]  # fmt: skip
+    # layers alone are simpler than networks, and come first
+    for rows in sorted(parts, key=lambda rows: rows["network"].null_count() == 0):
         if rows.height and set(WEIGHT_AXES) & set(varied(results, rows)):
-            panels += _part(results, rows)
+            panels.append(_part(results, rows))
     if not panels:
         raise UnfitError(
             f"needs several weight densities (axis {' or '.join(WEIGHT_AXES)}) and the dense "
@@ -61,31 +66,35 @@ def speedup_vs_sparsity(results: Results) -> LineChart:
         "speedup_vs_sparsity",
         "Speedup over the same machine skipping nothing",
         tuple(panels),
-        columns=min(len(panels), 3),
+        columns=min(len(panels), 2),
         notes=missing(results),
         roles=_ROLES,
     )
 
 
-def _part(results: Results, rows: pl.DataFrame) -> list[Panel]:
+def _part(results: Results, rows: pl.DataFrame) -> Panel:
     layer = part_layer(results, rows)
     found = curves(results, rows, WEIGHT_AXES)
     whole = tuple(s for curve in found for s in _pair(curve))
     panel = Panel(part_title(rows, layer), _X, _Y, whole, tags=_tags(found))
     if layer:
-        return [_with_floor(results, panel, found)]
+        return _with_floor(results, panel, found)
     panel = replace(panel, note=_waits(rows))
-    panels = [replace(panel, title=f"{panel.title}, whole network")]
     layers = _layers(results, rows) if len(found) == 1 else ()
-    if len(layers) > 2:  # more than one layer's achieved and ideal
-        panels.append(Panel(f"{panel.title}, by layer", _X, _Y, layers, tags="layer"))
-    return panels
+    if len(layers) <= 2:  # one layer's achieved and ideal
+        return panel
+    network = [
+        replace(s, label=_NETWORK, hue=_BLACK, tag="" if s.role is Role.IDEAL else _NETWORK)
+        for s in whole
+    ]
+    return replace(panel, series=(*layers, *network))
 
 
 def _pair(curve: Curve) -> list[Series]:
     achieved = series(curve, _sparsity, lambda r: r["speedup_achieved"].to_list())
     ideal = series(curve, _sparsity, lambda r: r["speedup_ideal"].to_list(), Role.IDEAL)
-    return [replace(achieved, tag=_tag(curve)), ideal]
+    tag = _tag(curve)
+    return [replace(achieved, tag=tag if len(tag) <= _LONGEST_TAG else ""), ideal]
 
 
 def _tags(found: list[Curve]) -> str:
@@ -104,11 +113,16 @@ def _sparsity(rows: pl.DataFrame) -> list[float | None]:
 def _with_floor(results: Results, panel: Panel, found: list[Curve]) -> Panel:
     """Add the bound of one cycle a pushed column, and mark where the ideal passes it."""
     pushes = "count.queue.push"
-    record = results.record(found[0].rows["key"][0])
-    pes = sum(kind_of(unit)[1] == "pe" for unit in record["stalls"])
-    if not pes or pushes not in found[0].rows.columns:
+    if pushes not in found[0].rows.columns:
         return panel
-    columns, dense = pl.col(pushes) / pes, pl.col("cycles") * pl.col("speedup_achieved")
+    pes = {
+        arch: sum(kind_of(unit)[1] == "pe" for unit in results.record(key)["stalls"])
+        for curve in found
+        for arch, key in curve.rows.unique("arch_hash").select("arch_hash", "key").rows()
+    }
+    machines = pl.col("arch_hash").replace_strict(pes, return_dtype=pl.Int64)
+    columns = pl.col(pushes) / machines
+    dense = pl.col("cycles") * pl.col("speedup_achieved")
     bounds, onsets = [], []
     for curve in found:
         told = curve.rows.filter(pl.col(pushes) > 0).with_columns(_bound=dense / columns)
@@ -116,10 +130,12 @@ def _with_floor(results: Results, panel: Panel, found: list[Curve]) -> Panel:
         bounds.append(series(bounded, _sparsity, lambda r: r["_bound"].to_list(), Role.BOUND))
         # the ideal is 1 / (weight density x activation density)
         onsets += (1 - 1 / (told["_bound"] * told["activation_density"])).to_list()
-    onset = 100 * sum(onsets) / len(onsets) if onsets else 0.0
+    if not onsets or max(onsets) - min(onsets) > _SAME_ONSET:
+        return replace(panel, series=(*panel.series, *bounds))
+    onset = 100 * sum(onsets) / len(onsets)
     note = (
-        f"beyond {onset:.0f} % a PE has less than a cycle\nof work in a column on average, but\n"
-        "spends one: achieved nears the bound"
+        f"floor: beyond {onset:.0f} % a PE has\nless than a cycle of work in\n"
+        "an average column, yet\nevery column costs one"
     )
     marks = (Mark(onset, note),) if 0 < onset < 100 else ()
     return replace(panel, series=(*panel.series, *bounds), marks=marks)
@@ -140,7 +156,7 @@ def _waits(rows: pl.DataFrame) -> str:
     told = [f"{cause.replace('_', ' ')} {100 * causes[cause] / whole:.0f} %"
             for cause in ("busy", *waits)]  # fmt: skip
     sparsity = 100 * (1 - sparsest["weight_density"])
-    return f"PEs at {sparsity:.0f} %: " + ", ".join(told)
+    return f"PEs at {sparsity:.0f} % sparsity:\n" + "\n".join(told)
 
 
 def _layers(results: Results, rows: pl.DataFrame) -> tuple[Series, ...]:

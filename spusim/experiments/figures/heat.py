@@ -8,12 +8,12 @@ from matplotlib.image import AxesImage
 
 from spusim.experiments.charts.records import HeatChart, HeatPanel
 from spusim.experiments.figures.style import CHART_STYLE, COLUMN_IN, PAGE_IN, new_figure
-from spusim.experiments.figures.texts import footnote
+from spusim.experiments.figures.texts import write_title
 
 _MAP = "cividis"  # the same to all eyes, and in grey
 _ROW_IN, _HEAD_IN = 0.24, 0.85
 _MOST_TEXTS = 16  # columns, up to which cells have their number written in
-_MOST_TICKS = 16
+_MOST_TICKS = 8
 
 
 def draw_heat(chart: HeatChart) -> Figure:
@@ -34,9 +34,8 @@ def draw_heat(chart: HeatChart) -> Figure:
             axes.set_xlabel(chart.x_title)
             axes.set_ylabel(chart.y_title)
             bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=8)
-            bar.set_label(panel.quantity.title.replace(" (", "\n("))
-        figure.suptitle(chart.title, fontsize=9.5, x=0.01, ha="left")
-        footnote(figure, chart.notes)
+            bar.set_label(panel.quantity.title)
+        write_title(figure, chart.title, chart.notes)
     return figure
 
 

@@ -1,6 +1,7 @@
 """Line charts: curves, bounds, clouds of points and fronts."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -19,11 +20,13 @@ from spusim.experiments.figures.style import (
     marker,
     new_figure,
 )
-from spusim.experiments.figures.texts import footnote, place_tags, plain_number
+from spusim.experiments.figures.texts import place_tags, plain_number, thin_ticks, write_title
 
 _PANEL_HEIGHT_IN = 2.35
 _LINE_IN = 0.17  # a line of text
+_TITLE_LETTERS = 84  # of the titles side by side on a page
 _MOST_LEGEND_COLUMNS = 4
+_BLACK = -2
 _LETTERS_A_POINT = 0.068  # inches of a letter of the legend, for choosing its columns
 
 
@@ -35,17 +38,26 @@ def draw_lines(chart: LineChart) -> Figure:
     columns = _legend_columns(handles, width)
     below = -(-len(handles) // columns) + len(chart.notes)
     height = rows * _PANEL_HEIGHT_IN + 0.3 + _LINE_IN * below
+    panels = chart.panels
+    one_title = len(panels) > 1 and len({panel.title for panel in panels}) == 1
+    width_letters = _TITLE_LETTERS // chart.columns
     with matplotlib.rc_context(CHART_STYLE):
         figure = new_figure(width, height)
         grid = figure.subplots(rows, chart.columns, squeeze=False)
         for axes in grid.flat[len(chart.panels) :]:
             axes.remove()
         for axes, panel in zip(grid.flat, chart.panels, strict=False):
-            _draw_panel(axes, panel)
-        figure.suptitle(chart.title, fontsize=9.5, x=0.01, ha="left")
+            _draw_panel(axes, panel, "" if one_title else fill(panel.title, width_letters))
+        title = f"{chart.title}: {panels[0].title}" if one_title else chart.title
+        write_title(figure, title, chart.notes)
         if handles:
-            figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-        footnote(figure, chart.notes)
+            figure.legend(
+                handles=handles,
+                loc="outside lower center",
+                ncols=columns,
+                title=fill(chart.key_title, width_letters * chart.columns) or None,
+                title_fontsize=8,
+            )
         tags = [
             place_tags(axes, panel) for axes, panel in zip(figure.axes, chart.panels, strict=True)
         ]
@@ -54,23 +66,25 @@ def draw_lines(chart: LineChart) -> Figure:
             for tag in old:
                 tag.remove()
             place_tags(axes, panel)
+            thin_ticks(axes, panel.x)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, panel: Panel, title: str) -> None:
     _scale(axes, panel)
     for series in panel.series:
         _DRAW[series.role](axes, series)
-    axes.set_title(panel.title)
+    axes.set_title(title)
     axes.set_xlabel(panel.x.quantity.title)
     axes.set_ylabel(panel.y.quantity.title)
     _limits(axes, panel)
     _ticks(axes, panel.x, "x")
     _ticks(axes, panel.y, "y")
-    for mark in panel.marks:
-        _draw_mark(axes, mark.x, mark.text)
+    for k, mark in enumerate(panel.marks):
+        _draw_mark(axes, mark.x, mark.text, 0.98 - 0.1 * k)
     if panel.note:
-        axes.text(0.03, 0.97, panel.note, transform=axes.transAxes, va="top", fontsize=8)
+        note = axes.text(0.03, 0.98, panel.note, transform=axes.transAxes, va="top", fontsize=8)
+        note.set_in_layout(False)
 
 
 def _draw_curve(axes: Axes, series: Series) -> None:
@@ -118,12 +132,16 @@ def _draw_front(axes: Axes, series: Series) -> None:
     shade = colour(series.hue)
     axes.step(series.x, series.y, where="post", color=shade, linewidth=0.9)
     axes.plot(series.x, series.y, linestyle="", color=shade, marker="o", zorder=4)
-    for x, y, letter in zip(series.x, series.y, series.letters, strict=True):
+    for k, (x, y, letter) in enumerate(zip(series.x, series.y, series.letters, strict=True)):
+        # neighbours on either side of the front
+        above = k % 2 == 0
         axes.annotate(
             letter,
             (x, y),
-            xytext=(3, 2.5),
+            xytext=(3, 2.5) if above else (-3, -3),
             textcoords="offset points",
+            ha="left" if above else "right",
+            va="bottom" if above else "top",
             fontsize=8,
             bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none",
                   "alpha": 0.8},
@@ -140,21 +158,27 @@ _DRAW = {
 }
 
 
-def _draw_mark(axes: Axes, x: float, text: str) -> None:
+def _draw_mark(axes: Axes, x: float, text: str, height: float) -> None:
     axes.axvline(x, color="0.35", linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
     beyond = axes.transData.transform((x, 1))[0] > axes.transAxes.transform((0.5, 0))[0]
-    axes.annotate(
+    note = axes.annotate(
         text,
-        (x, 0.98),
+        (x, height),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if beyond else 3, 0),
         textcoords="offset points",
         ha="right" if beyond else "left",
         va="top",
         fontsize=8,
-        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+        bbox={
+            "boxstyle": "square,pad=0.1",
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.85,
+        },
         zorder=6,
     )
+    note.set_in_layout(False)
 
 
 def _scale(axes: Axes, panel: Panel) -> None:
@@ -164,10 +188,11 @@ def _scale(axes: Axes, panel: Panel) -> None:
 
 
 def _limits(axes: Axes, panel: Panel) -> None:
+    axes.margins(x=0.05, y=0.09)
     if panel.y.zero:
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, axes.get_ylim()[1])
     if panel.x.zero:
-        axes.set_xlim(0, None)
+        axes.set_xlim(0, axes.get_xlim()[1])
 
 
 def _ticks(axes: Axes, axis: Axis, which: str) -> None:
@@ -175,9 +200,6 @@ def _ticks(axes: Axes, axis: Axis, which: str) -> None:
     if axis.ticks:
         along.set_ticks([place for place, _ in axis.ticks], [text for _, text in axis.ticks])
         along.set_minor_locator(NullLocator())
-        crowded = sum(len(text) + 1 for _, text in axis.ticks) > 30
-        if which == "x" and crowded:
-            axes.tick_params(axis="x", rotation=45 if len(axis.ticks) < 12 else 90)
     elif axis.scale is Scale.LOG:
         low, high = sorted(along.get_view_interval())
         along.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high / low < 200 else (1,)))
@@ -197,22 +219,22 @@ def _handles(chart: LineChart) -> list[Line2D]:
     roles = [(role, label) for role, label in chart.roles if role in found]
     return [
         *(_handle(series.label, series) for series in shown.values()),
-        *(_handle(label, Series(label, (), (), (), role, hue=6)) for role, label in roles),
+        *(_handle(label, Series(label, (), (), (), role, hue=_BLACK)) for role, label in roles),
         *(_letter_handle(letter, meaning) for letter, meaning in chart.key),
     ]
 
 
 def _letter_handle(letter: str, meaning: str) -> Line2D:
-    return Line2D([], [], color="black", linestyle="", marker=f"${letter}$", markersize=6,
-                  label=meaning)  # fmt: skip
+    mark = rf"$\mathrm{{{letter}}}$"
+    return Line2D([], [], color="black", linestyle="", marker=mark, markersize=6, label=meaning)
 
 
 def _handle(label: str, series: Series) -> Line2D:
     shade = colour(series.hue)
-    hollow = series.dash % 2 == 1 or series.hue < 0
+    hollow = series.dash % 2 == 1 or series.hue == -1
     face = "white" if hollow else shade
     looks: dict[Role, dict[str, Any]] = {
-        Role.MEASURED: {"linestyle": dashes(series.dash), "marker": marker(series.hue)},
+        Role.MEASURED: {"linestyle": dashes(series.dash), "marker": marker(max(0, series.hue))},
         Role.IDEAL: {"linestyle": (0, (5, 2)), "linewidth": 0.9},
         Role.BOUND: {"linestyle": (0, (1, 1.4)), "linewidth": 1.1},
         Role.CLOUD: {"linestyle": "", "marker": marker(max(0, series.hue))},

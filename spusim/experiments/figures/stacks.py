@@ -1,5 +1,7 @@
 """Stacked bars: energy by term, cycles by cause."""
 
+from textwrap import fill
+
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,11 +17,11 @@ from spusim.experiments.figures.style import (
     colour,
     new_figure,
 )
-from spusim.experiments.figures.texts import footnote
+from spusim.experiments.figures.texts import write_title
 
 _BAR_IN, _HEAD_IN, _LINE_IN = 0.165, 0.62, 0.17
 _HATCHES = ("", "////", "", "xxxx", "", "....", "", "\\\\\\\\", "")
-_LEGEND_COLUMNS = {COLUMN_IN: 3, PAGE_IN: 6}
+_LEGEND_COLUMNS = {COLUMN_IN: 2, PAGE_IN: 6}
 _Look = tuple[str, str]
 
 
@@ -38,7 +40,7 @@ def draw_stacks(chart: StackChart) -> Figure:
     with matplotlib.rc_context(CHART_STYLE):
         figure = new_figure(width, height)
         grid = figure.subplots(
-            rows, chart.columns, squeeze=False, sharex=True, sharey=_same_bars(chart),
+            rows, chart.columns, squeeze=False, sharex=chart.shared,
             height_ratios=[_HEAD_IN + n * _BAR_IN for n in bars],
         )  # fmt: skip
         for axes in grid.flat[len(chart.panels) :]:
@@ -46,12 +48,14 @@ def draw_stacks(chart: StackChart) -> Figure:
         for n, (axes, panel) in enumerate(zip(grid.flat, chart.panels, strict=False)):
             _draw_panel(axes, panel, looks)
             axes.xaxis.set_tick_params(labelbottom=True)
-            if n % chart.columns == 0 or not _same_bars(chart):
-                axes.set_ylabel(panel.along)
-        figure.suptitle(chart.title, fontsize=9.5, x=0.01, ha="left")
+            first = chart.panels[n - n % chart.columns]
+            if panel is first or panel.bars != first.bars:
+                axes.set_ylabel(_wrapped(panel.along, len(panel.bars)))
+            else:
+                axes.set_yticklabels([])
+        write_title(figure, chart.title, chart.notes)
         handles = [_patch(name, look) for name, look in looks.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns)
-        footnote(figure, chart.notes)
     return figure
 
 
@@ -65,6 +69,8 @@ def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look]) -> None:
             height=0.8,
         )  # fmt: skip
         left = [a + b for a, b in zip(left, values, strict=True)]
+    if not panel.parts:
+        axes.text(0.5, 0.5, "not used", ha="center", transform=axes.transAxes, color="0.4")
     axes.set_yticks(places, panel.bars)
     axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
@@ -72,6 +78,11 @@ def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look]) -> None:
         axes.set_xlim(0, 100)
     axes.set_title(panel.title)
     axes.set_xlabel(panel.quantity.title)
+
+
+def _wrapped(text: str, bars: int) -> str:
+    """Return a title of the bars, broken where it would be longer than they are high."""
+    return "\n".join(fill(line, max(14, round(2.4 * bars))) for line in text.split(", "))
 
 
 def _looks(chart: StackChart) -> dict[str, _Look]:
@@ -91,10 +102,6 @@ def _patch(name: str, look: _Look) -> Patch:
         facecolor=look[0], hatch=look[1], edgecolor="white", linewidth=0.3,
         label=name.replace("pe_", "PE_").replace("_", " "),
     )  # fmt: skip
-
-
-def _same_bars(chart: StackChart) -> bool:
-    return len({panel.bars for panel in chart.panels}) == 1
 
 
 def _long(chart: StackChart) -> bool:

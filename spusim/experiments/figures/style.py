@@ -70,13 +70,13 @@ COLUMN_IN, PAGE_IN = 3.5, 7.16  # of a two-column page
 
 
 def colour(hue: int) -> str:
-    """Return the colour of a line; -1 is grey."""
-    return GREY if hue < 0 else _LINES[hue % len(_LINES)]
+    """Return the colour of a line; -1 is grey, and what is below black."""
+    return _LINES[hue % len(_LINES)] if hue >= 0 else GREY if hue == -1 else "black"
 
 
 def marker(hue: int) -> str:
-    """Return the marker that goes with a colour; it changes where colours begin anew."""
-    return _MARKERS[(hue + hue // len(_LINES)) % len(_MARKERS)]
+    """Return the marker that goes with a colour; there are fewer, so that pairs repeat late."""
+    return _MARKERS[hue % len(_MARKERS)]
 
 
 def dashes(dash: int) -> str | tuple[int, tuple[float, ...]]:

@@ -1,16 +1,19 @@
 """Texts in figures that must not lie on one another: tags of lines, notes and keys."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from spusim.experiments.charts.records import Panel
+from spusim.experiments.charts.records import Axis, Panel
 from spusim.experiments.figures.style import colour
 
+_MOST_LETTERS = 110  # of a title's line
 _POINTS_AN_INCH = 72
 _LINE_POINTS = 9.5  # from one tag to the next
+_LETTER_POINTS = 4.9  # width of a digit
 
 
 def place_tags(axes: Axes, panel: Panel) -> list[Text]:
@@ -19,13 +22,14 @@ def place_tags(axes: Axes, panel: Panel) -> list[Text]:
     written: list[Text] = []
     if not tagged:
         return written
-    ends = [axes.transData.transform((series.x[-1], series.y[-1]))[1] for series in tagged]
+    right = max(series.x[-1] for series in tagged)
+    ends = [axes.transData.transform((right, series.y[-1]))[1] for series in tagged]
     pixels = axes.figure.dpi / _POINTS_AN_INCH
     heights = spread(ends, _LINE_POINTS * pixels)
     for series, end, height in zip(tagged, ends, heights, strict=True):
         tag = axes.annotate(
             series.tag,
-            (series.x[-1], series.y[-1]),
+            (right, series.y[-1]),
             xytext=(5, (height - end) / pixels),
             textcoords="offset points",
             va="center",
@@ -38,7 +42,7 @@ def place_tags(axes: Axes, panel: Panel) -> list[Text]:
         top = max(range(len(tagged)), key=lambda k: heights[k])
         head = axes.annotate(
             panel.tags.replace(" ", "\n", 1),
-            (tagged[top].x[-1], tagged[top].y[-1]),
+            (right, tagged[top].y[-1]),
             xytext=(5, (heights[top] - ends[top]) / pixels + 0.6 * _LINE_POINTS),
             textcoords="offset points",
             va="bottom",
@@ -46,6 +50,25 @@ def place_tags(axes: Axes, panel: Panel) -> list[Text]:
         )
         written.append(head)
     return written
+
+
+def thin_ticks(axes: Axes, axis: Axis) -> None:
+    """Leave out the texts of ticks on the x axis that would touch the one before or the last."""
+    if not axis.ticks:
+        return
+    ticks = sorted(axis.ticks)
+    pixels = axes.figure.dpi / _POINTS_AN_INCH
+    at = [axes.transData.transform((place, 1))[0] / pixels for place, _ in ticks]
+    half = [_LETTER_POINTS * (len(text) + 1) / 2 for _, text in ticks]
+    last = len(ticks) - 1
+    kept = [0]
+    for k in range(1, last):
+        free = at[k] - at[kept[-1]] > half[k] + half[kept[-1]]
+        if free and at[last] - at[k] > half[k] + half[last]:
+            kept.append(k)
+    shown = {*kept, last}
+    texts = [text if k in shown else "" for k, (_, text) in enumerate(ticks)]
+    axes.set_xticks([place for place, _ in ticks], texts)
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
@@ -67,10 +90,10 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return moved
 
 
-def footnote(figure: Figure, notes: Sequence[str]) -> None:
-    """Write notes below everything else."""
-    if notes:
-        figure.supxlabel("; ".join(notes), fontsize=8, x=0.01, ha="left")
+def write_title(figure: Figure, title: str, notes: Sequence[str]) -> None:
+    """Write the figure's title, and below it what a reader must know."""
+    text = "\n".join(fill(line, _MOST_LETTERS) for line in (title, "; ".join(notes)) if line)
+    figure.suptitle(text, fontsize=9, x=0.01, ha="left")
 
 
 def plain_number(value: float, _: object = None) -> str:
