@@ -71,7 +71,7 @@ def energy(results: Results) -> StackChart:
         "energy",
         "Energy by term" if alone else "Energy by term; each panel has its own scale",
         tuple(made),
-        min(3, len(made)),
+        min(2 if len(made) == 4 else 3, len(made)),
         shared=alone,
         notes=(*missing(results), *notes),
     )

@@ -71,7 +71,7 @@ def _panel(results: Results, rows: pl.DataFrame) -> Panel | None:
     if not points:
         return None
     reach = [x for cloud in points for x in cloud.x]
-    roofs = _roofs(rows, machines, min(reach) / _MARGIN, max(reach) * _MARGIN)
+    roofs = _roofs(rows, machines, min(reach), max(reach))
     return Panel(
         part_title(rows, part_layer(results, rows)),
         Axis(Quantity("effective MACs a byte read", "MAC/B"), Scale.LOG),
@@ -129,9 +129,10 @@ def _roofs(
     if len(found) > _MOST_ROOFS:
         found = [found[0], found[-1]]
     roofs = []
+    ridges = [peak / width for peak, width in found]
+    ends = (min(left, *ridges) / _MARGIN, max(right, *ridges) * _MARGIN)
     for peak, width in found:
-        ridge = peak / width
-        xs = (min(left, ridge / _MARGIN), ridge, max(right, ridge * _MARGIN))
+        xs = (ends[0], peak / width, ends[1])
         ys = (width * xs[0], float(peak), float(peak))
         label = f"roof: {peak} MAC/cycle, {width:g} B/cycle"
         roofs.append(Series(label, xs, ys, (), Role.BOUND, hue=-1))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -175,15 +176,20 @@ def finite(values: Sequence[float | None]) -> Numbers:
 def telling(
     results: Results, rows: pl.DataFrame, axes: Sequence[str], x: Sequence[str]
 ) -> list[str]:
-    """Leave out axes of one zip or list whose values follow from x and the others."""
+    """Leave out axes of a zip or list whose values follow from x and the fewest others."""
     together = _tied(results.sweep["sweep"], str(rows["part"][0]))
-    kept: list[str] = []
-    # those with few values first: words of a bank follow from banks and word width
-    for axis in sorted(axes, key=lambda a: rows[a].n_unique() if a in together else 0):
-        before = [a for a in (*x, *kept) if a in together]
-        if axis not in together or not before or not _follows(rows, axis, before):
-            kept.append(axis)
-    return [axis for axis in axes if axis in kept]
+    tied = [axis for axis in axes if axis in together]
+    given = [axis for axis in x if axis in together]
+    chosen = min(
+        (
+            subset
+            for size in range(len(tied) + 1)
+            for subset in combinations(tied, size)
+            if all(_follows(rows, axis, [*given, *subset]) for axis in tied)
+        ),
+        key=lambda subset: (len(subset), math.prod(rows[a].n_unique() for a in subset)),
+    )
+    return [axis for axis in axes if axis not in together or axis in chosen]
 
 
 def _tied(sweep: dict[str, Any], part: str) -> set[str]:
@@ -197,6 +203,8 @@ def _tied(sweep: dict[str, Any], part: str) -> set[str]:
 
 
 def _follows(rows: pl.DataFrame, axis: str, others: Sequence[str]) -> bool:
+    if axis in others or not others:
+        return axis in others
     return rows.select(axis, *others).n_unique() == rows.select(others).n_unique()
 
 
@@ -220,8 +228,8 @@ def point_labels(results: Results, rows: pl.DataFrame) -> tuple[str, ...]:
     """Return what tells each row apart from the others, in full; its number where axes do not."""
     several = rows["part"].n_unique() > 1
     told = {
-        part: varied(results, results.done.filter(pl.col("part") == part))
-        for part in rows["part"].unique().to_list()
+        part: telling(results, found, varied(results, found), ())
+        for part, found in part_rows(results)
     }
     labels = []
     for row in rows.iter_rows(named=True):

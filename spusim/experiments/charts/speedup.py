@@ -79,7 +79,7 @@ def _part(results: Results, rows: pl.DataFrame) -> Panel:
     panel = Panel(part_title(rows, layer), _X, _Y, whole, tags=_tags(found))
     if layer:
         return _with_floor(results, panel, found)
-    panel = replace(panel, note=_waits(rows))
+    panel = replace(panel, note=_waits(rows) if len(found) == 1 else "")
     layers = _layers(results, rows) if len(found) == 1 else ()
     if len(layers) <= 2:  # one layer's achieved and ideal
         return panel
@@ -134,8 +134,8 @@ def _with_floor(results: Results, panel: Panel, found: list[Curve]) -> Panel:
         return replace(panel, series=(*panel.series, *bounds))
     onset = 100 * sum(onsets) / len(onsets)
     note = (
-        f"floor: beyond {onset:.0f} % a PE has\nless than a cycle of work in\n"
-        "an average column, yet\nevery column costs one"
+        f"floor: past {onset:.0f} % a PE\nhas less than a cycle of\n"
+        "work a column on average,\nyet each column costs one"
     )
     marks = (Mark(onset, note),) if 0 < onset < 100 else ()
     return replace(panel, series=(*panel.series, *bounds), marks=marks)

@@ -45,7 +45,7 @@ def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     every = -(-len(panel.columns) // _MOST_TICKS)
     axes.set_xticks(range(0, len(panel.columns), every), panel.columns[::every])
-    axes.set_title(panel.title)
+    axes.set_title(panel.title).set_in_layout(False)  # it may reach over both maps
     axes.spines[:].set_visible(False)
     if len(panel.columns) <= _MOST_TEXTS:
         for (row, column), value in np.ndenumerate(values):

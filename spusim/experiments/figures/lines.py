@@ -15,6 +15,7 @@ from spusim.experiments.figures.style import (
     CHART_STYLE,
     COLUMN_IN,
     PAGE_IN,
+    TITLE_LETTERS,
     colour,
     dashes,
     marker,
@@ -24,7 +25,6 @@ from spusim.experiments.figures.texts import place_tags, plain_number, thin_tick
 
 _PANEL_HEIGHT_IN = 2.35
 _LINE_IN = 0.17  # a line of text
-_TITLE_LETTERS = 84  # of the titles side by side on a page
 _MOST_LEGEND_COLUMNS = 4
 _BLACK = -2
 _LETTERS_A_POINT = 0.068  # inches of a letter of the legend, for choosing its columns
@@ -40,7 +40,7 @@ def draw_lines(chart: LineChart) -> Figure:
     height = rows * _PANEL_HEIGHT_IN + 0.3 + _LINE_IN * below
     panels = chart.panels
     one_title = len(panels) > 1 and len({panel.title for panel in panels}) == 1
-    width_letters = _TITLE_LETTERS // chart.columns
+    width_letters = TITLE_LETTERS // chart.columns
     with matplotlib.rc_context(CHART_STYLE):
         figure = new_figure(width, height)
         grid = figure.subplots(rows, chart.columns, squeeze=False)
@@ -144,7 +144,7 @@ def _draw_front(axes: Axes, series: Series) -> None:
             va="bottom" if above else "top",
             fontsize=8,
             bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none",
-                  "alpha": 0.8},
+                  "alpha": 0.5},
             zorder=5,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from spusim.experiments.charts.records import StackChart, StackPanel
 from spusim.experiments.figures.style import (
@@ -13,6 +14,7 @@ from spusim.experiments.figures.style import (
     CHART_STYLE,
     COLUMN_IN,
     PAGE_IN,
+    TITLE_LETTERS,
     UNKNOWN_CAUSE,
     colour,
     new_figure,
@@ -46,7 +48,7 @@ def draw_stacks(chart: StackChart) -> Figure:
         for axes in grid.flat[len(chart.panels) :]:
             axes.remove()
         for n, (axes, panel) in enumerate(zip(grid.flat, chart.panels, strict=False)):
-            _draw_panel(axes, panel, looks)
+            _draw_panel(axes, panel, looks, TITLE_LETTERS // chart.columns)
             axes.xaxis.set_tick_params(labelbottom=True)
             first = chart.panels[n - n % chart.columns]
             if panel is first or panel.bars != first.bars:
@@ -59,7 +61,7 @@ def draw_stacks(chart: StackChart) -> Figure:
     return figure
 
 
-def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look]) -> None:
+def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look], title_letters: int) -> None:
     places = range(len(panel.bars))
     left = [0.0] * len(panel.bars)
     for name, values in panel.parts:
@@ -76,7 +78,10 @@ def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look]) -> None:
     axes.grid(visible=False, axis="y")
     if panel.shares:
         axes.set_xlim(0, 100)
-    axes.set_title(panel.title)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    lines = panel.title.splitlines()
+    axes.set_title("\n".join(fill(line, title_letters) for line in lines))
     axes.set_xlabel(panel.quantity.title)
 
 

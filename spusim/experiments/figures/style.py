@@ -67,6 +67,7 @@ CHART_STYLE = {
     "ytick.labelsize": 8,
 }
 COLUMN_IN, PAGE_IN = 3.5, 7.16  # of a two-column page
+TITLE_LETTERS = 84  # of panels' titles side by side on a page
 
 
 def colour(hue: int) -> str:

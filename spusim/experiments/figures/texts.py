@@ -13,7 +13,7 @@ from spusim.experiments.figures.style import colour
 _MOST_LETTERS = 110  # of a title's line
 _POINTS_AN_INCH = 72
 _LINE_POINTS = 9.5  # from one tag to the next
-_LETTER_POINTS = 4.9  # width of a digit
+_LETTER_POINTS = 4.7  # width of a digit
 
 
 def place_tags(axes: Axes, panel: Panel) -> list[Text]:
@@ -59,7 +59,7 @@ def thin_ticks(axes: Axes, axis: Axis) -> None:
     ticks = sorted(axis.ticks)
     pixels = axes.figure.dpi / _POINTS_AN_INCH
     at = [axes.transData.transform((place, 1))[0] / pixels for place, _ in ticks]
-    half = [_LETTER_POINTS * (len(text) + 1) / 2 for _, text in ticks]
+    half = [_LETTER_POINTS * (len(text) + 0.5) / 2 for _, text in ticks]
     last = len(ticks) - 1
     kept = [0]
     for k in range(1, last):
