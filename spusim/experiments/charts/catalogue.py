@@ -15,7 +15,7 @@ from spusim.experiments.charts.records import Chart
 from spusim.experiments.charts.roofline import roofline
 from spusim.experiments.charts.select import UnfitError
 from spusim.experiments.charts.speedup import speedup_vs_sparsity
-from spusim.experiments.results import Results
+from spusim.experiments.results import Results, ResultsError
 
 
 class ChartError(SpusimError):
@@ -79,7 +79,7 @@ def fitting_charts(results: Results) -> tuple[dict[str, Chart], dict[str, str]]:
     for name, kind in CHARTS.items():
         try:
             charts[name] = kind.make(results)
-        except UnfitError as error:
+        except (UnfitError, ResultsError) as error:  # a lost record costs only what needs it
             reasons[name] = str(error)
     if _LAST_RESORT in charts and any(CHARTS[name].of_axes for name in charts):
         del charts[_LAST_RESORT]

@@ -56,6 +56,8 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "core.sparse.format": ("format", "name"),
     "core.sparse.weights": ("weights", "name"),
     "core.sparse.activations": ("activations", "name"),
+    "core.queue.release": ("slot freed at", "name"),
+    "core.ports": ("ports", "name"),
     "arch": ("architecture", "name"),
     "technology": ("technology", "name"),
     "prune.density": ("weights kept", "%"),

@@ -126,8 +126,6 @@ _SHORT = {
     "arch": "",
     "technology": "",
     "network": "",
-    "core.ports": "ports",
-    "core.queue.release": "released at",
 }
 
 

@@ -41,7 +41,9 @@ def draw_heat(chart: HeatChart) -> Figure:
 
 def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
     values = np.array([[np.nan if v is None else v for v in row] for row in panel.values])
-    image = axes.imshow(values, cmap=_MAP, vmin=0, vmax=panel.full, aspect="auto")
+    image = axes.imshow(
+        values, cmap=_MAP, vmin=0, vmax=panel.full, aspect="auto", interpolation="nearest"
+    )
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     every = -(-len(panel.columns) // _MOST_TICKS)
     axes.set_xticks(range(0, len(panel.columns), every), panel.columns[::every])
