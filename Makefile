@@ -25,6 +25,7 @@ format: $(SETUP)
 
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.sweeps
 
 # What tests/rtl needs besides Python; without it those tests are skipped (and fail where CI=true).
 rtl-tools:

@@ -17,6 +17,7 @@ from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.machine import (
     Recording,
     RecordingError,
+    Unskipped,
     pattern,
     record,
     run,
@@ -322,8 +323,8 @@ def _with_speedup(
 ) -> RunResult:
     dense = unbounded(dense_arch(arch))
     program = compile_network(network, dense, check_capacity=False, pack=outline)
-    cycles = unskipped_cycles(program, dense, starts, frames, input_period)
-    return with_speedup(result, arch, cycles)
+    twin = unskipped_cycles(program, dense, starts, frames, input_period)
+    return with_speedup(result, arch, twin)
 
 
 def _with_layer_speedup(
@@ -336,10 +337,18 @@ def _with_layer_speedup(
     return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
 
 
-def with_speedup(result: RunResult, arch: Arch, dense_cycles: int) -> RunResult:
-    """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup."""
-    achieved = dense_cycles / result.cycles if result.cycles else 1.0
-    return replace(result, speedup={"achieved": achieved, "ideal": ideal_speedup(result, arch)})
+def with_speedup(result: RunResult, arch: Arch, twin: Unskipped) -> RunResult:
+    """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup.
+
+    Layers get `dense_engine_cycles`, what their engines take with nothing skipped.
+    """
+    achieved = twin.cycles / result.cycles if result.cycles else 1.0
+    layers = {
+        name: {**layer, "dense_engine_cycles": twin.engine_cycles[name]}
+        for name, layer in result.layers.items()
+    }
+    speedup = {"achieved": achieved, "ideal": ideal_speedup(result, arch)}
+    return replace(result, speedup=speedup, layers=layers)
 
 
 def ideal_speedup(result: RunResult, arch: Arch) -> float:

@@ -11,6 +11,7 @@ from spusim.cli.compile import compile_target
 from spusim.cli.guard import GuardedGroup
 from spusim.cli.inspect import inspect
 from spusim.cli.listing import list_shipped
+from spusim.cli.plot import plot
 from spusim.cli.regress import regress
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
@@ -35,6 +36,7 @@ app.add_typer(isa.app, name="isa", no_args_is_help=True)
 app.command("sweep")(sweep)
 app.command("compare")(compare)
 app.command("regress")(regress)
+app.command("plot")(plot)
 app.command("list")(list_shipped)
 
 

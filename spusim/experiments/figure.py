@@ -1,60 +1,27 @@
 """A run as a figure of four panels, for print and for people who see few colours."""
 
-import io
 from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from spusim.experiments.figures.style import (
+    BUSY,
+    CAUSES,
+    MUTED,
+    STYLE,
+    UNKNOWN_CAUSE,
+    new_figure,
+)
 from spusim.experiments.quantities import count, si
 from spusim.experiments.units import SECTIONS, UnitGroup, grouped
 from spusim.result import RunResult
 
-# Tol's "muted" scheme, told apart with every common colour blindness; hatching doubles it.
-_COLOURS = (
-    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255",
-    "#AA4499",
-)  # fmt: skip
-_IDLE = "#E6E6E6"
-_BUSY = _COLOURS[0]
 _ACHIEVED, _IDEAL = "#332288", "#88CCEE"
-# cause -> colour and hatching, the same in every figure
-_SOLID = (
-    "load", "empty_column", "engine", "starved", "vector", "queue_full", "held", "router",
-)  # fmt: skip
-_HATCHED = (
-    "imbalance", "drain", "pe_wait", "hazard", "port", "blocked", "message", "dispatch", "unit",
-    "banks",
-)  # fmt: skip
-_STYLES: dict[str, tuple[str, str]] = {
-    "busy": (_BUSY, ""),
-    "idle": (_IDLE, ""),
-    **{cause: (colour, "") for cause, colour in zip(_SOLID, _COLOURS[1:], strict=True)},
-    **{
-        cause: (_COLOURS[1 + n % 8], "////" if n < 8 else "xxxx")
-        for n, cause in enumerate(_HATCHED)
-    },
-}
-_STYLE = {
-    "font.size": 7,
-    "font.family": "DejaVu Sans",
-    "axes.titlesize": 8,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "hatch.linewidth": 0.5,
-    "legend.frameon": False,
-    "savefig.dpi": 200,
-    "svg.hashsalt": "spusim",  # the same result gives the same bytes
-    "svg.fonttype": "none",
-}
 _MOST_FILES_MARKED = 40
 
 
@@ -63,10 +30,9 @@ def run_figure(result: RunResult) -> Figure:
 
     Energy must be attached; without a baseline the speedup's panel says so.
     """
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         rows = _unit_groups(result)
-        figure = Figure(figsize=(7.2, 4.2 + 0.17 * len(rows)), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(7.2, 4.2 + 0.17 * len(rows))
         panels: dict[str, Axes] = figure.subplot_mosaic(
             [["frames", "speedup"], ["units", "energy"]],
             width_ratios=(1.9, 1),
@@ -84,21 +50,11 @@ def run_figure(result: RunResult) -> Figure:
     return figure
 
 
-def image_bytes(figure: Figure, kind: str) -> bytes:
-    """Return a figure as `png` or `svg`, without date or version."""
-    metadata: dict[str, None] = {"Date": None, "Creator": None} if kind == "svg" else {}
-    metadata |= {"Software": None} if kind == "png" else {}
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(buffer, format=kind, metadata=metadata)
-    return buffer.getvalue()
-
-
 def _draw_frames(axes: Axes, result: RunResult) -> None:
     cycles = result.frame_cycles
     marker = "o" if len(cycles) < 50 else ""
     axes.plot(
-        np.arange(len(cycles)), cycles, color=_BUSY, linewidth=0.9, marker=marker, markersize=3
+        np.arange(len(cycles)), cycles, color=BUSY, linewidth=0.9, marker=marker, markersize=3
     )
     axes.axhline(cycles.mean(), color="black", linewidth=0.6, linestyle="--")
     axes.text(
@@ -152,7 +108,7 @@ def _draw_units(axes: Axes, result: RunResult, rows: Sequence[UnitGroup]) -> Non
         shares = np.array(
             [100 * g.causes.get(cause, 0) / max(1, g.members * result.cycles) for g in rows]
         )
-        colour, hatch = _STYLES.get(cause, ("white", "...."))
+        colour, hatch = CAUSES.get(cause, UNKNOWN_CAUSE)
         axes.barh(
             places, shares, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3,
             height=0.78,
@@ -176,7 +132,7 @@ def _draw_energy(axes: Axes, result: RunResult) -> None:
     )
     values = [value for value, _ in terms]
     places = np.arange(len(terms))
-    axes.barh(places, values, color=_COLOURS[2], height=0.7)
+    axes.barh(places, values, color=MUTED[2], height=0.7)
     total = sum(values)
     for place, value in zip(places, values, strict=True):
         axes.annotate(
@@ -202,12 +158,12 @@ def _name(group: UnitGroup) -> str:
 
 def _ordered(rows: Sequence[UnitGroup]) -> list[str]:
     found = {cause for group in rows for cause in group.causes}
-    known = [cause for cause in _STYLES if cause in found and cause != "idle"]
-    return [*known, *sorted(found - set(_STYLES)), "idle"]
+    known = [cause for cause in CAUSES if cause in found and cause != "idle"]
+    return [*known, *sorted(found - set(CAUSES)), "idle"]
 
 
 def _patch(cause: str) -> Patch:
-    colour, hatch = _STYLES.get(cause, ("white", "...."))
+    colour, hatch = CAUSES.get(cause, UNKNOWN_CAUSE)
     return Patch(
         facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0.3,
         label=cause.replace("pe_", "PE_").replace("_", " "),

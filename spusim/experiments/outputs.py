@@ -15,7 +15,8 @@ def output_files(result: RunResult) -> dict[str, bytes]:
     The same result gives the same bytes. Raises EnergyError if no energy is attached.
     """
     # matplotlib takes long to import, and only figures need it
-    from spusim.experiments.figure import image_bytes, run_figure
+    from spusim.experiments.figure import run_figure
+    from spusim.experiments.figures.style import image_bytes
 
     outputs = io.BytesIO()
     np.savez_compressed(outputs, outputs=np.asarray(result.outputs, np.int64))

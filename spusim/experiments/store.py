@@ -48,12 +48,17 @@ def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> list[Path]:
     `result.json` last. Raises OutputError.
     """
     check_folder(folder)
+    return write_files(folder, files, last=RESULT_NAME)
+
+
+def write_files(folder: str | Path, files: Mapping[str, bytes], last: str) -> list[Path]:
+    """Write files into a folder as `write_folder` does, whoever's it is; `last` comes last."""
     path = Path(folder)
     with _told(path), _new_parents(path.absolute().parent), _part(path) as part:
         for name, data in files.items():
             _write(part / name, data)
         if path.is_dir():
-            for name in sorted(files, key=lambda name: name == RESULT_NAME):
+            for name in sorted(files, key=lambda name: name == last):
                 os.replace(part / name, path / name)
         else:
             part.rename(path)

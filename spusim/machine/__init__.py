@@ -1,7 +1,7 @@
 """The machine: a discrete-event SPU whose units are compiled kernels."""
 
 from spusim.machine.bench import retime_layer, run_layer, unskipped_layer_cycles
-from spusim.machine.collect import outputs_hash
+from spusim.machine.collect import Unskipped, outputs_hash
 from spusim.machine.errors import DeadlockError, MachineError, RecordingError
 from spusim.machine.recording import Pattern, Recording, pattern, read_recording, recording_bytes
 from spusim.machine.retime import record, retime, unskipped_cycles
@@ -15,6 +15,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "Spu",
+    "Unskipped",
     "outputs_hash",
     "pattern",
     "read_recording",

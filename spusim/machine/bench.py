@@ -15,6 +15,7 @@ from spusim.kernels.layout import Fault, M, Op, T, X
 from spusim.kernels.thread import run_thread, start_thread
 from spusim.machine.chip import FAULTS
 from spusim.machine.collect import (
+    Unskipped,
     bank_stalls,
     engine_stalls,
     layers,
@@ -103,13 +104,15 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
     return replace(result, outputs=recorded_outputs(recording, result))
 
 
-def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> int:
-    """Return the cycles that `run_layer` would take for `frames` of a machine that skips none.
+def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipped:
+    """Return what `run_layer` would take for `frames` of a machine that skips none.
 
     Every frame then takes as long as any other. The program may be an outlined one.
     """
     nothing = np.zeros((1, program.input.elements), np.int8)
-    return frames * run_layer(program, arch, nothing, unskipped_tape(1)).cycles
+    result = run_layer(program, arch, nothing, unskipped_tape(1))
+    engines = {name: frames * row["engine_cycles"] for name, row in result.layers.items()}
+    return Unskipped(frames * result.cycles, engines)
 
 
 def _counters(loaded: list[LoadedCore]) -> np.ndarray:

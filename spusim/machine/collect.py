@@ -1,6 +1,8 @@
 """Counters of all units to a RunResult; the causes of every unit sum to the run's cycles."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -170,6 +172,26 @@ def peak_macs(program: Program, arch: Arch) -> int:
         for m in core.matrices
     }
     return arch.cores * arch.core.pes * arch.core.lanes * max((rates[u] for u in used), default=1)
+
+
+@dataclass(frozen=True)
+class Unskipped:
+    """What a run takes on a machine that skips no activation: cycles, and by layer engines'."""
+
+    cycles: int
+    engine_cycles: dict[str, int]
+
+
+def engine_cycles(
+    program: Program, loaded: list[LoadedCore], spent: Sequence[int]
+) -> dict[str, int]:
+    """Sum up by layer what each matrix of each core took, in the cores' and matrices' order."""
+    names = [m.name for core in loaded for m in core.image.matrices]
+    table: dict[str, int] = {}
+    for name, cycles in zip(names, spent, strict=True):
+        layer = program.layer_of.get(name, name)
+        table[layer] = table.get(layer, 0) + int(cycles)
+    return table
 
 
 def layers(program: Program, loaded: list[LoadedCore]) -> dict[str, dict[str, int]]:

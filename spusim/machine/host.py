@@ -30,7 +30,9 @@ class Host:
         registers[G.PERIOD] = input_period or 0
         registers[G.INPUT_MASK] = sum(1 << core for core in port.cores)
         registers[G.INPUT_CHANNEL], registers[G.INPUT_THREAD] = port.channel, port.thread
-        self.ends: list[int] = []  # last cycle of every file
+        # of every file its last cycle, and what each matrix's products have taken up to then
+        self.ends: list[int] = []
+        self.products: list[np.ndarray] = []
 
     def run(self) -> Generator[simpy.Event, None, None]:
         """Run every file; raises DeadlockError with a report of who waits for what."""
@@ -40,6 +42,9 @@ class Host:
             if self._chip.run_file(last, self._program.init_threads, start) is Stop.STUCK:
                 raise self._deadlock()
             self.ends.append(self._chip.now)
+            self.products.append(
+                np.concatenate([core.arrays.matrix_use[:, 0] for core in self._chip.loaded])
+            )
             start = self._chip.now + 1
         self._chip.close(self._chip.now)
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.layout import M
+from spusim.machine.collect import Unskipped, engine_cycles
 from spusim.machine.errors import RecordingError
 from spusim.machine.load import LoadedCore
 from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
@@ -52,8 +53,8 @@ def unskipped_cycles(
     starts: Sequence[int],
     frames: int,
     input_period: int | None = None,
-) -> int:
-    """Return the cycles that `run` would take for `frames` of files that begin at `starts`.
+) -> Unskipped:
+    """Return what `run` would take for `frames` of files that begin at `starts`.
 
     For a machine that skips no activation: no value changes its time, and since every file begins
     with an idle chip (T31), one file of each length is run. The program may be an outlined one.
@@ -67,7 +68,11 @@ def unskipped_cycles(
     # A file begins in the cycle after the last one's end.
     begins = [0, *(end + 1 for end in spu.file_ends[:-1])]
     cycles = {n: end - begin for n, begin, end in zip(distinct, begins, spu.file_ends, strict=True)}
-    return sum(cycles[length] + 1 for length in lengths) - 1
+    products = dict(zip(distinct, np.diff(spu.file_products, axis=0, prepend=0), strict=True))
+    return Unskipped(
+        sum(cycles[length] + 1 for length in lengths) - 1,
+        engine_cycles(program, spu.cores, sum(products[length] for length in lengths)),
+    )
 
 
 def _patterns(

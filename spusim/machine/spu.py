@@ -45,9 +45,10 @@ class Spu:
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
         self.program, self.arch, self._order, self._taping = program, arch, order, taping
-        # of the last run: its cores, and the last cycle of each of its files
+        # of the last run: its cores, and of each file what the host notes at its end
         self.cores: list[LoadedCore] = []
         self.file_ends: list[int] = []
+        self.file_products: list[np.ndarray] = []
 
     def run(
         self,
@@ -83,7 +84,7 @@ class Spu:
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
-        self.file_ends = host.ends
+        self.file_ends, self.file_products = host.ends, host.products
         width = program.word_bits // 8
         state = FinalState(
             tuple(core.arrays.memory.reshape(-1, width) for core in self.cores),

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from spusim.experiments.figure import _STYLES, image_bytes, run_figure
+from spusim.experiments.figure import run_figure
+from spusim.experiments.figures.style import CAUSES, image_bytes
 from spusim.experiments.units import SECTIONS
 
 
@@ -59,8 +60,8 @@ def test_nothing_leaves_the_figure(request, which):
 
 def test_every_cause_has_a_style_of_its_own():
     causes = {cause for _, known in SECTIONS.values() for cause in known} | {"busy", "idle"}
-    assert causes == set(_STYLES)
-    assert len(set(_STYLES.values())) == len(_STYLES)
+    assert causes == set(CAUSES)
+    assert len(set(CAUSES.values())) == len(CAUSES)
 
 
 def test_same_bytes_for_the_same_run(alone):
