@@ -152,7 +152,14 @@ def test_isa_disassembles_every_core_of_an_image(folder, spusim):
 
 def test_list(spusim):
     shipped = json.loads(spusim("list", "--json").stdout)
-    assert set(shipped) == {"architectures", "networks", "runs", "streams", "technologies"}
+    assert set(shipped) == {
+        "architectures",
+        "networks",
+        "runs",
+        "streams",
+        "sweeps",
+        "technologies",
+    }
     assert {"spu001", "eie64", "tiny"} <= set(shipped["architectures"])
     assert "kws" in shipped["runs"]
     assert all(text for items in shipped.values() for text in items.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spusim.experiments.results import load_results
-from spusim.experiments.sweep.file import SCHEMA_FILE, sweep_schema
+from spusim.experiments.sweep.file import SCHEMA_FILE, list_sweeps, sweep_schema
 from spusim.resources import shipped
 
 SWEEP = """\
@@ -35,6 +35,18 @@ def test_dry_run_tells_points_and_axes_and_writes_nothing(swept, spusim):
     assert any("core.queue.depth" in s and "columns a PE's queue holds" in s for s in lines)
     assert any("0.25, 0.5, 0.75, 1" in s and "fraction of elements" in s for s in lines)
     assert sorted(swept.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", list_sweeps())
+def test_shipped_sweeps_tell_what_they_do(folder, spusim, name):
+    result = spusim("sweep", name, "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{name}: ") and lines[0].endswith(" points")
+    parts = [line for line in lines if "; " in line and " points" in line and " on " in line]
+    total = sum(int(line.partition("; ")[2].partition(" ")[0]) for line in parts)
+    assert lines[0] == f"{name}: {total} points"
+    assert max(map(len, lines)) <= 110
 
 
 def test_a_sweep_is_run_then_read(swept, spusim):

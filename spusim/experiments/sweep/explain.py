@@ -27,8 +27,9 @@ def sweep_parts(sweep: Sweep, parts: Sequence[OpenPart]) -> Iterator[RenderableT
 def _title(part: OpenPart) -> str:
     file = part.part.file
     layer = file.layer
-    what = f"network {_base(part, 'network')}"
-    if layer is not None:
+    if layer is None:
+        what = f"network {_base(part, 'network')}"
+    else:
         what = f"layer of {layer.inputs or '?'} inputs, {layer.outputs or '?'} outputs"
     draws = f", {file.replicas} replicas" if file.replicas > 1 else ""
     dense = ", each also skipping nothing" if file.baseline else ""
