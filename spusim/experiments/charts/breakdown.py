@@ -142,7 +142,9 @@ def _sample(results: Results, rows: pl.DataFrame, parts: int) -> tuple[_Bars, tu
     some, notes = sampled(rows, max(_LEAST_BARS, _SHOWN_BARS // parts))
     labels = [", ".join(bar_text(a, row[a]) for a in axes) for row in some.iter_rows(named=True)]
     along = ", ".join(parameter_quantity(axis).title for axis in axes)
-    if not axes or len(set(labels)) < len(labels):
+    if some.height == 1 and not axes:
+        labels, along = [part], "run (name)"
+    elif not axes or len(set(labels)) < len(labels):
         labels, along = [str(number) for number in some["point"].to_list()], "point (number)"
     title = part_title(rows, part_layer(results, rows))
     told = tuple(f"{part}: {note}" if parts > 1 else note for note in notes)

@@ -15,7 +15,7 @@ from spusim.experiments.figures.style import (
     CHART_STYLE,
     COLUMN_IN,
     PAGE_IN,
-    TITLE_LETTERS,
+    TITLE_LETTERS_AN_INCH,
     colour,
     dashes,
     marker,
@@ -40,7 +40,7 @@ def draw_lines(chart: LineChart) -> Figure:
     height = rows * _PANEL_HEIGHT_IN + 0.3 + _LINE_IN * below
     panels = chart.panels
     one_title = len(panels) > 1 and len({panel.title for panel in panels}) == 1
-    width_letters = TITLE_LETTERS // chart.columns
+    width_letters = int(TITLE_LETTERS_AN_INCH * width / chart.columns)
     with matplotlib.rc_context(CHART_STYLE):
         figure = new_figure(width, height)
         grid = figure.subplots(rows, chart.columns, squeeze=False)
@@ -132,21 +132,20 @@ def _draw_front(axes: Axes, series: Series) -> None:
     shade = colour(series.hue)
     axes.step(series.x, series.y, where="post", color=shade, linewidth=0.9)
     axes.plot(series.x, series.y, linestyle="", color=shade, marker="o", zorder=4)
+    rising = series.y[-1] > series.y[0]
     for k, (x, y, letter) in enumerate(zip(series.x, series.y, series.letters, strict=True)):
-        # neighbours on either side of the front
-        above = k % 2 == 0
+        above = k % 2 == 0  # neighbours on either side of the front
+        right = above is not rising
         axes.annotate(
             letter,
             (x, y),
-            xytext=(3, 2.5) if above else (-3, -3),
+            xytext=(3 if right else -3, 2.5 if above else -3),
             textcoords="offset points",
-            ha="left" if above else "right",
+            ha="left" if right else "right",
             va="bottom" if above else "top",
             fontsize=8,
-            bbox={"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none",
-                  "alpha": 0.5},
             zorder=5,
-        )  # fmt: skip
+        )
 
 
 _DRAW = {

@@ -14,13 +14,14 @@ from spusim.experiments.figures.style import (
     CHART_STYLE,
     COLUMN_IN,
     PAGE_IN,
-    TITLE_LETTERS,
+    TITLE_LETTERS_AN_INCH,
     UNKNOWN_CAUSE,
     colour,
     new_figure,
 )
 from spusim.experiments.figures.texts import write_title
 
+_LEAST_BARS = 4  # that a panel has room for, so that its labels do
 _BAR_IN, _HEAD_IN, _LINE_IN = 0.165, 0.62, 0.17
 _HATCHES = ("", "////", "", "xxxx", "", "....", "", "\\\\\\\\", "")
 _LEGEND_COLUMNS = {COLUMN_IN: 2, PAGE_IN: 6}
@@ -34,7 +35,7 @@ def draw_stacks(chart: StackChart) -> Figure:
     looks = _looks(chart)
     legend_columns = _LEGEND_COLUMNS[width]
     bars = [
-        max(len(p.bars) for p in chart.panels[k : k + chart.columns])
+        max(_LEAST_BARS, *(len(p.bars) for p in chart.panels[k : k + chart.columns]))
         for k in range(0, len(chart.panels), chart.columns)
     ]
     below = -(-len(looks) // legend_columns) + len(chart.notes)
@@ -48,7 +49,7 @@ def draw_stacks(chart: StackChart) -> Figure:
         for axes in grid.flat[len(chart.panels) :]:
             axes.remove()
         for n, (axes, panel) in enumerate(zip(grid.flat, chart.panels, strict=False)):
-            _draw_panel(axes, panel, looks, TITLE_LETTERS // chart.columns)
+            _draw_panel(axes, panel, looks, int(TITLE_LETTERS_AN_INCH * width / chart.columns))
             axes.xaxis.set_tick_params(labelbottom=True)
             first = chart.panels[n - n % chart.columns]
             if panel is first or panel.bars != first.bars:
@@ -74,7 +75,8 @@ def _draw_panel(axes: Axes, panel: StackPanel, looks: dict[str, _Look], title_le
     if not panel.parts:
         axes.text(0.5, 0.5, "not used", ha="center", transform=axes.transAxes, color="0.4")
     axes.set_yticks(places, panel.bars)
-    axes.set_ylim(len(panel.bars) - 0.4, -0.6)
+    middle, half = (len(panel.bars) - 1) / 2, max(_LEAST_BARS, len(panel.bars)) / 2
+    axes.set_ylim(middle + half + 0.1, middle - half - 0.1)
     axes.grid(visible=False, axis="y")
     if panel.shares:
         axes.set_xlim(0, 100)

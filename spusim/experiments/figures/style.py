@@ -67,7 +67,7 @@ CHART_STYLE = {
     "ytick.labelsize": 8,
 }
 COLUMN_IN, PAGE_IN = 3.5, 7.16  # of a two-column page
-TITLE_LETTERS = 84  # of panels' titles side by side on a page
+TITLE_LETTERS_AN_INCH = 11.7  # of a panel's title
 
 
 def colour(hue: int) -> str:

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from spusim.experiments.charts.records import Axis, Panel
 from spusim.experiments.figures.style import colour
 
-_MOST_LETTERS = 110  # of a title's line
+_LETTERS_AN_INCH = 13  # of a title
 _POINTS_AN_INCH = 72
 _LINE_POINTS = 9.5  # from one tag to the next
 _LETTER_POINTS = 4.7  # width of a digit
@@ -92,7 +92,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 def write_title(figure: Figure, title: str, notes: Sequence[str]) -> None:
     """Write the figure's title, and below it what a reader must know."""
-    text = "\n".join(fill(line, _MOST_LETTERS) for line in (title, "; ".join(notes)) if line)
+    letters = round(_LETTERS_AN_INCH * figure.get_size_inches()[0])
+    text = "\n".join(fill(line, letters) for line in (title, "; ".join(notes)) if line)
     figure.suptitle(text, fontsize=9, x=0.01, ha="left")
 
 
