@@ -5,13 +5,29 @@ SETUP := .venv/.installed
 JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
-.PHONY: run test check format bench rtl-tools rtl isa-example clean
+MINUTES ?= 5
+AGREEMENT := tests/stepper tests/rtl tests/isa/test_isa_conformance.py \
+    tests/compiler/test_compiler_networks.py tests/machine
+
+.PHONY: run test verify soak mutants check format bench rtl-tools rtl isa-example clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
 
 test: $(SETUP)
 	$(BIN)/python -m pytest tests -n $(JOBS)
+
+# Only what compares the implementations; ends with how many programs and cycles agreed.
+verify: $(SETUP)
+	$(BIN)/python -m pytest -n $(JOBS) $(AGREEMENT)
+
+# The same on fresh programs, for MINUTES; SEED=n draws those of an earlier soak.
+soak: $(SETUP)
+	$(BIN)/python tests/agreement/soak.py --minutes $(MINUTES) --jobs $(JOBS) $(SEED:%=--seed %)
+
+# Plants faults in a copy, one after the other, and sees a test notice each; takes half an hour.
+mutants: $(SETUP)
+	$(BIN)/python tests/mutants/plant.py --jobs $(JOBS)
 
 check: $(SETUP)
 	$(BIN)/ruff format --check spusim tests benchmarks

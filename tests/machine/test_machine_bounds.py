@@ -24,3 +24,14 @@ def test_sums_near_the_limit_equal_the_stepwise_definition(bits: int, overflow: 
         for frame, sums in zip(x, found, strict=True):
             expected = accumulate(weight, frame, None, numerics)
             assert sums.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("overflow", ["saturate", "wrap"])
+def test_a_sum_one_beyond_the_accumulators_limit(overflow: str) -> None:
+    # two products of 2**22 make 2**23, and 24 bits hold 2**23 - 1
+    settings = ["numerics.accumulator_bits=24", f"numerics.overflow={overflow}"]
+    weight, x = np.array([[-128, -128]]), np.array([[-32768, -32768]])
+    found = spusim.simulate_layer(weight, x, spusim.load_arch("row64", settings), 8, 16).outputs
+    numerics = Numerics(24, overflow)  # type: ignore[arg-type]
+    assert found[0].tolist() == accumulate(weight, x[0], None, numerics).tolist()
+    assert found[0, 0] == {"saturate": 2**23 - 1, "wrap": -(2**23)}[overflow]

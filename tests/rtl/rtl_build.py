@@ -173,9 +173,12 @@ def load(parameter_set: ParameterSet) -> ctypes.CDLL:
 
 
 def main() -> int:
-    """Build every set, several at a time."""
+    """Build every set, and those of the conformance programs, several at a time."""
+    from rtl_conformance import conformance_products
+
+    sets = [*SETS, *conformance_products()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for parameter_set, library in zip(SETS, pool.map(build, SETS), strict=True):
+        for parameter_set, library in zip(sets, pool.map(build, sets), strict=True):
             sys.stdout.write(f"set {parameter_set.number}: {library}\n")
     return 0
 

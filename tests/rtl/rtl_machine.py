@@ -1,10 +1,21 @@
-"""Runs a program on the machine's compiled engine and compares it as the stepper's tests do."""
+"""Runs a program on the machine's compiled engine as well, and compares it with stepper and RTL."""
 
-from rtl_programs import Placed
+import tally
+from rtl_compare import check_equal, run_both
+from rtl_engine import RtlEngine
+from rtl_programs import Placed, Program
 from stepper import StepResult
 from test_stepper_machine import loaded, same, step_engine
 
 from spusim.kernels.engine import run_matvec
+
+
+def check(engine: RtlEngine, program: Program) -> None:
+    """Compare all three on one program; raises Disagreement, or AssertionError for the machine."""
+    placed, expected, rtl = run_both(engine, program)
+    check_equal(engine.parameter_set, program, expected, rtl)
+    check_machine(placed, rtl.result)
+    tally.compared("engine programs", rtl.result.cycles)
 
 
 def check_machine(placed: Placed, expected: StepResult) -> None:

@@ -1,6 +1,8 @@
-"""Imported for what it does: the stepper's folder becomes importable, outside of pytest too."""
+"""Imported for what it does: the folders that this one's files import from become importable."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "stepper"))
+TESTS = Path(__file__).resolve().parent.parent
+
+sys.path += [str(TESTS / "stepper"), str(TESTS / "agreement")]

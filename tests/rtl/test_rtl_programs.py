@@ -6,9 +6,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from parameter_sets import SETS, ParameterSet
-from rtl_compare import check_equal, run_both
 from rtl_engine import RtlEngine
-from rtl_machine import check_machine
+from rtl_machine import check
 from rtl_programs import PROGRAMS_A_SET, SEEDED_A_SET, Program, choices, random_program
 
 
@@ -24,13 +23,6 @@ def programs_of(parameter_set: ParameterSet) -> st.SearchStrategy[Program]:
     """Draw a program; a failing one shrinks field by field towards the plainest."""
     fields = choices(parameter_set)
     return st.builds(Program, **{name: st.sampled_from(of) for name, of in fields.items()})
-
-
-def check(engine: RtlEngine, program: Program) -> None:
-    """Compare all three on one program."""
-    placed, expected, rtl = run_both(engine, program)
-    check_equal(engine.parameter_set, program, expected, rtl)
-    check_machine(placed, rtl.result)
 
 
 def test_rtl_equals_stepper_and_machine(engine: RtlEngine) -> None:

@@ -162,12 +162,12 @@ def check(
         raise ValueError(f"start values must fit {config.accumulator_bits} bit")
     if port_requests is not None and config.ports != "shared":
         raise ValueError("port_requests needs ports: shared; reserved banks are the engine's, T18")
-    if config.ports == "shared" and config.private_weight_memory:
+    if config.private_weight_memory:
         scanner = Scanner(config, x, lambda word: None)
         while not scanner.ended():
             banks = scanner.wants()
             if len(set(banks)) != len(banks):
-                raise ValueError(f"window {scanner.window} needs two words of one bank, T19")
+                raise ValueError(f"window {scanner.window} needs two words of one bank, T8")
             scanner.window += 1
 
 

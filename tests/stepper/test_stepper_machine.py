@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import tally
 from generators import Case, arch_of, packed, random_case, random_ports
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,12 +81,18 @@ def nonzero(stalls: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
 
 def same(case: Case, core: LoadedCore, cycles: int, expected: StepResult) -> None:
     arrays = core.arrays
-    assert arrays.acc[: len(case.weight)].tolist() == expected.outputs
-    assert cycles == expected.cycles
-    stalls = engine_stalls("core0", arrays.pe_stalls, arrays.scanner_stalls)
-    assert nonzero(stalls) == expected.stalls
     counts = counted(core)
-    assert counts == {name: expected.counts[name] for name in counts}
+    pairs = {
+        "outputs": (arrays.acc[: len(case.weight)].tolist(), expected.outputs),
+        "cycles": (cycles, expected.cycles),
+        "stalls": (
+            nonzero(engine_stalls("core0", arrays.pe_stalls, arrays.scanner_stalls)),
+            expected.stalls,
+        ),
+        "counts": (counts, {name: expected.counts[name] for name in counts}),
+    }
+    differing = [f"{what}: machine {a}, not {b}" for what, (a, b) in pairs.items() if a != b]
+    assert not differing, "\n".join([f"{case}", *differing])
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -98,6 +105,7 @@ def test_fast_engine_equals_stepper(seed: int) -> None:
         src = case.config.operand_address
         cycles, mask = run_matvec(core.state, 0, src, 0, case.accumulate)
         same(case, core, int(cycles), expected)
+        tally.compared("single products", expected.cycles)
         for bank, row in expected.banks.items():
             busy = int(core.arrays.bank_busy[bank])
             held = int(cycles) - busy if mask >> bank & 1 else 0
@@ -144,3 +152,4 @@ def test_T19_stepped_engine_equals_stepper_under_contention(seed: int) -> None:
         expected = step(**vars(case), port_requests=ports)
         core = loaded(case)
         same(case, core, step_engine(core, case, ports), expected)
+        tally.compared("single products", expected.cycles)
