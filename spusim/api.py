@@ -14,6 +14,8 @@ from spusim.compiler import compile_layer, compile_network
 from spusim.energy import attach_energy
 from spusim.formats import outline
 from spusim.frontend import load_network, load_stream, quantise_input
+from spusim.frontend import prune_checkpoint as prune
+from spusim.frontend import quantise_file as quantize
 from spusim.machine import (
     Recording,
     RecordingError,
@@ -35,6 +37,8 @@ __all__ = [
     "load_arch",
     "load_network",
     "load_stream",
+    "prune",
+    "quantize",
     "random_layer",
     "record_layer",
     "record_values",

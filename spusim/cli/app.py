@@ -12,6 +12,8 @@ from spusim.cli.guard import GuardedGroup
 from spusim.cli.inspect import inspect
 from spusim.cli.listing import list_shipped
 from spusim.cli.plot import plot
+from spusim.cli.prune import prune
+from spusim.cli.quantize import quantize
 from spusim.cli.regress import regress
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
@@ -30,6 +32,8 @@ app = typer.Typer(
 app.command("run")(run)
 app.add_typer(layer.app, name="layer")
 app.command("inspect")(inspect)
+app.command("prune")(prune)
+app.command("quantize")(quantize)
 app.command("compile")(compile_target)
 app.command("trace")(trace)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)

@@ -16,11 +16,12 @@ def inspect(
     ],
     pes: Annotated[int, typer.Option(help="PEs that share a matrix.")] = 8,
     pencil: Annotated[int, typer.Option(help="Rows of a pencil.")] = 8,
+    block: Annotated[str, typer.Option(metavar="RxC", help="Rows and columns of a block.")] = "4x4",
     weight_bits: Annotated[int, typer.Option(help="Bits of a stored weight.")] = 8,
     json: Json = False,
 ) -> None:
     """Tell a checkpoint's layers, shapes, types, densities, imbalance and bytes by format."""
-    inspection = inspect_target(file, pes, pencil, weight_bits)
+    inspection = inspect_target(file, pes, pencil, weight_bits, block)
     if json:
         typer.echo(record_text(inspection_record(inspection)), nl=False)
     else:

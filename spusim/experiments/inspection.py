@@ -1,6 +1,7 @@
 """What a checkpoint holds, as tables and as one JSON object."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,19 @@ from spusim.errors import SpusimError
 from spusim.experiments.quantities import percent
 from spusim.experiments.record import SCHEMA_VERSION
 from spusim.experiments.tables import table
-from spusim.frontend import LayerStatistics, find_network, inspect_checkpoint, list_networks
+from spusim.frontend import LayerStatistics, find_network, list_networks, read_checkpoint
+from spusim.frontend.inspect import inspect_tensors
 from spusim.frontend.topology_file import load_topology
 
-_DENSITIES = ("element_density", "pencil_density", "row_density", "column_density")
+# field of LayerStatistics, heading; those of convolutions are shown where there are any
+_DENSITIES = {
+    "element_density": "element",
+    "pencil_density": "pencil",
+    "block_density": "block",
+    "row_density": "row",
+    "column_density": "column",
+}
+_CONVOLUTIONS = {"kernel_density": "kernel", "filter_density": "filter"}
 
 MOST_SHARES = 1024  # PEs of a core, rows of a pencil
 
@@ -25,26 +35,44 @@ class InspectionError(SpusimError):
 
 @dataclass(frozen=True)
 class Inspection:
-    """A checkpoint's tensors, and what their statistics assume."""
+    """A checkpoint's tensors, what their statistics assume, and what was found in the file.
+
+    forms: masks, prefixes, quantised and sparse tensors that were undone. steps: what `prune` and
+    `quantize` recorded in the file.
+    """
 
     file: str
     pes: int
     pencil: int
+    block: tuple[int, int]
     weight_bits: int
+    forms: tuple[str, ...]
+    steps: tuple[dict[str, Any], ...]
     tensors: tuple[LayerStatistics, ...]
 
 
-def inspect_target(target: str, pes: int = 8, pencil: int = 8, weight_bits: int = 8) -> Inspection:
+def inspect_target(
+    target: str, pes: int = 8, pencil: int = 8, weight_bits: int = 8, block: str = "4x4"
+) -> Inspection:
     """Inspect a checkpoint by path, or that of a network (a shipped name or a network file).
+
+    block: rows x columns of a block, such as 4x4.
 
     Raises InspectionError, or what reading the file raises.
     """
-    for name, value in (("pes", pes), ("pencil", pencil)):
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", block)
+    if not match:
+        raise InspectionError(f"block (={block}) must be rows x columns, e.g. 4x4")
+    sides = int(match[1]), int(match[2])
+    shares = (("pes", pes), ("pencil", pencil), *(("block", side) for side in sides))
+    for name, value in shares:
         if not 1 <= value <= MOST_SHARES:
             raise InspectionError(f"{name} (={value}) must be from 1 to {MOST_SHARES}")
-    path = _checkpoint(target)
-    tensors = inspect_checkpoint(path, pes, pencil, weight_bits)
-    return Inspection(target, pes, pencil, weight_bits, tuple(tensors))
+    found = read_checkpoint(_checkpoint(target))
+    tensors = tuple(inspect_tensors(found, pes, pencil, weight_bits, sides))
+    return Inspection(
+        target, pes, pencil, sides, weight_bits, found.forms, tuple(found.steps), tensors
+    )
 
 
 def inspection_record(inspection: Inspection) -> dict[str, Any]:
@@ -53,7 +81,7 @@ def inspection_record(inspection: Inspection) -> dict[str, Any]:
 
 
 def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
-    """Yield tables: all tensors; densities of the weights; their bytes in each format."""
+    """Yield what was found; then tables: tensors; densities of the weights; bytes by format."""
     tensors = inspection.tensors
     weights = [tensor for tensor in tensors if tensor.is_weight]
     rows = [
@@ -61,14 +89,20 @@ def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
         for t in tensors
     ]
     yield table(inspection.file, ["tensor", "shape", "type", "elements"], rows, texts=3)
+    yield from (f"found: {form}" for form in inspection.forms)
+    yield from (f"done: {_step(step)}" for step in inspection.steps)
     if not weights:
         return
+    densities = _DENSITIES | (
+        _CONVOLUTIONS if any(t.kernel_density is not None for t in weights) else {}
+    )
     yield ""
     yield table(
-        f"densities in %, pencils of {inspection.pencil} rows; imbalance: the fullest of "
+        f"densities in %, pencils of {inspection.pencil} rows, blocks of "
+        f"{' x '.join(map(str, inspection.block))}; imbalance: the fullest of "
         f"{inspection.pes} PEs over the mean",
-        ["weight", "element", "pencil", "row", "column", "imbalance"],
-        [_density_row(tensor) for tensor in weights],
+        ["weight", *densities.values(), "imbalance"],
+        [_density_row(tensor, densities) for tensor in weights],
     )
     yield ""
     yield table(
@@ -101,9 +135,20 @@ def _elements(tensor: LayerStatistics) -> int:
     return count
 
 
-def _density_row(tensor: LayerStatistics) -> list[str]:
-    densities = [percent(getattr(tensor, key), 1) for key in _DENSITIES]
-    return [tensor.name, *densities, f"{tensor.imbalance:.2f}"]
+def _step(step: dict[str, Any]) -> str:
+    """Word a step of a file's history: its command, then what it was given."""
+    given = [
+        f"{key} {value}"
+        for key, value in step.items()
+        if key != "command" and not isinstance(value, dict)
+    ]
+    return f"{step['command']}: {', '.join(given)}"
+
+
+def _density_row(tensor: LayerStatistics, densities: Mapping[str, str]) -> list[str]:
+    found = [getattr(tensor, key) for key in densities]
+    shown = ["" if value is None else percent(value, 1) for value in found]
+    return [tensor.name, *shown, f"{tensor.imbalance:.2f}"]
 
 
 def _byte_rows(weights: Sequence[LayerStatistics]) -> list[list[str]]:

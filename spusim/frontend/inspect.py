@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from spusim.formats import FORMATS, FormatError, Layout, footprint, structure_statistics
-from spusim.frontend.checkpoint import read_checkpoint
+from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
+from spusim.frontend.structures import Structure
 
 _WORD_BITS = 64
 _INDEX_BITS = 4
@@ -19,9 +20,10 @@ _WIDEST_POINTER_BITS = 32
 class LayerStatistics:
     """A tensor of a checkpoint; what follows `dtype` is None or empty unless it is a weight.
 
-    Densities are fractions from 0 to 1: of nonzero elements; of pencils, rows (outputs) and columns
-    (inputs) with any nonzero. imbalance: nonzeros of the fullest PE over the mean. format_bytes:
-    bytes of the weight in each format.
+    Densities are fractions from 0 to 1: of nonzero elements; of pencils, blocks, rows (outputs)
+    and columns (inputs) with any nonzero; of a convolution also of its kernels (one output's taps
+    over one input) and filters. imbalance: nonzeros of the fullest PE over the mean.
+    format_bytes: bytes of the weight in each format.
     """
 
     name: str
@@ -29,8 +31,11 @@ class LayerStatistics:
     dtype: str
     element_density: float | None = None
     pencil_density: float | None = None
+    block_density: float | None = None
     row_density: float | None = None
     column_density: float | None = None
+    kernel_density: float | None = None
+    filter_density: float | None = None
     imbalance: float | None = None
     format_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -41,39 +46,68 @@ class LayerStatistics:
 
 
 def inspect_checkpoint(
-    path: str | Path, pes: int = 8, group: int = 8, weight_bits: int = 8
+    path: str | Path,
+    pes: int = 8,
+    group: int = 8,
+    weight_bits: int = 8,
+    block: tuple[int, int] = (4, 4),
+) -> list[LayerStatistics]:
+    """Describe every tensor of a checkpoint file, in its order; see `inspect_tensors`."""
+    return inspect_tensors(read_checkpoint(path), pes, group, weight_bits, block)
+
+
+def inspect_tensors(
+    checkpoint: Checkpoint,
+    pes: int = 8,
+    group: int = 8,
+    weight_bits: int = 8,
+    block: tuple[int, int] = (4, 4),
 ) -> list[LayerStatistics]:
     """Describe every tensor of a checkpoint, in its order.
 
     Weights of more than two dimensions count as (out, all others). `pes` PEs share a matrix;
-    pencils have `group` rows; memory is for 64-bit words of `weight_bits` weights, without bias.
-    Raises CheckpointError, or FormatError for impossible pes, group or weight_bits.
+    pencils have `group` rows, blocks `block` rows x columns; memory is for 64-bit words of
+    `weight_bits` weights, without bias. Raises FormatError for impossible pes, group or
+    weight_bits.
     """
-    checkpoint = read_checkpoint(path)
     return [
-        _described(name, values, checkpoint.dtypes[name], pes, group, weight_bits)
+        _described(name, values, checkpoint.dtypes[name], (pes, group, weight_bits), block)
         for name, values in checkpoint.tensors.items()
     ]
 
 
 def _described(
-    name: str, values: np.ndarray, dtype: str, pes: int, group: int, weight_bits: int
+    name: str,
+    values: np.ndarray,
+    dtype: str,
+    layout: tuple[int, int, int],
+    block: tuple[int, int],
 ) -> LayerStatistics:
     if values.ndim < 2 or values.size == 0:
         return LayerStatistics(name, values.shape, dtype)
     marks = (values != 0).astype(np.int8).reshape(len(values), -1)
+    pes, group, weight_bits = layout
     found = structure_statistics(marks, group, pes)
+    filters = values.ndim > 2
     return LayerStatistics(
         name,
         values.shape,
         dtype,
         found.element_density,
         found.pencil_density,
+        _density(marks, Structure("block", *block).groups(values.shape)),
         1.0 - found.zero_rows,
         1.0 - found.zero_columns,
+        _density(marks, Structure("kernel").groups(values.shape)) if filters else None,
+        1.0 - found.zero_rows if filters else None,
         found.load_imbalance,
         {form: _bytes(marks, form, pes, group, weight_bits) for form in FORMATS},
     )
+
+
+def _density(marks: np.ndarray, groups: np.ndarray) -> float:
+    """Return the fraction of groups with any nonzero."""
+    return float((np.bincount(groups.ravel(), weights=marks.ravel()) > 0).mean())
 
 
 def _bytes(marks: np.ndarray, form: str, pes: int, group: int, weight_bits: int) -> int:

@@ -9,10 +9,16 @@ import numpy as np
 
 from spusim.frontend.bind import bind
 from spusim.frontend.chain import FloatLayer, FloatLinear, FloatLstm, FloatNetwork
-from spusim.frontend.checkpoint import load_state_dict
+from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.prune import prune_matrices
-from spusim.frontend.quantise import quantise
+from spusim.frontend.quantised import (
+    Quantised,
+    check_quantised,
+    quantise_checkpoint,
+    quantise_topology,
+    quantised_topology,
+)
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.streams import load_stream
 from spusim.frontend.topology import PruneModel, TopologyModel
@@ -42,29 +48,42 @@ def load_network(
     """
     path = find_network(name_or_path)
     topology = load_topology(path, settings)
-    network = load_float_network(path, topology, checkpoint)
-    stream = _calibration(path, topology, calibrate)
-    return quantise(
-        network,
-        stream,
-        weight_bits=topology.quantise.weights,
-        activation_bits=topology.quantise.activations,
-        input_bits=topology.input.bits,
-        per_channel=topology.quantise.per_channel,
-    )
+    source = _source(path, topology, checkpoint)
+    found = read_checkpoint(source)
+    if found.quantising:
+        _check_settings(source, settings)
+        topology = quantised_topology(topology, found.quantising)
+    network = _float_network(topology, found, source)
+    if found.quantising and calibrate is None:
+        ranges = check_quantised(source, found.quantising, network, topology)
+        return quantise_topology(network, topology, ranges)
+    return quantise_topology(network, topology, _calibration(path, topology, calibrate))
 
 
 def load_float_network(
     path: Path, topology: TopologyModel, checkpoint: str | Path | None = None
 ) -> FloatNetwork:
     """Return a network file's layers with the checkpoint's weights, pruned if it says so."""
-    if checkpoint is None and topology.weights is None:
-        raise TopologyError(
-            f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
-        )
-    source = Path(checkpoint) if checkpoint is not None else path.parent / str(topology.weights)
-    network = bind(topology, load_state_dict(source), str(source))
-    return prune_network(network, topology.prune) if topology.prune else network
+    source = _source(path, topology, checkpoint)
+    return _float_network(topology, read_checkpoint(source), source)
+
+
+def quantise_file(
+    name_or_path: str | Path,
+    checkpoint: str | Path | None = None,
+    calibrate: str | Stream | None = None,
+    settings: Sequence[str] = (),
+) -> Quantised:
+    """Quantise as `load_network` does, to a file of integers that gives the same network again.
+
+    Same arguments and errors.
+    """
+    path = find_network(name_or_path)
+    topology = load_topology(path, settings)
+    stream = _calibration(path, topology, calibrate)
+    named = calibrate if isinstance(calibrate, str) else topology.quantise.calibrate
+    on = "a stream" if isinstance(calibrate, Stream) or named is None else Path(named).name
+    return quantise_checkpoint(topology, _source(path, topology, checkpoint), stream, on)
 
 
 def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
@@ -114,6 +133,37 @@ def find_network(name_or_path: str | Path) -> Path:
             f"{nearest(str(name_or_path), list(networks))}"
         )
     return networks[str(name_or_path)]
+
+
+def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path:
+    if checkpoint is not None:
+        return Path(checkpoint)
+    if topology.weights is None:
+        raise TopologyError(
+            f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
+        )
+    return path.parent / topology.weights
+
+
+def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> FloatNetwork:
+    network = bind(topology, found.tensors, str(source))
+    if found.requantised:
+        names = ", ".join(found.requantised)
+        note = f"stored as integers, whose real values are quantised anew: {names}"
+        network = replace(network, notes=(*network.notes, note))
+    # a quantised file was pruned before, and its zeros are part of it
+    how = None if found.quantising else topology.prune
+    return prune_network(network, how) if how else network
+
+
+def _check_settings(source: Path, settings: Sequence[str]) -> None:
+    """Refuse to prune or quantise in another way what is quantised already."""
+    for setting in settings:
+        if setting.startswith(("prune.", "quantise.")) and "quantise.calibrate" not in setting:
+            raise TopologyError(
+                f"{source}: is quantised already, so {setting} comes too late; give it to "
+                "`spusim quantize`, or bring the float checkpoint"
+            )
 
 
 def _with_weights(layer: FloatLayer, weights: dict[str, np.ndarray]) -> FloatLayer:

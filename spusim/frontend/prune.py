@@ -1,30 +1,26 @@
-"""Magnitude pruning of float matrices, by element or by pencil."""
+"""Magnitude pruning of float weights, by element or by any structure of `structures`."""
 
-import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from spusim.frontend.errors import PruneError
+from spusim.frontend.structures import Structure, parse_structure
+
+NORMS = ("l1", "l2")
 
 
-def pencil_rows(structure: str) -> int:
-    """Return the rows kept or dropped together: 1 for `element`, N for `pencil:N`.
+@dataclass(frozen=True)
+class _Groups:
+    """A weight's groups: the number of each element's (out, others), and their norms."""
 
-    Raises PruneError for anything else.
-    """
-    if structure == "element":
-        return 1
-    match = re.fullmatch(r"pencil:([1-9]\d{0,3})", structure)
-    if not match:
-        raise PruneError(
-            f"prune.structure (={structure}) is unknown; use element or pencil:N, e.g. pencil:8"
-        )
-    return int(match[1])
+    numbers: np.ndarray
+    norms: np.ndarray
 
 
 def prune_matrix(weight: np.ndarray, density: float, structure: str = "element") -> np.ndarray:
-    """Return a copy of weight (out, in) that keeps round(density * count) elements or pencils.
+    """Return a copy of weight (out, in) that keeps round(density * count) elements or groups.
 
     A pencil is N consecutive output rows of one input column (fewer at the last rows); the
     strongest by L2 norm are kept, of equals the first in row-major order. Raises PruneError.
@@ -38,56 +34,80 @@ def prune_matrices(
     structure: str = "element",
     scope: str = "layer",
     densities: Mapping[str, float] | None = None,
+    norm: str = "l2",
 ) -> dict[str, np.ndarray]:
-    """Prune matrices (out, in), each to `density` (or its own in `densities`), or all together.
+    """Prune weights (out, in, ...), each to `density` (or its own in `densities`), or together.
 
-    scope `layer`: every matrix keeps exactly round(density * count) elements or pencils; scope
-    `global`: all together do, by one threshold. Raises PruneError.
+    structure: element, pencil:N, block:RxC, row (filter), column, channel, kernel or n_of_m:N:M.
+    scope `layer`: every weight keeps exactly round(density * count) groups; scope `global`: all
+    together do, by one threshold. Groups compare by their L1 or L2 norm, of equals the first is
+    kept. n_of_m keeps the N strongest of M consecutive inputs, whatever `density`. Raises
+    PruneError.
     """
-    rows = pencil_rows(structure)
+    shape = parse_structure(structure)
     wanted = {name: (densities or {}).get(name, density) for name in weights}
     for name, value in wanted.items():
         _check(name, weights[name], value)
-    norms = {name: _norms(weight, rows) for name, weight in weights.items()}
-    if scope == "layer":
-        kept = {name: _strongest(norm, wanted[name]) for name, norm in norms.items()}
-    elif scope == "global":
-        kept = _strongest_of_all(norms, density)
-    else:
+    if scope not in ("layer", "global"):
         raise PruneError(f"prune.scope (={scope}) is unknown; use layer or global")
-    return {name: _masked(weights[name], kept[name], rows) for name in weights}
+    if norm not in NORMS:
+        raise PruneError(f"norm (={norm}) is unknown; use l1 or l2")
+    if shape.m:
+        return {name: _n_of_m(weight, shape.n, shape.m) for name, weight in weights.items()}
+    groups = {name: _groups(name, weight, shape, norm) for name, weight in weights.items()}
+    if scope == "layer":
+        kept = {name: _strongest(found.norms, wanted[name]) for name, found in groups.items()}
+    else:
+        kept = _strongest_of_all({name: found.norms for name, found in groups.items()}, density)
+    return {
+        name: _masked(weight, kept[name][groups[name].numbers]) for name, weight in weights.items()
+    }
 
 
 def _check(name: str, weight: np.ndarray, density: float) -> None:
     if not 0.0 <= density <= 1.0:
         raise PruneError(f"density of {name} (={density}) must be from 0 to 1, the fraction kept")
-    if weight.ndim != 2:
-        raise PruneError(f"{name} has shape {weight.shape}; only matrices (out, in) are pruned")
+    if weight.ndim < 2 or weight.size == 0:
+        raise PruneError(
+            f"{name} has shape {weight.shape}; only weights (out, in) or (out, in, size...) are "
+            "pruned"
+        )
 
 
-def _norms(weight: np.ndarray, rows: int) -> np.ndarray:
-    """L2 norm of every pencil: weight (out, in) -> (ceil(out / rows), in)."""
-    magnitudes = np.abs(weight.astype(np.float64))
-    if rows == 1:
-        return np.asarray(magnitudes)
-    padded = np.pad(magnitudes, ((0, -len(weight) % rows), (0, 0)))
-    return np.asarray(np.linalg.norm(padded.reshape(-1, rows, weight.shape[1]), axis=1))
+def _groups(name: str, weight: np.ndarray, structure: Structure, norm: str) -> _Groups:
+    """Return the groups of a weight."""
+    try:
+        numbers = structure.groups(weight.shape)
+    except PruneError as error:
+        raise PruneError(f"{name} {error}") from None
+    magnitudes = np.abs(weight.astype(np.float64)).reshape(len(weight), -1)
+    summands = magnitudes if norm == "l1" else magnitudes**2
+    sums = np.bincount(numbers.ravel(), weights=summands.ravel())
+    return _Groups(numbers, sums if norm == "l1" else np.sqrt(sums))
 
 
 def _strongest(norms: np.ndarray, density: float) -> np.ndarray:
-    order = np.argsort(-norms, axis=None, kind="stable")
+    order = np.argsort(-norms, kind="stable")
     kept = np.zeros(norms.size, dtype=bool)
     kept[order[: round(density * norms.size)]] = True
-    return kept.reshape(norms.shape)
+    return kept
 
 
 def _strongest_of_all(norms: Mapping[str, np.ndarray], density: float) -> dict[str, np.ndarray]:
-    kept = _strongest(np.concatenate([norm.ravel() for norm in norms.values()]), density)
+    kept = _strongest(np.concatenate(list(norms.values())), density)
     ends = np.cumsum([norm.size for norm in norms.values()])[:-1]
-    parts = zip(norms.items(), np.split(kept, ends), strict=True)
-    return {name: part.reshape(norm.shape) for (name, norm), part in parts}
+    return dict(zip(norms, np.split(kept, ends), strict=True))
 
 
-def _masked(weight: np.ndarray, kept: np.ndarray, rows: int) -> np.ndarray:
-    mask = np.repeat(kept, rows, axis=0)[: len(weight)]
-    return np.where(mask, weight, np.zeros((), dtype=weight.dtype))
+def _n_of_m(weight: np.ndarray, n: int, m: int) -> np.ndarray:
+    """Keep the n strongest of every m consecutive inputs of a row (fewer at its end)."""
+    magnitudes = np.abs(weight.astype(np.float64)).reshape(len(weight), -1)
+    padded = np.pad(magnitudes, ((0, 0), (0, -magnitudes.shape[1] % m)), constant_values=-1.0)
+    order = np.argsort(-padded.reshape(len(weight), -1, m), axis=2, kind="stable")
+    kept = np.zeros(order.shape, dtype=bool)
+    np.put_along_axis(kept, order[:, :, :n], True, axis=2)
+    return _masked(weight, kept.reshape(len(weight), -1)[:, : magnitudes.shape[1]])
+
+
+def _masked(weight: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    return np.where(kept.reshape(weight.shape), weight, np.zeros((), dtype=weight.dtype))

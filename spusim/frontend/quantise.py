@@ -49,7 +49,7 @@ class _Job:
 
 def quantise(
     network: FloatNetwork,
-    calibration: Stream,
+    calibration: Stream | Peaks,
     *,
     weight_bits: int = 8,
     activation_bits: int = 16,
@@ -58,13 +58,13 @@ def quantise(
 ) -> Network:
     """Quantise a float network with the ranges that its tensors have on a calibration stream.
 
+    calibration: the stream, or what `calibrate` found on it before.
     Weights are symmetric, scale = absmax / (2**(weight_bits - 1) - 1) per tensor or per output
     row; activations have power-of-two quanta. Zeros stay zeros. Raises StreamError for a
     calibration that is empty, not finite or of another width, NetworkError for a chain that
     the records cannot express.
     """
-    check_stream(calibration, network.input_size, "calibration stream")
-    peaks = calibrate(network, calibration)
+    peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
     quanta = choose_quanta(network.layers, ranges, input_bits, activation_bits)
     job = _Job(peaks, ranges, weight_bits, per_channel)
@@ -84,7 +84,11 @@ def quantise(
 
 
 def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
-    """Return each feature's absolute maximum, of every tensor float_forward names, on a stream."""
+    """Return each feature's absolute maximum, of every tensor float_forward names, on a stream.
+
+    Raises StreamError.
+    """
+    check_stream(stream, network.input_size, "calibration stream")
     peaks: Peaks = {}
 
     def observe(name: str, values: np.ndarray) -> None:

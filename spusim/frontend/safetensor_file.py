@@ -9,6 +9,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 
 from spusim.frontend.errors import CheckpointError
+from spusim.frontend.stored import Stored
 
 _DTYPES = {
     "F64": ("float64", "<f8"),
@@ -26,8 +27,8 @@ _DTYPES = {
 }
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the tensors of a file, by ascending name, and the data type that each is stored in.
+def read_safetensors(path: Path) -> Stored:
+    """Return the tensors of a file, by ascending name, their data types, and its metadata.
 
     bfloat16 is widened to float32. Raises CheckpointError for damaged files and other types.
     """
@@ -40,7 +41,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     tensors, dtypes = {}, {}
     for name, stored in sorted(found, key=lambda item: item[0]):
         dtypes[name], tensors[name] = _array(path, name, stored)
-    return tensors, dtypes
+    return Stored(tensors, dtypes, metadata=read_metadata(path))
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """Reading torch checkpoints without executing them; the only place that imports torch.
 
+The names in the file are judged first (`pickle_scan`, `torch_names`); then
 `torch.load(weights_only=True)` interprets the pickle with an allow-list instead of running it.
 """
 
-import argparse
-import re
 import warnings
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -15,40 +14,60 @@ from typing import Any, cast
 import numpy as np
 
 from spusim.frontend.errors import CheckpointError
+from spusim.frontend.pickle_scan import AGAIN, SAVE_STATE, scan_torch_file
+from spusim.frontend.stored import Stored
+from spusim.frontend.torch_names import check_names, stand_ins
+from spusim.frontend.torch_tensors import TensorReader
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net")
-_SAVE_STATE = "save weights alone: torch.save(model.state_dict(), PATH)"
-_NUMBERS = {
-    "torch.float64": "float64",
-    "torch.float32": "float32",
-    "torch.float16": "float16",
-    "torch.bfloat16": "bfloat16",
-    "torch.int64": "int64",
-    "torch.int32": "int32",
-    "torch.int16": "int16",
-    "torch.int8": "int8",
-    "torch.uint8": "uint8",
-    "torch.bool": "bool",
-}
+_WRAPPERS = (
+    "state_dict", "model_state_dict", "model_state", "model_dict", "model", "net_state_dict",
+    "net", "network", "module", "weights", "params", "checkpoint",
+)  # fmt: skip
+_NO_MODELS = ("optim", "sched", "scaler", "ema")
+_PACKED = "._packed_params._packed_params"
+_PACKED_TYPE = "._packed_params.dtype"
+_MOST_NESTING = 8
 
 
-def read_torch(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return the tensors of a checkpoint and the data type that each is stored in.
+@dataclass
+class _Content:
+    """The tensors of a state dict as they are taken, and what was found."""
 
-    bfloat16 is widened to float32, sparse tensors become dense. Raises CheckpointError, and never
-    runs code from the file.
+    tensors: dict[str, np.ndarray] = field(default_factory=dict)
+    dtypes: dict[str, str] = field(default_factory=dict)
+    forms: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, reader: TensorReader, name: str, tensor: Any) -> None:
+        """Read a tensor, and note a form that is not plain."""
+        if name in self.tensors:
+            raise CheckpointError(f"{reader.path}: holds {name} twice; keep one of them")
+        self.dtypes[name], self.tensors[name], form = reader.read(name, tensor)
+        if form:
+            self.forms.setdefault(f"{self.dtypes[name]} {form}", []).append(name)
+
+
+def read_torch(path: Path) -> Stored:
+    """Return the tensors of a checkpoint, the data type that each is stored in, and its masks.
+
+    bfloat16 is widened to float32, sparse tensors become dense, quantised ones real values.
+    Raises CheckpointError, and never runs code from the file.
     """
     torch = _torch(path)
-    _refuse_torchscript(path)
-    content = _state_dict(path, torch, _load(path, torch))
-    tensors, dtypes = {}, {}
-    for name, value in content.items():
-        if not isinstance(value, torch.Tensor):
-            raise CheckpointError(
-                f"{path}: {name} is a {type(value).__name__}, not a tensor; {_SAVE_STATE}"
-            )
-        dtypes[name], tensors[name] = _array(path, name, value)
-    return tensors, dtypes
+    scan = scan_torch_file(path)
+    check_names(path, scan.names)
+    whole = _load(path, torch, scan.names)
+    place, state = _state_dict(path, torch, whole)
+    reader, content = TensorReader(path), _Content()
+    for name, value in _parameters(path, torch, state):
+        content.take(reader, name, value)
+    masks = _Content()
+    for name, value in _distiller_masks(torch, whole):
+        masks.take(reader, name, value)
+    forms = [f"state dict under {'.'.join(place)}"] if place else []
+    forms += [f"stored as {form}: {', '.join(names)}" for form, names in content.forms.items()]
+    if masks.tensors:
+        forms.append(f"Distiller's masks: {', '.join(masks.tensors)}")
+    return Stored(content.tensors, content.dtypes, masks.tensors, tuple(forms))
 
 
 def _torch(path: Path) -> ModuleType:
@@ -62,77 +81,102 @@ def _torch(path: Path) -> ModuleType:
     return cast(ModuleType, torch)
 
 
-def _refuse_torchscript(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if any(name.endswith("constants.pkl") for name in names):
-        raise CheckpointError(
-            f"{path}: is a TorchScript archive, which is a program and not weights; {_SAVE_STATE}"
-        )
-
-
-def _load(path: Path, torch: ModuleType) -> Any:
+def _load(path: Path, torch: ModuleType, names: list[str]) -> Any:
     try:
-        with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+        with (
+            torch.serialization.safe_globals(stand_ins(torch, names)),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # about how the file was written
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise almost anything
-        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if foreign:
-            raise CheckpointError(
-                f"{path}: holds a pickled {foreign[1]}, and loading it would run the file's code, "
-                f"so nothing of it was loaded; {_SAVE_STATE}"
-            ) from error
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        if "Unsupported operand" in str(error):
+            raise CheckpointError(
+                f"{path}: is pickled by a protocol that torch does not load safely; save it "
+                "without pickle_protocol"
+            ) from error
         raise CheckpointError(
-            f"{path}: not a complete torch checkpoint ({first_line}); save or download it again"
+            f"{path}: not a complete torch checkpoint ({first_line}); {AGAIN}"
         ) from error
 
 
-def _allowed() -> list[Any]:
-    """Types beside torch's own that checkpoints hold next to the weights: plain data, no code."""
-    scalar = np.float64(0).__reduce__()[0]
-    kinds = {type(np.dtype(code)) for code in ("f8", "f4", "f2", "i8", "i4", "?")}
-    return [
-        argparse.Namespace,
-        np.dtype,
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        *kinds,
-    ]
-
-
-def _state_dict(path: Path, torch: ModuleType, content: Any) -> dict[str, Any]:
-    """Return the innermost mapping that holds tensors."""
-    if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path}: holds a {type(content).__name__}, not a state dict; {_SAVE_STATE}"
-        )
-    if not any(isinstance(value, torch.Tensor) for value in content.values()):
-        for key in _WRAPPERS:
-            if isinstance(content.get(key), Mapping):
-                return _state_dict(path, torch, content[key])
+def _state_dict(path: Path, torch: ModuleType, content: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the keys that lead to the mapping that holds the model's tensors, and that."""
+    place: list[str] = []
+    while True:
+        if not isinstance(content, Mapping):
+            raise CheckpointError(
+                f"{path}: holds a {type(content).__name__}, not a state dict; {SAVE_STATE}"
+            )
+        inner = _inner(path, torch, content)
+        if inner is None or len(place) == _MOST_NESTING:
+            break
+        place.append(inner)
+        content = content[inner]
     strange = [key for key in content if not isinstance(key, str)]
     if strange or not content:
         reason = f"has the key {strange[0]!r}, which is no name" if strange else "holds no tensors"
-        raise CheckpointError(f"{path}: {reason}; {_SAVE_STATE}")
-    return dict(content)
+        raise CheckpointError(f"{path}: {reason}; {SAVE_STATE}")
+    return place, dict(content)
 
 
-def _array(path: Path, name: str, tensor: Any) -> tuple[str, np.ndarray]:
-    kind = str(tensor.dtype)
-    if kind not in _NUMBERS or tensor.is_quantized:
+def _inner(path: Path, torch: ModuleType, content: Mapping[Any, Any]) -> str | None:
+    """Return the key of the state dict in a mapping, or None if it is one itself."""
+    nested = {
+        key: value
+        for key, value in content.items()
+        if isinstance(key, str) and isinstance(value, Mapping)
+    }
+    for key in _WRAPPERS:
+        if key in nested:
+            return key
+    if any(isinstance(value, torch.Tensor) for value in content.values()):
+        return None
+    models = [
+        key
+        for key, value in nested.items()
+        if _holds_tensors(torch, value) and not any(word in key.lower() for word in _NO_MODELS)
+    ]
+    if len(models) > 1:
         raise CheckpointError(
-            f"{path}: tensor {name} has type {kind}; convert it to float32 before saving"
+            f"{path}: holds several state dicts ({', '.join(models)}); save the one to simulate"
         )
-    if tensor.is_meta:
-        raise CheckpointError(
-            f"{path}: tensor {name} was saved on the meta device, without its values; "
-            "save the model after its weights were loaded"
-        )
-    dense = tensor.detach().to_dense() if str(tensor.layout) != "torch.strided" else tensor.detach()
-    if kind == "torch.bfloat16":
-        dense = dense.float()
-    return _NUMBERS[kind], dense.contiguous().numpy().copy()
+    return models[0] if models else None
+
+
+def _holds_tensors(torch: ModuleType, content: Mapping[Any, Any]) -> bool:
+    return any(isinstance(value, torch.Tensor) for value in content.values()) or any(
+        _inner_tensors(torch, content[key]) for key in _WRAPPERS if key in content
+    )
+
+
+def _inner_tensors(torch: ModuleType, value: Any) -> bool:
+    return isinstance(value, Mapping) and any(isinstance(v, torch.Tensor) for v in value.values())
+
+
+def _parameters(
+    path: Path, torch: ModuleType, state: Mapping[str, Any]
+) -> Iterator[tuple[str, Any]]:
+    """Yield tensors by name, those of statically quantised modules unpacked."""
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            yield name, value
+        elif name.endswith(_PACKED) and isinstance(value, tuple) and len(value) == 2:
+            stem = name.removesuffix(_PACKED)
+            for part, tensor in zip(("weight", "bias"), value, strict=True):
+                if tensor is not None:
+                    yield f"{stem}.{part}", tensor
+        elif not name.endswith(_PACKED_TYPE):
+            raise CheckpointError(
+                f"{path}: {name} is a {type(value).__name__}, not a tensor; {SAVE_STATE}"
+            )
+
+
+def _distiller_masks(torch: ModuleType, whole: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the masks that Distiller saves beside the state dict; of dense layers they are None."""
+    schedule = whole.get("compression_sched") if isinstance(whole, Mapping) else None
+    masks = schedule.get("masks_dict") if isinstance(schedule, Mapping) else None
+    for name, mask in masks.items() if isinstance(masks, Mapping) else ():
+        if isinstance(name, str) and isinstance(mask, torch.Tensor):
+            yield name, mask

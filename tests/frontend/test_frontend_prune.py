@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.frontend import PruneError, prune_matrices, prune_matrix
-from spusim.frontend.prune import pencil_rows
+from spusim.frontend.structures import parse_structure
 
 MATRICES = st.tuples(st.integers(1, 20), st.integers(1, 9), st.integers(0, 2**32 - 1))
 
@@ -65,10 +65,13 @@ def test_density_outside_zero_to_one(density: float) -> None:
         prune_matrix(np.ones((2, 2)), density)
 
 
-@pytest.mark.parametrize("structure", ["row", "pencil", "pencil:0", "pencil:x", "pencil:-4"])
+@pytest.mark.parametrize(
+    "structure",
+    ["rows", "pencil", "pencil:0", "pencil:x", "pencil:-4", "block:4", "block:0x4", "n_of_m:2"],
+)
 def test_unknown_structure(structure: str) -> None:
     with pytest.raises(PruneError, match="pencil:8"):
-        pencil_rows(structure)
+        parse_structure(structure)
 
 
 def test_unknown_scope_and_vector() -> None:

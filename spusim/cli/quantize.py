@@ -1,0 +1,41 @@
+"""`spusim quantize`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spusim.cli.options import Json, Settings
+from spusim.experiments.compression import quantise_to_file, quantised_parts, quantised_record
+from spusim.experiments.record import record_text
+from spusim.experiments.tables import make_console, print_parts
+
+
+def quantize(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A checkpoint with float weights.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The quantised .safetensors.")
+    ],
+    network: Annotated[
+        str, typer.Option("--network", metavar="N", help="A shipped network or a network file.")
+    ],
+    weights: Annotated[str, typer.Option(help="int4, int8 or int16.")] = "int8",
+    activations: Annotated[str, typer.Option(help="int8 or int16.")] = "int16",
+    calibrate: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Typical frames, as --stream of run; else the network's."),
+    ] = None,
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="A scale per output row, not per weight.")
+    ] = False,
+    settings: Settings = None,
+    json: Json = False,
+) -> None:
+    """Quantise a checkpoint for a network, calibrated on a stream."""
+    quantised = quantise_to_file(
+        file, output, network, weights, activations, calibrate, per_channel, settings or ()
+    )
+    if json:
+        typer.echo(record_text(quantised_record(quantised, output)), nl=False)
+    else:
+        print_parts(make_console(), quantised_parts(quantised, output))

@@ -1,0 +1,197 @@
+"""Quantising a network's checkpoint to a file of integers that gives that same network again."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spusim.frontend.bind import bind
+from spusim.frontend.chain import FloatNetwork
+from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
+from spusim.frontend.errors import CheckpointError, TopologyError
+from spusim.frontend.integer_file import (
+    RANGE,
+    SCALE,
+    Quantising,
+    checkpoint_bytes,
+    dequantise,
+)
+from spusim.frontend.quantise import Peaks, calibrate, quantise
+from spusim.frontend.streams import check_stream
+from spusim.frontend.topology import TopologyModel
+from spusim.frontend.weights import quantise_matrix
+from spusim.network.identity import network_hash
+from spusim.network.records import Network, Stream
+
+_STEM = re.compile(r"^(?P<layer>.*)\.[^.]*?(?P<end>_l\d+(_reverse)?)?$")
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A quantised network; the tensors of its file; which weights are integers in it; all steps.
+
+    kept: weights that stay real in the file, because their layer scales them in its own way.
+    """
+
+    network: Network
+    tensors: dict[str, np.ndarray]
+    integers: tuple[str, ...]
+    kept: tuple[str, ...]
+    steps: tuple[dict[str, Any], ...]
+
+    def to_bytes(self) -> bytes:
+        """Return a .safetensors file that `load_network` turns into the same network."""
+        return checkpoint_bytes(self.tensors, self.steps)
+
+
+def quantise_topology(
+    network: FloatNetwork, topology: TopologyModel, calibration: Stream | Peaks
+) -> Network:
+    """Quantise a float network as its topology says."""
+    return quantise(
+        network,
+        calibration,
+        weight_bits=topology.quantise.weights,
+        activation_bits=topology.quantise.activations,
+        input_bits=topology.input.bits,
+        per_channel=topology.quantise.per_channel,
+    )
+
+
+def quantise_checkpoint(
+    topology: TopologyModel, source: str | Path, calibration: Stream, calibrated_on: str
+) -> Quantised:
+    """Quantise a checkpoint for a topology; weights whose integers reproduce it become integers.
+
+    Raises CheckpointError, TopologyError, StreamError or NetworkError.
+    """
+    found = read_checkpoint(source)
+    if found.quantising:
+        raise CheckpointError(f"{source}: is quantised already; bring the float checkpoint")
+    if topology.prune:
+        raise TopologyError(
+            f"network {topology.name} prunes as well; prune first with `spusim prune`, and take "
+            "`prune` out of the network file"
+        )
+    floats = bind(topology, found.tensors, str(source))
+    check_stream(calibration, floats.input_size, "calibration stream")
+    peaks = calibrate(floats, calibration)
+
+    def built(tensors: Mapping[str, np.ndarray]) -> Network:
+        return quantise_topology(bind(topology, dict(tensors), str(source)), topology, peaks)
+
+    network = built(found.tensors)
+    tensors, integers, kept = _as_integers(found, topology, network, built)
+    ranges = {RANGE + name: np.asarray(peak, dtype=np.float64) for name, peak in peaks.items()}
+    step = _step(topology, calibration, calibrated_on)
+    return Quantised(network, {**tensors, **ranges}, integers, kept, (*found.steps, step))
+
+
+def check_quantised(
+    source: str | Path, quantising: Quantising, network: FloatNetwork, topology: TopologyModel
+) -> Peaks:
+    """Return the ranges in a quantised file, if they are those of the network's tensors.
+
+    Raises TopologyError.
+    """
+    nothing = Stream(np.zeros((1, network.input_size)), (0,), ("",))
+    wanted = {name: peak.shape for name, peak in calibrate(network, nothing).items()}
+    held = {name: peak.shape for name, peak in quantising.ranges.items()}
+    if wanted != held or quantising.input != topology.input.bits:
+        differing = sorted(
+            name for name in {*wanted, *held} if wanted.get(name) != held.get(name)
+        ) or ["input"]
+        raise TopologyError(
+            f"{source}: was quantised for network {quantising.network}, whose "
+            f"{', '.join(differing)} differ from those of {topology.name}; quantise it again with "
+            "`spusim quantize`"
+        )
+    return dict(quantising.ranges)
+
+
+def quantised_topology(topology: TopologyModel, quantising: Quantising) -> TopologyModel:
+    """Return a topology that quantises as a file was quantised, and prunes no more."""
+    how = topology.quantise.model_copy(
+        update={
+            "weights": quantising.weights,
+            "activations": quantising.activations,
+            "per_channel": quantising.per_channel,
+        }
+    )
+    return topology.model_copy(update={"quantise": how, "prune": None})
+
+
+def _as_integers(
+    found: Checkpoint,
+    topology: TopologyModel,
+    network: Network,
+    built: Callable[[Mapping[str, np.ndarray]], Network],
+) -> tuple[dict[str, np.ndarray], tuple[str, ...], tuple[str, ...]]:
+    """Put integers in the place of all weights that still give the same network."""
+    same = network_hash(network)
+    how = topology.quantise
+    real, stored = dict(found.tensors), dict(found.tensors)
+    integers: list[str] = []
+    kept: list[str] = []
+    for group in _groups(found.tensors):
+        for names in _shared_or_apart(group):
+            codes = _codes({name: real[name] for name in names}, how.weights, how.per_channel)
+            tried = {name: dequantise(*pair, how.weights) for name, pair in codes.items()}
+            if network_hash(built({**real, **tried})) != same:
+                kept += names if len(names) == 1 else []
+                continue
+            real |= tried
+            for name, (code, scale) in codes.items():
+                stored |= {name: code, name + SCALE: scale}
+            integers += names
+            if len(names) == len(group):
+                break
+    return stored, tuple(integers), tuple(kept)
+
+
+def _groups(tensors: Mapping[str, np.ndarray]) -> Iterator[list[str]]:
+    """Yield the weights of each layer: of an LSTM the two of one index together."""
+    layers: dict[tuple[str, str, int], list[str]] = {}
+    for name, values in tensors.items():
+        if values.ndim >= 2 and values.size and values.dtype.kind == "f":
+            match = _STEM.match(name)
+            layer, end = (match["layer"], match["end"] or "") if match else (name, "")
+            layers.setdefault((layer, end, len(values)), []).append(name)
+    yield from layers.values()
+
+
+def _shared_or_apart(group: list[str]) -> Iterator[list[str]]:
+    """Yield what to try: one scale for all weights of a layer, then one for each."""
+    if len(group) > 1:
+        yield group
+    yield from ([name] for name in group)
+
+
+def _codes(
+    weights: Mapping[str, np.ndarray], bits: int, per_channel: bool
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Quantise weights (rows, ...) of one layer with scales in common: codes and scales each."""
+    flat = [values.astype(np.float64).reshape(len(values), -1) for values in weights.values()]
+    matrix = quantise_matrix(np.concatenate(flat, axis=1), None, bits, per_channel, 1.0, 1.0)
+    parts = np.split(matrix.weight, np.cumsum([part.shape[1] for part in flat])[:-1], axis=1)
+    return {
+        name: (part.reshape(values.shape), matrix.units)
+        for (name, values), part in zip(weights.items(), parts, strict=True)
+    }
+
+
+def _step(topology: TopologyModel, calibration: Stream, calibrated_on: str) -> dict[str, Any]:
+    how = topology.quantise
+    return {
+        "command": "quantize",
+        "network": topology.name,
+        "weights": how.weights,
+        "activations": how.activations,
+        "input": topology.input.bits,
+        "per_channel": how.per_channel,
+        "calibrated_on": calibrated_on,
+        "frames": len(calibration.frames),
+    }
