@@ -47,7 +47,11 @@ def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     every = -(-len(panel.columns) // _MOST_TICKS)
     axes.set_xticks(range(0, len(panel.columns), every), panel.columns[::every])
-    axes.set_title(panel.title).set_in_layout(False)  # it may reach over both maps
+    axes.set_title(" ")  # room for a text that may reach over both maps
+    title = axes.text(
+        0, 1.04, panel.title, transform=axes.transAxes, fontsize=8.5, fontweight="bold"
+    )
+    title.set_in_layout(False)
     axes.spines[:].set_visible(False)
     if len(panel.columns) <= _MOST_TEXTS:
         for (row, column), value in np.ndenumerate(values):
