@@ -34,7 +34,7 @@ def draw_heat(chart: HeatChart) -> Figure:
             axes.set_xlabel(chart.x_title)
             axes.set_ylabel(chart.y_title)
             bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=8)
-            bar.set_label(panel.quantity.title)
+            bar.set_label(panel.quantity.title.replace(" (", "\n("))
         write_title(figure, chart.title, chart.notes)
     return figure
 
@@ -47,7 +47,12 @@ def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     every = -(-len(panel.columns) // _MOST_TICKS)
     axes.set_xticks(range(0, len(panel.columns), every), panel.columns[::every])
-    axes.set_title(panel.title).set_in_layout(False)  # it may reach over both maps
+    axes.set_title(" ", pad=9)  # room for a text that may reach over both maps
+    title = axes.annotate(
+        panel.title, (0, 1), xycoords="axes fraction", xytext=(0, 9), textcoords="offset points",
+        fontsize=8.5, fontweight="bold",
+    )  # fmt: skip
+    title.set_in_layout(False)
     axes.spines[:].set_visible(False)
     if len(panel.columns) <= _MOST_TEXTS:
         for (row, column), value in np.ndenumerate(values):
