@@ -131,3 +131,20 @@ def test_an_output_in_the_place_of_the_input(folder, spusim):
     assert spusim("prune", "mini.safetensors", "--density", "0.5", "-o", "mini.safetensors")
     assert np.count_nonzero(load_file("mini.safetensors")["fc1.weight"]) == 48
     assert not list(Path().glob(".*.part"))
+
+
+def test_a_float_checkpoint_is_calibrated_on_the_stream(folder, spusim, refused):
+    network = Path("mini.yaml")
+    words = ("run", "mini.safetensors", "--network", "mini.yaml", "--arch", "tiny")
+    named = spusim(*words, "--stream", "mini.npz:frames", "--json")
+    network.write_text(network.read_text().replace('calibrate: "mini.npz:frames"', ""))
+    given = spusim(*words, "--stream", "mini.npz:frames", "--json")
+    assert given.exit_code == 0, given.stderr
+    records = [json.loads(run.stdout) for run in (named, given)]
+    assert records[0]["versions"] == records[1]["versions"]
+    assert records[0]["outputs_sha256"] == records[1]["outputs_sha256"]
+    text = spusim(*words, "--stream", "mini.npz:frames").stdout
+    said = " ".join(text.split())
+    assert "int8 weights and int16 activations, calibrated on mini.npz:frames" in said
+    assert "random" in refused(*words, "--stream", "random:density=0.5,frames=2,seed=1")
+    assert "calibrat" in refused(*words)
