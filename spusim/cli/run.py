@@ -54,7 +54,7 @@ def run(
     """Stream data through a network on an architecture: values, cycles, energy and stalls."""
     if output:
         check_folder(output)
-    case = open_case(target, arch, network, settings or ())
+    case = open_case(target, arch, network, settings or (), stream)
     with tell_of_compiling():
         result = run_case(case, stream, input_period=input_period, baseline=not no_baseline)
     show_result(result, json, output, all_units)

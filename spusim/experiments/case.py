@@ -53,6 +53,7 @@ class Choice:
     arch: str | None = None
     network: str | None = None
     settings: tuple[str, ...] = ()
+    stream: str | None = None
 
     @property
     def arch_settings(self) -> list[str]:
@@ -83,14 +84,19 @@ class Case:
 
 
 def open_case(
-    target: str, arch: str | None = None, network: str | None = None, settings: Sequence[str] = ()
+    target: str,
+    arch: str | None = None,
+    network: str | None = None,
+    settings: Sequence[str] = (),
+    stream: str | None = None,
 ) -> Case:
     """Open a target: a run, network, checkpoint, program image or source, by path or shipped name.
 
     arch, network: a path or shipped name, over what the target says. settings: `a.b=c` for the
-    architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. Raises SpusimError.
+    architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. stream: what a float
+    checkpoint is calibrated on, if its network file names nothing. Raises SpusimError.
     """
-    choice = Choice(arch, network, tuple(settings))
+    choice = Choice(arch, network, tuple(settings), stream)
     opener = _OPENERS.get(Path(target).suffix.lower(), _named)
     return opener(target, choice)
 
@@ -223,7 +229,9 @@ def _checkpoint(target: str, choice: Choice) -> Case:
             f"{target}: a checkpoint has no topology; name it with --network: a network file, or "
             f"one of {', '.join(list_networks())}"
         )
-    network = load_network(choice.network, checkpoint=target, settings=choice.network_settings)
+    network = load_network(
+        choice.network, target, settings=choice.network_settings, calibrate_else=choice.stream
+    )
     origin = Origin(choice.network, target, tuple(choice.network_settings))
     return Case(network.name, _arch(choice), network, origin=origin)
 

@@ -38,13 +38,15 @@ def load_network(
     checkpoint: str | Path | None = None,
     calibrate: str | Stream | None = None,
     settings: Sequence[str] = (),
+    calibrate_else: str | None = None,
 ) -> Network:
     """Return the quantised network that a network file describes.
 
     name_or_path: a network file (.yaml) or a shipped name. checkpoint and calibrate take the
     place of the file's `weights` and `quantise.calibrate`; settings such as
-    `quantise.per_channel=true` or `prune.density=0.2` that of its keys. Raises TopologyError,
-    CheckpointError, PruneError, StreamError or NetworkError.
+    `quantise.per_channel=true` or `prune.density=0.2` that of its keys. calibrate_else serves
+    where neither the file nor `calibrate` names a stream. Raises TopologyError, CheckpointError,
+    PruneError, StreamError or NetworkError.
     """
     path = find_network(name_or_path)
     topology = load_topology(path, settings)
@@ -57,7 +59,13 @@ def load_network(
     if found.quantising and calibrate is None:
         ranges = check_quantised(source, found.quantising, network, topology)
         return quantise_topology(network, topology, ranges)
-    return quantise_topology(network, topology, _calibration(path, topology, calibrate))
+    if calibrate is None and topology.quantise.calibrate is None:
+        calibrate = calibrate_else
+    stream = _calibration(path, topology, calibrate)
+    if calibrate is not None:  # else the network file tells
+        note = _quantising_note(topology, calibrate)
+        network = replace(network, notes=(*network.notes, note))
+    return quantise_topology(network, topology, stream)
 
 
 def load_float_network(
@@ -81,9 +89,8 @@ def quantise_file(
     path = find_network(name_or_path)
     topology = load_topology(path, settings)
     stream = _calibration(path, topology, calibrate)
-    named = calibrate if isinstance(calibrate, str) else topology.quantise.calibrate
-    on = "a stream" if isinstance(calibrate, Stream) or named is None else Path(named).name
-    return quantise_checkpoint(topology, _source(path, topology, checkpoint), stream, on)
+    source = _source(path, topology, checkpoint)
+    return quantise_checkpoint(topology, source, stream, _calibration_name(topology, calibrate))
 
 
 def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
@@ -154,6 +161,19 @@ def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> 
     # a quantised file was pruned before, and its zeros are part of it
     how = None if found.quantising else topology.prune
     return prune_network(network, how) if how else network
+
+
+def _quantising_note(topology: TopologyModel, calibrate: str | Stream | None) -> str:
+    how = topology.quantise
+    return (
+        f"quantised to int{how.weights} weights and int{how.activations} activations, calibrated "
+        f"on {_calibration_name(topology, calibrate)}"
+    )
+
+
+def _calibration_name(topology: TopologyModel, calibrate: str | Stream | None) -> str:
+    named = topology.quantise.calibrate if calibrate is None else calibrate
+    return Path(named).name if isinstance(named, str) else "a stream"
 
 
 def _check_settings(source: Path, settings: Sequence[str]) -> None:

@@ -79,3 +79,89 @@ def test_unknown_scope_and_vector() -> None:
         prune_matrices({"a": np.ones((2, 2))}, 0.5, scope="chip")
     with pytest.raises(PruneError, match=r"shape \(2,\)"):
         prune_matrix(np.ones(2), 0.5)
+
+
+def by_hand(weight: np.ndarray, structure: str) -> list[tuple]:
+    """Return index expressions of all groups of a weight, in row-major order of their first."""
+    out, columns = len(weight), weight.shape[1]
+    kind, _, size = structure.partition(":")
+    if kind == "block":
+        rows, width = map(int, size.split("x"))
+        return [
+            (slice(top, top + rows), slice(left, left + width))
+            for top in range(0, out, rows)
+            for left in range(0, columns, width)
+        ]
+    return {
+        "row": [(row,) for row in range(out)],
+        "filter": [(row,) for row in range(out)],
+        "column": [(slice(None), column) for column in range(columns)],
+        "channel": [(slice(None), column) for column in range(columns)],
+        "kernel": [(row, column) for row in range(out) for column in range(columns)],
+    }[kind]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(["block:2x3", "block:4x4", "row", "filter", "column", "channel", "kernel"]),
+    MATRICES,
+    st.floats(0, 1),
+    st.sampled_from(["l1", "l2"]),
+)
+def test_structures_keep_the_strongest_groups(
+    structure: str, shape: tuple, density: float, norm: str
+) -> None:
+    weight = random_matrix(*shape)
+    if structure in ("channel", "kernel"):
+        weight = np.stack([weight, 0.5 * weight, weight**2], axis=2)
+    pruned = prune_matrices({"w": weight}, density, structure, norm=norm)["w"]
+    groups = by_hand(weight, structure)
+    order = 1 if norm == "l1" else 2
+    norms = [np.linalg.norm(weight[group].ravel(), order) for group in groups]
+    wanted = np.zeros_like(weight)
+    strongest = sorted(range(len(groups)), key=lambda i: (-round(norms[i], 12), i))
+    for index in strongest[: round(density * len(groups))]:
+        wanted[groups[index]] = weight[groups[index]]
+    np.testing.assert_array_equal(pruned, wanted)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(MATRICES, st.integers(1, 6), st.integers(0, 5))
+def test_n_of_m(shape: tuple, m: int, fewer: int) -> None:
+    weight, n = random_matrix(*shape), max(1, m - fewer)
+    pruned = prune_matrices({"w": weight}, 1.0, f"n_of_m:{n}:{m}")["w"]
+    for row, kept in zip(weight, pruned, strict=True):
+        for left in range(0, len(row), m):
+            part = np.sort(row[left : left + m])[::-1][:n]
+            np.testing.assert_array_equal(np.sort(kept[left : left + m])[::-1][: len(part)], part)
+            assert np.count_nonzero(kept[left : left + m]) == len(part)
+
+
+def test_a_column_of_a_convolution_is_one_tap_of_one_input() -> None:
+    weight = np.arange(1.0, 25.0).reshape(2, 3, 4)
+    column = prune_matrices({"w": weight}, 1 / 12, "column")["w"]
+    assert column[:, 2, 3].all() and np.count_nonzero(column) == 2
+    channel = prune_matrices({"w": weight}, 1 / 3, "channel")["w"]
+    assert channel[:, 2].all() and np.count_nonzero(channel) == 8
+
+
+@pytest.mark.parametrize("structure", ["kernel", "channel"])
+def test_matrices_have_no_kernels(structure: str) -> None:
+    with pytest.raises(
+        PruneError, match=rf"fc.weight has shape \(2, 2\), and only a .* {structure}"
+    ):
+        prune_matrices({"fc.weight": np.ones((2, 2))}, 0.5, structure)
+
+
+def test_n_above_m_and_unknown_norm() -> None:
+    with pytest.raises(PruneError, match="keeps 3 of 2"):
+        parse_structure("n_of_m:3:2")
+    with pytest.raises(PruneError, match="l1 or l2"):
+        prune_matrices({"w": np.ones((2, 2))}, 0.5, norm="l3")
+
+
+def test_l1_and_l2_differ() -> None:
+    weight = np.array([[3.0, 3.0], [5.0, 0.0]])
+    by = {n: prune_matrices({"w": weight}, 0.5, "row", norm=n)["w"] for n in ("l1", "l2")}
+    np.testing.assert_array_equal(by["l1"], [[3, 3], [0, 0]])
+    np.testing.assert_array_equal(by["l2"], [[0, 0], [5, 0]])
