@@ -6,8 +6,7 @@ JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
 MINUTES ?= 5
-AGREEMENT := tests/stepper tests/rtl tests/isa/test_isa_conformance.py \
-    tests/compiler/test_compiler_networks.py tests/machine
+AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
 .PHONY: run test verify soak mutants check format bench rtl-tools rtl isa-example clean
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from spusim import machine
 from spusim.arch import Arch, load_arch
-from spusim.arch.rules import ADDRESS_WORDS
 from spusim.compiler import compile_layer, compile_network
 from spusim.energy import attach_energy
 from spusim.formats import outline
@@ -310,13 +309,6 @@ def dense_arch(arch: Arch) -> Arch:
     return arch.model_copy(update={"core": arch.core.model_copy(update={"sparse": sparse})})
 
 
-def unbounded(arch: Arch) -> Arch:
-    """Return the same machine with as many words of data memory as addresses reach."""
-    memory = arch.core.data_memory
-    words = memory.model_copy(update={"words": -(-ADDRESS_WORDS // memory.banks)})
-    return arch.model_copy(update={"core": arch.core.model_copy(update={"data_memory": words})})
-
-
 def _with_speedup(
     result: RunResult,
     network: Network,
@@ -325,7 +317,7 @@ def _with_speedup(
     frames: int,
     input_period: int | None,
 ) -> RunResult:
-    dense = unbounded(dense_arch(arch))
+    dense = dense_arch(arch)
     program = compile_network(network, dense, check_capacity=False, pack=outline)
     twin = unskipped_cycles(program, dense, starts, frames, input_period)
     return with_speedup(result, arch, twin)
@@ -334,7 +326,7 @@ def _with_speedup(
 def _with_layer_speedup(
     result: RunResult, arch: Arch, weight: np.ndarray, weight_bits: int, activation_bits: int
 ) -> RunResult:
-    dense = unbounded(dense_arch(arch))
+    dense = dense_arch(arch)
     program = compile_layer(
         weight, weight_bits, activation_bits, dense, check_capacity=False, pack=outline
     )

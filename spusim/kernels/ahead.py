@@ -124,6 +124,7 @@ def _run_ahead(chip, c, context, row):
     flight[_STEP], flight[_STEPS] = 0, count
     if fault:
         fail(chip, fault, c, context, 0)
+        flight[_READY_AT] = NEVER  # nothing of it is issued in the cycle that the run still takes
     elif shared and row[1] == _ENGINE:
         _note_pushed(core, plan, chip.pushed[c, context])
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chip_errors import ChipError
 from chip_numbers import TABLE_INPUT_BITS, limited, looked_up, shifted
 
 from spusim.numerics import Numerics
@@ -57,6 +58,8 @@ class Element:
             return value
         if self.table == TABLE_RELU:
             return max(0, value)
+        if self.table >= len(self.tables):
+            raise ChipError(f"table {self.table} does not exist")
         return looked_up(self.tables[self.table], value, self.numerics.rounding)
 
     def requantised(self, multiplier: int, shift: int) -> int:

@@ -7,9 +7,16 @@ import pytest
 import tally
 from chip_stepper import ChipRun, step_program
 
-from spusim.experiments.conformance import ConformanceCase, load_conformance, signature
+from spusim.experiments.conformance import (
+    ConformanceCase,
+    check_program,
+    load_conformance,
+    program_paths,
+    signature,
+)
 from spusim.experiments.poison import poisoned_accumulators
 
+PATHS = {path.stem: path for path in program_paths()}
 CASES = {case.name: case for case in load_conformance()}
 
 
@@ -49,6 +56,7 @@ def test_golden_file_says_what_the_stepper_does(name: str) -> None:
     expected["stalls"] = {unit: occurred(causes) for unit, causes in expected["stalls"].items()}
     expected["counts"] = occurred(expected["counts"])
     assert found == {key: expected[key] for key in found}
+    assert check_program(PATHS[name]).verdict == "pass"  # golden and machine, against the file
     tally.compared("conformance programs", run.cycles)
 
 
