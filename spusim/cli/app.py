@@ -12,6 +12,7 @@ from spusim.cli.guard import GuardedGroup
 from spusim.cli.inspect import inspect
 from spusim.cli.listing import list_shipped
 from spusim.cli.regress import regress
+from spusim.cli.report import report
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
 from spusim.cli.trace import trace
@@ -33,6 +34,7 @@ app.command("compile")(compile_target)
 app.command("trace")(trace)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)
 app.command("sweep")(sweep)
+app.command("report")(report)
 app.command("compare")(compare)
 app.command("regress")(regress)
 app.command("list")(list_shipped)

@@ -56,7 +56,12 @@ def _row(point: Point, record: Mapping[str, Any]) -> Row:
         "isa_version": versions().isa,
         **{name: _cell(value) for name, value in point.values.items()},
     }
-    return row | (_metrics(record) | _families(record) if done else {})
+    return row | (measured(record) if done else {})
+
+
+def measured(record: Mapping[str, Any]) -> Row:
+    """Return what a point's record says, by column."""
+    return _metrics(record) | _families(record)
 
 
 def _cell(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""What figures and reports draw: plain records made from results, without a drawing library."""
