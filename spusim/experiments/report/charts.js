@@ -14,7 +14,7 @@ function makeControls() {
   const density = axes.some(c => c.name.endsWith("density")) && first("weight_sparsity");
   choice.x = (byName.has("speedup_achieved") && density) || axes.find(c => c.number) || axes[0] || point;
   choice.y = first("speedup_achieved", "frame_cycles_mean", "cycles") || figures[0] || point;
-  choice.c = axes.find(c => c !== choice.x && !(density && c.name.endsWith("weight_density"))) || marks[0] || axes[0] || point;
+  choice.c = first("part") || axes.find(c => c !== choice.x && !(density && c.name.endsWith("weight_density"))) || marks[0] || axes[0] || point;
   choice.px = first("latency_s_mean", "cycles") || figures[0] || point;
   choice.py = first("energy_j_frame_mean", "memory_used_bytes") || figures[0] || point;
   choice.a = axes.find(c => c.number && c.name.endsWith("weight_density")) || axes[0] || point;
@@ -42,15 +42,17 @@ function control(slot, label, options) {
   $("controls").append(el("label", {for: select.id}, label, select));
 }
 
+const capital = words => words[0].toUpperCase() + words.slice(1);
+
 function position(c) {
-  const scale = c.number ? {type: c.log ? "log" : "linear", zero: false, padding: 12} : {padding: 0.5};
+  const scale = c.number ? {...(c.log ? {type: "log"} : {zero: false}), nice: false, padding: 12} : {padding: 0.5};
   return {field: c.id, type: c.number ? "quantitative" : "nominal", title: titled(c), scale, sort: c.number ? undefined : distinct(c)};
 }
 
 function colour(c) {
   const values = distinct(c);
   const base = {field: c.id, title: titled(c)};
-  if (c.number && values.length > MOST_COLOURS) return {...base, type: "quantitative", scale: {scheme: "cividis", type: c.log ? "log" : "linear"}};
+  if (c.number && values.length > MOST_COLOURS) return {...base, type: "quantitative", scale: {scheme: "cividis", ...(c.log ? {type: "log"} : {})}};
   return {...base, type: "nominal", sort: values, scale: {domain: values, range: DATA.palette}};
 }
 
@@ -63,15 +65,15 @@ function fillSlots() {
   slots = {
     slot_x: position(x), slot_y: position(y), mean_y: {...position(y), field: "mean_y"}, slot_c: colour(c),
     slot_px: position(px), slot_py: position(py),
-    slot_a: {field: a.id, type: "ordinal", title: titled(a), sort: "ascending"},
+    slot_a: {field: a.id, type: "ordinal", title: titled(a), sort: "ascending", ...(distinct(a).length > 12 ? {} : {axis: {labelAngle: 0}})},
     slot_tooltip: [...told].map(t => ({field: t.id, type: "nominal", title: titled(t), ...(t.number ? {type: "quantitative", format: ",.5~g"} : {})})),
   };
   words = {
     slot_x: x.id, slot_y: y.id, slot_c: c.id, slot_px: px.id, slot_py: py.id, slot_a: a.id,
     slot_sx: -px.better || 1, slot_sy: -py.better || 1,
     slot_lines: x.number && x.steps && slots.slot_c.type === "nominal" ? "true" : "false",
-    slot_title_main: `${y.label} against ${isAxis(x) ? x.name : x.label}`,
-    slot_title_trade: `Trade-off: ${py.label} against ${px.label}, outlined where no point beats it in both`,
+    slot_title_main: `${capital(y.label)} against ${isAxis(x) ? x.name : x.label}`,
+    slot_title_trade: `${capital(py.label)} against ${px.label}: the front is outlined`,
     slot_title_energy: `Energy a frame by term, mean over the selected points`,
     slot_title_stalls: `What ${causes.title} did with their cycles`,
     slot_unit_energy: `energy a frame (${DATA.terms.unit})`,
@@ -104,14 +106,16 @@ async function redraw() {
   const spec = DATA.single ? structuredClone(SPEC) : filledSpec();
   const width = $("charts").clientWidth;
   spec.columns = width > TWO_COLUMNS_PX ? 2 : 1;
+  if (width < NARROW_PX) spec.config.legend.columns = 2;
   for (const chart of spec.concat) {
+    if (width < NARROW_PX) chart.title = chart.title.split(/(?<=[:,]) /);
     chart.width = Math.max(180, Math.floor(width / spec.columns) - (spec.columns > 1 ? 105 : 85));
     chart.height = 270;
   }
   if (view) view.finalize();
   const actions = {export: true, source: false, compiled: false, editor: false};
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const made = await vegaEmbed("#charts", spec, {renderer: "svg", actions, tooltip: {theme: dark ? "dark" : "light"}});
+  const made = await vegaEmbed("#charts", spec, {renderer: "svg", logLevel: 1, actions, tooltip: {theme: dark ? "dark" : "light"}});
   view = made.view;
   if (DATA.single) return;
   view.addEventListener("click", (_, item) => {

@@ -83,6 +83,7 @@ def _causes(stalls: list[dict[str, Any]], colours: Mapping[str, str]) -> Views:
 def _styled(charts: alt.ConcatChart) -> dict[str, Any]:
     styled = (
         charts.resolve_scale(color="independent")
+        .configure(background="transparent")
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=_TEXT, titleColor=_TEXT, domainColor=_TEXT, tickColor=_TEXT,
@@ -90,7 +91,7 @@ def _styled(charts: alt.ConcatChart) -> dict[str, Any]:
             labelFontSize=11, titleFontSize=12, labelOverlap=True, labelLimit=120,
         )
         .configure_legend(
-            labelColor=_TEXT, titleColor=_TEXT, orient="top", titleFontWeight="normal",
+            labelColor=_TEXT, titleColor=_TEXT, orient="bottom", titleFontWeight="normal",
             labelFontSize=11, columns=4, labelLimit=130, titleLimit=260,
         )
         .configure_title(color=_TEXT, anchor="start", fontSize=13, limit=520)
@@ -124,14 +125,13 @@ def _scatter(brush: alt.Parameter, corner: alt.Parameter) -> Views:
 
 def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
     """Two metrics and the points that no other one beats in both."""
+    order = [alt.SortField(name) for name in ("u", "v", "point")]
     base = (
         _valid("slot_px", "slot_py")
         .transform_calculate(u="slot_sx * datum.slot_px", v="slot_sy * datum.slot_py")
-        .transform_window(
-            best="min(v)",
-            frame=[None, -1],
-            sort=[alt.SortField("u"), alt.SortField("v"), alt.SortField("point")],
-        )
+        # the least v so far, then that of the points before: none there is a point of the front
+        .transform_window(least="min(v)", frame=[None, 0], sort=order)
+        .transform_window(best="lag(least)", sort=order)
         .transform_calculate(front="!isValid(datum.best) || datum.v < datum.best")
     )
     on_front = base.transform_filter("datum.front")

@@ -128,6 +128,7 @@ def _studied(column: Column, steps: int) -> Column:
     found = [v for v in column.values if v is not None]
     numbers = [v for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
     wide = bool(numbers) and min(numbers) > 0 and max(numbers) / min(numbers) >= _LOG_FROM
+    wide &= column.shown_unit != "%"
     different = len(set(found))
     return Column(
         **{**vars(column), "log": wide, "steps": different <= steps, "varies": different > 1}

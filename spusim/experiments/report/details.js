@@ -81,7 +81,7 @@ function listing(title, head, lines, number = -1) {
   if (!lines.length) return null;
   const kind = k => ({class: k === number || (number >= 0 && k > number && head[k] !== "unit") ? "number" : null});
   const keep = head.map((_, k) => lines.some(line => line[k] !== "" && line[k] !== undefined));
-  const cells = line => line.map((cell, k) => !keep[k] ? null : k ? el("td", kind(k), cell ?? "") : el("th", {scope: "row"}, cell)).filter(Boolean);
+  const cells = line => line.map((cell, k) => !keep[k] ? null : k ? el("td", String(cell).length > 30 ? {class: "long"} : kind(k), cell ?? "") : el("th", {scope: "row"}, cell)).filter(Boolean);
   const top = head.map((word, k) => keep[k] ? el("th", {scope: "col", ...kind(k)}, word) : null).filter(Boolean);
   return el("section", {"data-title": title}, el("h3", {}, title), el("div", {class: "scroll"},
     el("table", {}, el("thead", {}, el("tr", {}, ...top)), el("tbody", {}, ...lines.map(line => el("tr", {}, ...cells(line)))))));

@@ -1,7 +1,7 @@
 // Everything shown is made with textContent: what comes from the data is never read as HTML.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const SPEC = JSON.parse(document.getElementById("spec").textContent);
-const MOST_ROWS = 2000, MOST_BOXES = 16, MOST_COLOURS = 8, TWO_COLUMNS_PX = 900;
+const MOST_ROWS = 2000, MOST_BOXES = 16, MOST_COLOURS = 8, TWO_COLUMNS_PX = 900, NARROW_PX = 600;
 
 const $ = id => document.getElementById(id);
 
@@ -36,7 +36,8 @@ const isAxis = c => c.group === "axis";
 const isFigure = c => c.number && (c.group === "metric" || c.group === "derived");
 const named = (...names) => names.map(name => byName.get(name)).filter(Boolean);
 const unit = c => c.shown_unit ? ` (${c.shown_unit})` : "";
-const titled = c => (isAxis(c) || c.group === "identity" ? c.name : c.label === c.name.replaceAll("_", " ") ? c.label : c.label) + unit(c);
+const byItsName = c => isAxis(c) || c.group === "identity";
+const titled = c => (byItsName(c) ? c.name : c.label) + unit(c);
 
 function distinct(c) {
   return [...new Set(rows.map(row => row[c.id]).filter(value => value !== null))].sort(compare);
