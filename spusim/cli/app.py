@@ -15,6 +15,7 @@ from spusim.cli.plot import plot
 from spusim.cli.prune import prune
 from spusim.cli.quantize import quantize
 from spusim.cli.regress import regress
+from spusim.cli.report import report
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
 from spusim.cli.trace import trace
@@ -38,6 +39,7 @@ app.command("compile")(compile_target)
 app.command("trace")(trace)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)
 app.command("sweep")(sweep)
+app.command("report")(report)
 app.command("compare")(compare)
 app.command("regress")(regress)
 app.command("plot")(plot)
