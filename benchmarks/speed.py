@@ -15,6 +15,7 @@ from rich.table import Table
 from benchmarks.figure import save_figure
 from benchmarks.processes import measure_processes
 from benchmarks.product import WHAT, measure_products
+from benchmarks.retime import measure_retiming
 from benchmarks.rows import Row
 from benchmarks.spotter import measure_spotter
 
@@ -50,7 +51,7 @@ def main() -> None:
     """Measure, print and save."""
     console = Console(width=None)
     rows: list[Row] = []
-    for measure in (measure_products, measure_spotter, measure_processes):
+    for measure in (measure_products, measure_spotter, measure_retiming, measure_processes):
         with console.status(measure.__name__.replace("_", " ")):
             rows += measure()
     OUTPUT.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,28 @@
 """What `import spusim` offers: a network, an architecture and a stream in; a RunResult out."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from spusim import machine
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_layer, compile_network
 from spusim.energy import attach_energy
+from spusim.formats import outline
 from spusim.frontend import load_network, load_stream, quantise_input
-from spusim.machine import run, run_layer
+from spusim.machine import (
+    Recording,
+    RecordingError,
+    pattern,
+    record,
+    run,
+    run_layer,
+    unskipped_cycles,
+    unskipped_layer_cycles,
+)
 from spusim.network.records import Network, Stream
 from spusim.program import Program
 from spusim.result import RunResult
@@ -20,6 +34,10 @@ __all__ = [
     "load_network",
     "load_stream",
     "random_layer",
+    "record_layer",
+    "record_values",
+    "retime",
+    "retime_layer",
     "simulate",
     "simulate_layer",
     "simulate_program",
@@ -45,10 +63,7 @@ def simulate(
     result = simulate_program(program, arch, integers, input_period=input_period)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow_program = compile_network(network, dense, check_capacity=False)
-    slow = run(slow_program, dense, integers.frames, integers.starts, input_period)
-    return with_speedup(result, arch, slow)
+    return _with_speedup(result, network, arch, integers.starts, len(integers.frames), input_period)
 
 
 def simulate_program(
@@ -99,11 +114,153 @@ def simulate_layer(
     result = attach_energy(run_layer(program, arch, frames), arch)
     if not baseline:
         return result
-    dense = dense_arch(arch)
-    slow = compile_layer(
-        weight, weight_bits, activation_bits, dense, check_capacity=False, name=name
+    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits)
+
+
+def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
+    """Run a stream through a network, and keep what every architecture of this arithmetic shares.
+
+    Of the architecture only `numerics:` matters, and that the network fits it. The recording has
+    a bit for each activation of each frame, and the outputs (`Recording.nbytes`).
+    """
+    integers = quantise_input(stream, network)
+    program = compile_network(network, arch)
+    operands = _operands(network)
+    result, patterns = record(program, arch, integers.frames, integers.starts, operands)
+    return Recording(
+        network.name,
+        program.hashes["network"],
+        _stream_hash(integers),
+        _numerics_hash(arch),
+        tuple(integers.starts),
+        result.outputs,
+        patterns,
     )
-    return with_speedup(result, arch, run_layer(slow, dense, frames))
+
+
+def retime(
+    network: Network,
+    arch: Arch,
+    recording: Recording,
+    *,
+    stream: Stream | None = None,
+    input_period: int | None = None,
+    baseline: bool = False,
+) -> RunResult:
+    """Return what `simulate` would for the recording's stream, without computing a value.
+
+    stream: if given, checked to be the recording's. Raises RecordingError for a recording of
+    another network, stream or arithmetic, and SpusimError subclasses as `simulate` does.
+    """
+    _check_arithmetic(recording, arch)
+    if stream is not None:
+        _check(recording, "stream", recording.stream, _stream_hash(quantise_input(stream, network)))
+    program = compile_network(network, arch, pack=outline)
+    _check(recording, "network", recording.network, program.hashes["network"])
+    result = attach_energy(machine.retime(program, arch, recording, input_period), arch)
+    if not baseline:
+        return result
+    return _with_speedup(result, network, arch, recording.starts, recording.frames, input_period)
+
+
+def record_layer(
+    weight: np.ndarray,
+    frames: np.ndarray,
+    arch: Arch,
+    weight_bits: int,
+    activation_bits: int,
+    *,
+    name: str = "layer",
+) -> Recording:
+    """Run one layer as `simulate_layer` does, and keep what every architecture shares."""
+    program = compile_layer(weight, weight_bits, activation_bits, arch, name=name)
+    result = run_layer(program, arch, frames)
+    columns = weight.shape[1]
+    return Recording(
+        name,
+        _layer_hash(weight, weight_bits, activation_bits),
+        array_hash(frames),
+        _numerics_hash(arch),
+        (0,),
+        result.outputs,
+        {name: pattern(frames, columns, columns)},
+    )
+
+
+def retime_layer(
+    weight: np.ndarray,
+    arch: Arch,
+    recording: Recording,
+    weight_bits: int,
+    activation_bits: int,
+    *,
+    frames: np.ndarray | None = None,
+    baseline: bool = False,
+    name: str = "layer",
+) -> RunResult:
+    """Return what `simulate_layer` would for the recording's frames, without computing a value.
+
+    frames: if given, checked to be the recording's. Raises RecordingError as `retime` does.
+    """
+    _check_arithmetic(recording, arch)
+    hashed = _layer_hash(weight, weight_bits, activation_bits)
+    _check(recording, "network", recording.network, hashed)
+    if frames is not None:
+        _check(recording, "stream", recording.stream, array_hash(frames))
+    sizes = (weight, weight_bits, activation_bits)
+    program = compile_layer(*sizes, arch, name=name, pack=outline)
+    result = attach_energy(machine.retime_layer(program, arch, recording), arch)
+    if not baseline:
+        return result
+    return _with_layer_speedup(result, arch, *sizes)
+
+
+def _operands(network: Network) -> dict[str, tuple[int, int]]:
+    """Return by layer with weights the columns of its inputs, and with them its hidden state's."""
+    columns = {x.name: (x.weight.shape[1], getattr(x, "hidden", 0))
+               for x in network.layers if hasattr(x, "weight")}  # fmt: skip
+    return {name: (whole - hidden, whole) for name, (whole, hidden) in columns.items()}
+
+
+def _check_arithmetic(recording: Recording, arch: Arch) -> None:
+    _check(recording, "numerics", recording.numerics, _numerics_hash(arch))
+
+
+def _check(recording: Recording, what: str, recorded: str, asked: str) -> None:
+    """Raise RecordingError if a recording is of something else than what is asked for."""
+    if recorded != asked:
+        raise RecordingError(
+            f"recording of {recording.name}: its {what} has hash {recorded[:12]}, the one asked "
+            f"for {asked[:12]}; record again with this {what}"
+        )
+
+
+def _numerics_hash(arch: Arch) -> str:
+    return hashlib.sha256(arch.numerics.model_dump_json().encode()).hexdigest()
+
+
+def _stream_hash(stream: Stream) -> str:
+    """Return the hash of an integer stream's frames and where its files begin."""
+    starts = np.array(stream.starts, np.int64)
+    return hashlib.sha256((array_hash(stream.frames) + array_hash(starts)).encode()).hexdigest()
+
+
+def _layer_hash(weight: np.ndarray, weight_bits: int, activation_bits: int) -> str:
+    told = f"{weight_bits}x{activation_bits}:{array_hash(weight)}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def array_hash(array: np.ndarray) -> str:
+    """Return the SHA-256 of an integer array's shape and values, whatever their width."""
+    narrow = next(t for t in ("<i1", "<i2", "<i4", "<i8") if _fits(array, np.dtype(t)))
+    digest = hashlib.sha256(f"{array.shape}{narrow}".encode())
+    digest.update(np.ascontiguousarray(array, narrow).data)
+    return digest.hexdigest()
+
+
+def _fits(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    info = np.iinfo(dtype)
+    return not array.size or bool(array.min() >= info.min and array.max() <= info.max)
 
 
 def dense_arch(arch: Arch) -> Arch:
@@ -115,9 +272,33 @@ def dense_arch(arch: Arch) -> Arch:
     return arch.model_copy(update={"core": arch.core.model_copy(update={"sparse": sparse})})
 
 
-def with_speedup(result: RunResult, arch: Arch, dense: RunResult) -> RunResult:
+def _with_speedup(
+    result: RunResult,
+    network: Network,
+    arch: Arch,
+    starts: Sequence[int],
+    frames: int,
+    input_period: int | None,
+) -> RunResult:
+    dense = dense_arch(arch)
+    program = compile_network(network, dense, check_capacity=False, pack=outline)
+    cycles = unskipped_cycles(program, dense, starts, frames, input_period)
+    return with_speedup(result, arch, cycles)
+
+
+def _with_layer_speedup(
+    result: RunResult, arch: Arch, weight: np.ndarray, weight_bits: int, activation_bits: int
+) -> RunResult:
+    dense = dense_arch(arch)
+    program = compile_layer(
+        weight, weight_bits, activation_bits, dense, check_capacity=False, pack=outline
+    )
+    return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
+
+
+def with_speedup(result: RunResult, arch: Arch, dense_cycles: int) -> RunResult:
     """Add achieved (whole-run cycles) and ideal (MACs left by the skipped sides) speedup."""
-    achieved = dense.cycles / result.cycles if result.cycles else 1.0
+    achieved = dense_cycles / result.cycles if result.cycles else 1.0
     return replace(result, speedup={"achieved": achieved, "ideal": ideal_speedup(result, arch)})
 
 

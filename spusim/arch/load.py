@@ -21,7 +21,11 @@ def load_arch(name_or_path: PathLike, settings: Sequence[str] = ()) -> Arch:
     base set. Raises ArchError naming file and line (or setting), value, rule and remedy.
     """
     tree = ARCHS.read(name_or_path, settings)
-    arch = build(Arch, tree, ArchError)
+    return obeying(build(Arch, tree, ArchError), tree)
+
+
+def obeying(arch: Arch, tree: Entry) -> Arch:
+    """Return arch, made of tree, if it obeys every rule; raises ArchError blaming tree's places."""
     broken = broken_rules(arch)
     if broken:
         raise ArchError(

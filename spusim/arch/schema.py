@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spusim.arch.spec import Arch
+from spusim.arch.spec import Arch, Spec
 from spusim.resources import shipped
 
 SCHEMA_FILE = "arch.schema.json"
@@ -12,17 +12,22 @@ _DROPPED = {"title", "required", "default"}
 
 
 def arch_schema() -> dict[str, Any]:
+    """Return the JSON Schema of an architecture file."""
+    return file_schema(Arch, "architecture")
+
+
+def file_schema(model: type[Spec], kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a file: nothing is required, since `base` may supply it."""
-    model = Arch.model_json_schema()
-    definitions = model.pop("$defs")
-    schema = _partial(model)
+    whole = model.model_json_schema()
+    definitions = whole.pop("$defs")
+    schema = _partial(whole)
     schema["properties"]["base"] = {
         "type": "string",
-        "description": "the architecture to build on: a preset's name, or a path from this file",
+        "description": f"the {kind} to build on: a preset's name, or a path from this file",
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "spusim architecture",
+        "title": f"spusim {kind}",
         **schema,
         "$defs": {name: _partial(part) for name, part in sorted(definitions.items())},
     }

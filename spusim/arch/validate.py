@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
@@ -45,7 +45,7 @@ def build(model: type[AnySpec], tree: Entry, error: type[SpusimError]) -> AnySpe
         raise error("\n".join(_describe(problem, tree, model) for problem in problems)) from None
 
 
-def drop_nulls(tree: Entry, model: type[Spec]) -> Entry:
+def drop_nulls(tree: Entry, model: type[BaseModel]) -> Entry:
     """Remove nulls over sections and over entries of open mappings: the default holds."""
     if not isinstance(tree.value, dict):
         return tree
@@ -64,8 +64,8 @@ def drop_nulls(tree: Entry, model: type[Spec]) -> Entry:
     return Entry(kept, tree.origin, tree.layer)
 
 
-def section_of(field: FieldInfo) -> type[Spec] | None:
-    """Return the spec that a field holds (also `Spec | None`), or None for other fields."""
+def section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model that a field holds (also `Model | None`), or None for other fields."""
     annotation = field.annotation
     options = (
         get_args(annotation)
@@ -73,12 +73,12 @@ def section_of(field: FieldInfo) -> type[Spec] | None:
         else (annotation,)
     )
     for option in options:
-        if isinstance(option, type) and issubclass(option, Spec):
+        if isinstance(option, type) and issubclass(option, BaseModel):
             return option
     return None
 
 
-def leaves(model: type[Spec], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every field's dotted path with its description, sections included."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}", field

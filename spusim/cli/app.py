@@ -6,17 +6,21 @@ import typer
 
 import spusim
 from spusim.cli import isa, layer
+from spusim.cli.compare import compare
 from spusim.cli.compile import compile_target
 from spusim.cli.guard import GuardedGroup
 from spusim.cli.inspect import inspect
 from spusim.cli.listing import list_shipped
+from spusim.cli.regress import regress
 from spusim.cli.run import run
+from spusim.cli.sweep import sweep
 
 app = typer.Typer(
     name="spusim",
     cls=GuardedGroup,
     help="Cycle-accurate, bit-exact simulator of sparse processing units.",
-    epilog="Exit codes: 0 fine, 1 error, 2 usage, 130 interrupted.",
+    epilog="Exit codes: 0 fine, 1 error, 2 usage, 3 differs in time or energy only, "
+    "4 differs in results or breaks compatibility, 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -26,6 +30,9 @@ app.add_typer(layer.app, name="layer")
 app.command("inspect")(inspect)
 app.command("compile")(compile_target)
 app.add_typer(isa.app, name="isa", no_args_is_help=True)
+app.command("sweep")(sweep)
+app.command("compare")(compare)
+app.command("regress")(regress)
 app.command("list")(list_shipped)
 
 

@@ -9,7 +9,7 @@ from spusim.experiments.tables import make_console, print_parts, table
 
 
 def list_shipped(json: Json = False) -> None:
-    """List the presets, networks, runs, streams and technology tables that ship."""
+    """List the presets, networks, runs, sweeps, streams and technology tables that ship."""
     shipped = catalogue()
     if json:
         typer.echo(record_text(shipped), nl=False)

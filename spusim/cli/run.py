@@ -19,7 +19,7 @@ Target = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="A shipped run or network; or a run file or network file (.yaml), a checkpoint (.pt, "
-        ".pth, .tar, .safetensors, with --network), or a program image (.spu).",
+        ".pth, .tar, .safetensors, with --network), a program image (.spu) or source (.spuasm).",
     ),
 ]
 StreamSpec = Annotated[

@@ -12,19 +12,22 @@ from spusim.compiler.network import build_core, formats_of, numerics_of
 from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, store_tile
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.stages import Part, elements_per_word, group_rows, split
+from spusim.compiler.storage import Packing
+from spusim.formats import pack
 from spusim.isa import load_isa
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
 
 def compile_layer(
     weight: np.ndarray, weight_bits: int, activation_bits: int, arch: Arch, *,
-    check_capacity: bool = True, name: str = "layer",
+    check_capacity: bool = True, name: str = "layer", pack: Packing = pack,
 ) -> Program:  # fmt: skip
     """Compile weight (out, in) int to a program that starts with its operand at data word 0.
 
     Each core has one thread, armed by the token of a frame, and leaves its rows in the
     accumulators (tiles of rows, if there are several, one after the other): the output ports say
-    which rows are whose, and no instruction sends them. Raises CompileError.
+    which rows are whose, and no instruction sends them. pack: see `compile_network`. Raises
+    CompileError.
     """
     check_precision(arch, name, weight_bits, activation_bits)
     if weight.ndim != 2 or 0 in weight.shape:
@@ -36,7 +39,7 @@ def compile_layer(
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     for core in range(arch.cores):
-        space = CoreSpace(arch, core, formats, check_capacity)
+        space = CoreSpace(arch, core, formats, check_capacity, pack)
         mine = [part for part in parts if part.core == core]
         code = _layer_thread(space, name, weight, weight_bits, activation_bits, mine)
         cores.append(build_core(isa, space, [code]))

@@ -9,8 +9,9 @@ from spusim.compiler.core import plan_core
 from spusim.compiler.errors import CompileError
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.stages import Stage, plan_stages
-from spusim.compiler.storage import Storage, choose_format, packing_note, place_matrices
+from spusim.compiler.storage import Packing, Storage, choose_format, packing_note, place_matrices
 from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_threading
+from spusim.formats import pack
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
@@ -21,9 +22,12 @@ from spusim.program import CoreImage, InputPort, OutputPort, Program
 VECTOR_BITS = (8, 16, 32)
 
 
-def compile_network(network: Network, arch: Arch, *, check_capacity: bool = True) -> Program:
+def compile_network(
+    network: Network, arch: Arch, *, check_capacity: bool = True, pack: Packing = pack
+) -> Program:
     """Compile a quantised network for an architecture.
 
+    pack: `formats.outline` makes a program that can be placed and timed, but not computed.
     check_capacity False: memories may overflow, as for a dense baseline; what instructions cannot
     encode, lanes cannot compute and channels cannot carry is refused all the same. Raises
     CompileError with the numbers and a remedy, and NetworkError for an inconsistent network.
@@ -38,7 +42,7 @@ def compile_network(network: Network, arch: Arch, *, check_capacity: bool = True
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     for core in range(arch.cores):
-        space = CoreSpace(arch, core, formats, check_capacity)
+        space = CoreSpace(arch, core, formats, check_capacity, pack)
         threads = core_threads(threading, plan_core(space, stages))
         cores.append(build_core(isa, space, threads))
         layer_of |= {tile.name: tile.layer for tile in space.matrices.tiles}

@@ -5,7 +5,8 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.compiler.memory import SCALE_ENTRY_BYTES, DataMap
 from spusim.compiler.stages import TABLE_INPUT_BITS
-from spusim.compiler.storage import MatrixStore
+from spusim.compiler.storage import MatrixStore, Packing
+from spusim.formats import pack
 from spusim.network.records import Quantum
 from spusim.numerics import build_table, table_entries
 from spusim.program import TABLE_RELU, Segment, Table
@@ -56,7 +57,12 @@ class CoreSpace:
     """A core's memories while they are given away."""
 
     def __init__(
-        self, arch: Arch, core: int, formats: dict[str, str], check_capacity: bool
+        self,
+        arch: Arch,
+        core: int,
+        formats: dict[str, str],
+        check_capacity: bool,
+        pack: Packing = pack,
     ) -> None:
         self.arch = arch
         self.core = core
@@ -64,7 +70,7 @@ class CoreSpace:
         self.check_capacity = check_capacity
         self.data = DataMap(arch, core)
         self.tables = TableStore(arch)
-        self.matrices = MatrixStore(arch)
+        self.matrices = MatrixStore(arch, pack)
         self.segments: list[Segment] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
 

@@ -21,6 +21,8 @@ from spusim.formats import (
 from spusim.formats.footprint import flag_words, pointer_words
 from spusim.program import Matrix
 
+# (weight, layout, bias or None) -> matrix: `pack`, or `outline` where nobody reads the words
+Packing = Callable[[np.ndarray, Layout, np.ndarray | None], PackedMatrix]
 NARROW_BIAS_BITS = 32
 WIDE_BIAS_BITS = 48
 
@@ -171,16 +173,17 @@ class StoredMatrix:
 class MatrixStore:
     """The matrices of one core, in the order of their descriptors."""
 
-    def __init__(self, arch: Arch) -> None:
+    def __init__(self, arch: Arch, pack: Packing = pack) -> None:
         self.arch = arch
         self.tiles: list[StoredMatrix] = []
+        self._pack = pack
 
     def add(
         self, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None, layout: Layout,
         activation_bits: int,
     ) -> StoredMatrix:  # fmt: skip
         """Pack a tile (rows, columns); PEs without rows or entries simply have shorter slices."""
-        packed = pack(weight, layout, bias)
+        packed = self._pack(weight, layout, bias)
         tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits)
         self.tiles.append(tile)
         return tile

@@ -1,6 +1,7 @@
 """Assembly and words as files: listings, binaries, hex text."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from spusim.errors import SpusimError
 from spusim.image import load_program
 from spusim.isa import Assembly, assemble, disassemble, load_isa
 from spusim.isa.container import MAGIC
+from spusim.source import is_source, load_source
 
 _HEX_LINE = re.compile(r"(?:0[xX])?([0-9a-fA-F]{1,16})")
 _COMMENT = re.compile(r"[;#].*")
@@ -18,22 +20,42 @@ class WordsError(SpusimError):
     """A file that should hold assembly or instruction words, and does not."""
 
 
-def assemble_file(path: str | Path) -> tuple[str, Assembly]:
-    """Return a file's text and what it assembles to. Raises WordsError or AssemblyError."""
+def assemble_file(path: str | Path) -> tuple[str, tuple[Assembly, ...]]:
+    """Return a file's text and what it assembles to: a core's code, or that of all of a source's.
+
+    Raises WordsError, SourceError or AssemblyError.
+    """
     try:
         text = _read(Path(path)).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WordsError(f"{path}: is not UTF-8 text; `spusim isa disasm` reads words") from None
-    return text, assemble(text, str(path))
+    if is_source(text):
+        return text, load_source(path).assemblies
+    return text, (assemble(text, str(path)),)
 
 
-def listing(text: str, assembly: Assembly) -> str:
-    """Return source lines with the address and word (hex) of each instruction."""
-    address_of = {line: address for address, line in enumerate(assembly.lines)}
+def only_code(path: str | Path, assemblies: Sequence[Assembly]) -> np.ndarray:
+    """Return the words (n,) of a file with one core's code; raises WordsError for more of them."""
+    with_code = [assembly.words for assembly in assemblies if len(assembly.words)]
+    if len(with_code) > 1:
+        raise WordsError(
+            f"{path}: has code for {len(with_code)} cores, and a file of words holds one core's; "
+            "`spusim compile` writes an image of all of it"
+        )
+    return with_code[0] if with_code else np.zeros(0, np.uint64)
+
+
+def listing(text: str, assemblies: Sequence[Assembly]) -> str:
+    """Return source lines with the address (in its core) and word (hex) of each instruction."""
+    placed = {
+        line: (address, int(assembly.words[address]))
+        for assembly in assemblies
+        for address, line in enumerate(assembly.lines)
+    }
     lines = []
-    for number, source in enumerate(text.splitlines(), start=1):
-        address = address_of.get(number)
-        place = "" if address is None else f"{address:>5}  {int(assembly.words[address]):016x}"
+    for number, source in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        address, word = placed.get(number, (0, 0))
+        place = f"{address:>5}  {word:016x}" if number in placed else ""
         lines.append(f"{place:<23}  {source}".rstrip())
     return "".join(f"{line}\n" for line in lines)
 

@@ -1,7 +1,7 @@
 """From a target and options, as the command line takes them, to a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from spusim.api import (
 )
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
 from spusim.errors import SpusimError
+from spusim.experiments.inputs import Origin
 from spusim.experiments.runs import (
     DEFAULT_ARCH,
     Run,
@@ -35,6 +36,7 @@ from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream
 from spusim.program import Program
 from spusim.result import RunResult
+from spusim.source import Source, load_source
 
 # first keys of settings that change a network; all others are for the architecture
 NETWORK_KEYS = frozenset({"input", "labels", "layers", "prune", "quantise", "weights"})
@@ -65,9 +67,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Case:
-    """What a target comes to: a machine with a network, or (an image) with a program.
+    """What a target comes to: a machine with a network, or (an image, a source) with a program.
 
-    stream: the one that belongs to the target, or None.
+    stream: the one that belongs to the target, or None; source: a program source, whose frames
+    and input period count where no others are named; origin: what the network was made from.
     """
 
     name: str
@@ -75,12 +78,14 @@ class Case:
     network: Network | None
     program: Program | None = None
     stream: str | None = None
+    source: Source | None = None
+    origin: Origin = field(default_factory=Origin)
 
 
 def open_case(
     target: str, arch: str | None = None, network: str | None = None, settings: Sequence[str] = ()
 ) -> Case:
-    """Open a target: a run, network, checkpoint or program image, by path or shipped name.
+    """Open a target: a run, network, checkpoint, program image or source, by path or shipped name.
 
     arch, network: a path or shipped name, over what the target says. settings: `a.b=c` for the
     architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. Raises SpusimError.
@@ -112,21 +117,41 @@ def run_case(
     """
     if input_period is not None and input_period < 1:
         raise CaseError(f"input period (={input_period}) must be at least 1 cycle")
-    spec = stream or case.stream or _default_stream(case)
+    spec, frames = case_stream(case, stream)
     if case.program is not None:
-        frames = _image_stream(case, spec)
+        if case.source and input_period is None:
+            input_period = case.source.input_period
         result = simulate_program(case.program, case.arch, frames, input_period=input_period)
-        notes = ["a program image has no dense twin: the speedup is left out"] * baseline
+        notes = ["a program has no dense twin: the speedup is left out"] * baseline
     else:
         assert case.network is not None
-        frames = load_stream(spec, case.network)
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
-        notes = _clipping(frames, case.network)
-    told = {"input": _told_stream(spec, frames), "files": _files(result, frames)}
-    details = {**result.details, **told}
-    return replace(result, notes=(*result.notes, *notes), details=details)
+        notes = clipping_notes(frames, case.network)
+    return with_files(replace(result, notes=(*result.notes, *notes)), spec, frames)
+
+
+def with_files(result: RunResult, spec: str, stream: Stream) -> RunResult:
+    """Return a result whose details tell the stream, and of each of its files what was heard."""
+    told = {"input": _told_stream(spec, stream), "files": _files(result, stream)}
+    return replace(result, details={**result.details, **told})
+
+
+def clipping_notes(stream: Stream, network: Network) -> list[str]:
+    """Return a note on input values that were clipped, if there were any."""
+    clipped = clipped_inputs(stream, network)
+    return [f"input: {clipped} of {stream.frames.size} values were clipped"] if clipped else []
+
+
+def case_stream(case: Case, stream: str | None = None) -> tuple[str, Stream]:
+    """Return what to call a case's stream (default: its own), and its frames."""
+    if case.source and not stream:
+        return "of the program source", _source_stream(case.source)
+    spec = stream or case.stream or _default_stream(case)
+    if case.program is not None:
+        return spec, _image_stream(case, spec)
+    return spec, load_stream(spec, case.network)
 
 
 # targets
@@ -155,7 +180,8 @@ def _run_file(target: str, choice: Choice) -> Case:
         choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
     )
     network = load_network(str(merged.network), settings=merged.network_settings)
-    return Case(run.name, _arch(merged), network, stream=run.stream)
+    origin = Origin(str(merged.network), settings=tuple(merged.network_settings))
+    return Case(run.name, _arch(merged), network, stream=run.stream, origin=origin)
 
 
 def _check_settings(run: Run) -> None:
@@ -173,7 +199,8 @@ def _network(target: str, choice: Choice) -> Case:
             "or a run, drop one of the two"
         )
     network = load_network(target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    origin = Origin(target, settings=tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, origin=origin)
 
 
 def _checkpoint(target: str, choice: Choice) -> Case:
@@ -183,7 +210,8 @@ def _checkpoint(target: str, choice: Choice) -> Case:
             f"one of {', '.join(list_networks())}"
         )
     network = load_network(choice.network, checkpoint=target, settings=choice.network_settings)
-    return Case(network.name, _arch(choice), network)
+    origin = Origin(choice.network, target, tuple(choice.network_settings))
+    return Case(network.name, _arch(choice), network, origin=origin)
 
 
 def _image(target: str, choice: Choice) -> Case:
@@ -199,7 +227,20 @@ def _image(target: str, choice: Choice) -> Case:
         network = load_network(choice.network, settings=choice.network_settings)
         _same(target, "network", network.name, network_hash(network), program)
     _same(target, "arch", arch.name, arch_hash(arch), program)
-    return Case(program.name, arch, network, program)
+    return Case(program.name, arch, network, program, origin=Origin(program=target))
+
+
+def _source(target: str, choice: Choice) -> Case:
+    if choice.network:
+        raise CaseError(
+            f"{target}: is a program; --network (={choice.network}) goes with a checkpoint or a "
+            "run, drop it"
+        )
+    source = load_source(target, choice.arch, choice.settings)
+    origin = Origin(program=target)
+    return Case(
+        source.program.name, source.arch, None, source.program, source=source, origin=origin
+    )
 
 
 def _same(target: str, key: str, name: str, found: str, program: Program) -> None:
@@ -219,7 +260,6 @@ def _not_run(target: str, choice: Choice) -> Case:
 
 _NOT_RUN = {
     ".json": ("an FQIR plan (.plan.json)", "bring the state dict it was made of, with --network"),
-    ".spuasm": ("assembly (.spuasm)", "`spusim isa asm` assembles it"),
 }
 _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".yaml": _yaml,
@@ -230,7 +270,7 @@ _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".safetensors": _checkpoint,
     ".spu": _image,
     ".json": _not_run,
-    ".spuasm": _not_run,
+    ".spuasm": _source,
 }
 
 
@@ -256,6 +296,16 @@ def _default_stream(case: Case) -> str:
     )
 
 
+def _source_stream(source: Source) -> Stream:
+    if not len(source.frames):
+        raise CaseError(
+            f"{source.program.name}: the program source has no frames; add `.frame` lines, or name "
+            "a stream with --stream"
+        )
+    names = tuple(f"file {number}" for number in range(len(source.starts)))
+    return Stream(source.frames, source.starts, names)
+
+
 def _image_stream(case: Case, spec: str) -> Stream:
     """Return an image's integer stream: codes as they are, or quantised as its network says."""
     assert case.program is not None
@@ -272,11 +322,6 @@ def _image_stream(case: Case, spec: str) -> Stream:
             "quantised"
         )
     return quantise_input(stream, stand_in)
-
-
-def _clipping(stream: Stream, network: Network) -> list[str]:
-    clipped = clipped_inputs(stream, network)
-    return [f"input: {clipped} of {stream.frames.size} values were clipped"] if clipped else []
 
 
 def _told_stream(spec: str, stream: Stream) -> str:

@@ -1,6 +1,10 @@
 """One random layer of given shape and densities, alone on an architecture."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from spusim.api import random_layer, simulate_layer
 from spusim.arch import Arch
@@ -34,21 +38,9 @@ def run_linear(layer: RandomLinear, arch: Arch, *, baseline: bool = True) -> Run
     Raises LayerError for an impossible shape, density or precision, CompileError for what does
     not fit.
     """
-    weight_bits = arch.core.layer_weight_bits if layer.weight_bits is None else layer.weight_bits
-    activation_bits = (
-        arch.core.layer_activation_bits if layer.activation_bits is None else layer.activation_bits
-    )
-    _check(layer, arch, f"{weight_bits}x{activation_bits}")
-    weight, frames = random_layer(
-        layer.inputs,
-        layer.outputs,
-        layer.weight_density,
-        layer.activation_density,
-        layer.frames,
-        layer.seed,
-        weight_bits,
-        activation_bits,
-    )
+    weight_bits, activation_bits = check_linear(layer, arch)
+    shape = (layer.inputs, layer.outputs, layer.weight_density, layer.activation_density)
+    weight, frames = _drawn(*shape, layer.frames, layer.seed, weight_bits, activation_bits)
     result = simulate_layer(
         weight, frames, arch, weight_bits, activation_bits, baseline=baseline, name="linear"
     )
@@ -58,6 +50,24 @@ def run_linear(layer: RandomLinear, arch: Arch, *, baseline: bool = True) -> Run
         f"{layer.activation_density:g}, seed {layer.seed}"
     )
     return replace(result, details={**result.details, "input": told})
+
+
+def check_linear(layer: RandomLinear, arch: Arch) -> tuple[int, int]:
+    """Return the layer's weight and activation bits on an architecture; raises LayerError."""
+    weight_bits = arch.core.layer_weight_bits if layer.weight_bits is None else layer.weight_bits
+    activation_bits = (
+        arch.core.layer_activation_bits if layer.activation_bits is None else layer.activation_bits
+    )
+    _check(layer, arch, f"{weight_bits}x{activation_bits}")
+    return weight_bits, activation_bits
+
+
+@lru_cache(maxsize=1)  # a sweep runs one layer on many architectures
+def _drawn(*drawing: Any) -> tuple[np.ndarray, np.ndarray]:
+    weight, frames = random_layer(*drawing)
+    weight.setflags(write=False)
+    frames.setflags(write=False)
+    return weight, frames
 
 
 def _check(layer: RandomLinear, arch: Arch, precision: str) -> None:

@@ -1,9 +1,6 @@
 """Run files: a network, an architecture and a stream under one name (`configs/runs/*.yaml`)."""
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import Field
 
@@ -13,7 +10,8 @@ from spusim.arch.shelf import PathLike, Shelf
 from spusim.arch.spec import Spec
 from spusim.arch.validate import build
 from spusim.errors import SpusimError
-from spusim.frontend import list_networks, list_streams
+from spusim.experiments.places import named, stream_named
+from spusim.frontend import list_networks
 
 DEFAULT_ARCH = "spu001"
 
@@ -67,9 +65,11 @@ def load_run(name_or_path: PathLike) -> Run:
     return Run(
         name=file.name,
         description=file.description,
-        network=_found(tree, "network", file.network, list(list_networks())),
-        arch=_found(tree, "arch", file.arch, list_archs()),
-        stream=file.stream and _stream(tree, file.stream),
+        network=named(
+            "network", _entry(tree, "network", file.network), list(list_networks()), RunError
+        ),
+        arch=named("arch", _entry(tree, "arch", file.arch), list_archs(), RunError),
+        stream=file.stream and stream_named(_entry(tree, "stream", file.stream), RunError),
         settings=file.set,
         origins={key: entry.origin for key, entry in tree.value.items()},
     )
@@ -80,36 +80,5 @@ def is_network_file(path: PathLike) -> bool:
     return "layers" in RUNS.read(path).value
 
 
-def _found(tree: Entry, key: str, value: str, shipped: Sequence[str]) -> str:
-    """Return a shipped name as it is, and a path from the folder of the file that names it."""
-    if value in shipped:
-        return value
-    path = _beside(tree, key, value)
-    if path.is_file():
-        return str(path)
-    close = difflib.get_close_matches(value, shipped, n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"shipped: {', '.join(shipped)}"
-    raise RunError(f"{_origin(tree, key)}: {key} (={value}) is no file and not shipped; {hint}")
-
-
-def _stream(tree: Entry, spec: str) -> str:
-    if spec in list_streams() or spec.startswith("random:"):
-        return spec
-    stem, colon, key = spec.rpartition(":")
-    if colon and _beside(tree, "stream", stem).exists():
-        return f"{_beside(tree, 'stream', stem)}:{key}"
-    if _beside(tree, "stream", spec).exists():
-        return str(_beside(tree, "stream", spec))
-    raise RunError(
-        f"{_origin(tree, 'stream')}: stream (={spec}) is no file, folder or shipped name; "
-        f"shipped: {', '.join(list_streams())}, or random:density=0.5,frames=50,seed=1"
-    )
-
-
-def _origin(tree: Entry, key: str) -> str:
-    entry = tree.find([key])
-    return entry.origin if entry else tree.origin
-
-
-def _beside(tree: Entry, key: str, path: str) -> Path:
-    return Path(_origin(tree, key).rpartition(":")[0]).parent / path
+def _entry(tree: Entry, key: str, value: str) -> Entry:
+    return tree.find([key]) or Entry(value, tree.origin)

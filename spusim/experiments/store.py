@@ -25,8 +25,14 @@ def check_folder(folder: str | Path) -> None:
     path = Path(folder).absolute()
     if path.is_dir():
         _check_ours(path)
-    elif path.exists():
-        raise OutputError(f"{folder}: is a file; -o names a folder for the results")
+    check_place(folder)
+
+
+def check_place(folder: str | Path) -> None:
+    """Raise OutputError unless a folder is there or can be made, and can be written to."""
+    path = Path(folder).absolute()
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{folder}: is a file; name a folder for the results")
     above = next(place for place in (path, *path.parents) if place.exists())
     if not above.is_dir():
         raise OutputError(f"{folder}: {above} is a file, so nothing can lie in it; choose another")

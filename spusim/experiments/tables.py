@@ -19,7 +19,7 @@ from spusim.result import BankUse, RunResult
 MOST_FILES = 20  # beyond, they are counted by label
 MOST_BANKS = 16  # beyond, the least and most used of them are told
 PIPE_COLUMNS = 100
-REMARKS = ("words used, by bank", "heard instead")
+REMARKS = ("words used, by bank", "heard instead", "stalls that changed most", "at")
 _BLANK = Text("")
 
 
@@ -33,12 +33,17 @@ def make_console(width: int | None = None) -> Console:
 
 def print_parts(console: Console, parts: Iterable[RenderableType]) -> None:
     """Print tables and texts without the spaces that pad a table's lines."""
+    console.file.write(rendered(parts, console))
+    console.file.flush()
+
+
+def rendered(parts: Iterable[RenderableType], console: Console | None = None) -> str:
+    """Return what `print_parts` prints; without a console, for a file."""
+    console = console or make_console(PIPE_COLUMNS)
     with console.capture() as capture:
         for part in parts:
             console.print(part)
-    lines = [line.rstrip() for line in capture.get().splitlines()]
-    console.file.write("\n".join([*lines, ""]))
-    console.file.flush()
+    return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), ""])
 
 
 def print_result(console: Console, result: RunResult, every_unit: bool = False) -> None:

@@ -5,7 +5,8 @@ from spusim.formats.counts import column_counts
 from spusim.formats.errors import FormatError
 from spusim.formats.footprint import footprint, smallest_format
 from spusim.formats.image import pack, unpack, unpack_words
-from spusim.formats.layout import ColumnCounts, Footprint, Layout, PackedMatrix
+from spusim.formats.layout import ColumnCounts, Footprint, Layout, OutlinedMatrix, PackedMatrix
+from spusim.formats.outline import outline
 from spusim.formats.registry import FORMATS, entries_per_word, entry_bits, format_of
 from spusim.formats.rows import row_owner, slice_heights, slice_rows
 from spusim.formats.statistics import StructureStatistics, structure_statistics
@@ -18,6 +19,7 @@ __all__ = [
     "Format",
     "FormatError",
     "Layout",
+    "OutlinedMatrix",
     "PackedMatrix",
     "StructureStatistics",
     "column_counts",
@@ -25,6 +27,7 @@ __all__ = [
     "entry_bits",
     "footprint",
     "format_of",
+    "outline",
     "pack",
     "row_owner",
     "slice_heights",

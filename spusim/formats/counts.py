@@ -6,7 +6,7 @@ from spusim.formats.base import ends_of
 from spusim.formats.checks import checked_weight
 from spusim.formats.errors import FormatError
 from spusim.formats.image import read_slices
-from spusim.formats.layout import ColumnCounts, Layout, PackedMatrix
+from spusim.formats.layout import ColumnCounts, Layout, OutlinedMatrix, PackedMatrix
 from spusim.formats.places import count_places
 from spusim.formats.registry import entries_per_word, format_of
 from spusim.formats.rows import slice_heights
@@ -27,7 +27,10 @@ def column_counts(
         raise FormatError(f"entries_per_beat (={entries_per_beat}) must be at least 1")
     if isinstance(matrix, PackedMatrix):
         layout, rows = matrix.layout, matrix.rows
-        places, nonzeros = _packed_places(matrix)
+        if isinstance(matrix, OutlinedMatrix):
+            places, nonzeros = matrix.entries, matrix.nonzeros
+        else:
+            places, nonzeros = _packed_places(matrix)
     elif layout is None:
         raise FormatError("column_counts of a bare weight needs the layout to pack it in")
     else:

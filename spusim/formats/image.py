@@ -15,7 +15,7 @@ from spusim.formats.bits import (
 from spusim.formats.checks import check_pointers, checked_bias, checked_weight
 from spusim.formats.errors import FormatError
 from spusim.formats.footprint import bias_words, footprint_of, pointer_words
-from spusim.formats.layout import Layout, PackedMatrix
+from spusim.formats.layout import Layout, OutlinedMatrix, PackedMatrix
 from spusim.formats.registry import format_of
 from spusim.formats.rows import slice_heights, slice_rows
 
@@ -68,7 +68,12 @@ def _index_words(encoded: EncodedSlice, layout: Layout) -> np.ndarray:
 
 
 def unpack(packed: PackedMatrix) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return (weight (rows, columns) int32, bias (rows,) int64 or None) of a packed matrix."""
+    """Return (weight (rows, columns) int32, bias (rows,) int64 or None) of a packed matrix.
+
+    Raises FormatError for one that was outlined.
+    """
+    if isinstance(packed, OutlinedMatrix):
+        raise FormatError("an outlined matrix has no words to read; pack it")
     return unpack_words(packed.layout, packed.rows, packed.columns, packed.slices, packed.indices)
 
 

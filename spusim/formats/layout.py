@@ -59,6 +59,18 @@ class PackedMatrix:
 
 
 @dataclass(frozen=True)
+class OutlinedMatrix(PackedMatrix):
+    """A matrix of which only the extent of its words is known, as they would be packed.
+
+    Enough to place and to time it; its words are all zero, take no memory, and must not be read.
+    """
+
+    weight: np.ndarray  # (rows, columns) integers
+    entries: np.ndarray  # (columns, pes) int32: entry places
+    nonzeros: np.ndarray  # (columns, pes) int32: nonzero weights
+
+
+@dataclass(frozen=True)
 class ColumnCounts:
     """Static counts of a packed matrix; (columns, pes) int32 arrays.
 

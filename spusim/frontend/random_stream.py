@@ -13,7 +13,7 @@ _MOST_VALUES = 1 << 28  # of a whole stream: 1 GiB of codes
 
 
 @dataclass(frozen=True)
-class _Options:
+class RandomOptions:
     """What the text after `random:` may set."""
 
     density: float = 0.5
@@ -28,7 +28,7 @@ def random_stream(options: str, network: Network | None) -> Stream:
     Each frame has exactly round(density * size) nonzeros, at places drawn without replacement,
     uniform over the nonzero codes. Raises StreamError.
     """
-    chosen = _parsed(options)
+    chosen = random_options(options)
     if network is None:
         raise StreamError(f"stream random:{options} needs a network for its width; name one")
     size, largest = network.input_size, network.input.largest
@@ -48,17 +48,18 @@ def random_stream(options: str, network: Network | None) -> Stream:
     return Stream(frames, starts, tuple(f"random[{index}]" for index in range(chosen.files)))
 
 
-def _parsed(options: str) -> _Options:
+def random_options(options: str) -> RandomOptions:
+    """Read what follows `random:`. Raises StreamError."""
     values: dict[str, float] = {}
     for part in filter(None, options.split(",")):
         key, _, text = part.partition("=")
-        if key not in _Options.__dataclass_fields__:
-            known = ", ".join(_Options.__dataclass_fields__)
+        if key not in RandomOptions.__dataclass_fields__:
+            known = ", ".join(RandomOptions.__dataclass_fields__)
             raise StreamError(f"random: has no option {key}; known: {known}, e.g. {_EXAMPLE}")
         if key in values:
             raise StreamError(f"random: option {key} is given twice; keep one")
         values[key] = _number(key, text)
-    return _Options(**values)  # type: ignore[arg-type]
+    return RandomOptions(**values)  # type: ignore[arg-type]
 
 
 def _number(key: str, text: str) -> float:

@@ -23,12 +23,17 @@ class GoldenResult:
 
 
 def run(
-    program: Program, frames: np.ndarray, starts: Sequence[int], check_races: bool = True
+    program: Program,
+    frames: np.ndarray,
+    starts: Sequence[int],
+    check_races: bool = True,
+    accumulators: Sequence[np.ndarray] | None = None,
 ) -> GoldenResult:
     """Run frames (F, elements) int of files that begin at `starts`, in program and token order.
 
-    With `check_races` a program whose result depends on time is refused (RaceError). Raises
-    GoldenError for whatever else has no meaning; see `spusim.golden.errors`.
+    accumulators: what each core's (rows,) int64 hold at first; None: zero. With `check_races` a
+    program whose result depends on time is refused (RaceError). Raises GoldenError for whatever
+    else has no meaning; see `spusim.golden.errors`.
     """
     isa = load_isa()
     if program.isa_version != isa.version:
@@ -37,6 +42,8 @@ def run(
             "compile it again"
         )
     chip = Chip(isa, program, np.asarray(frames), check_races)
+    for core, values in zip(chip.cores, accumulators or (), strict=accumulators is not None):
+        core.accumulators[:] = values
     for first, end in file_bounds([int(s) for s in starts], len(frames)):
         chip.run_file(first, end)
     return GoldenResult(

@@ -1,6 +1,6 @@
 """The instruction set: one table, and everything that is made from it."""
 
-from spusim.isa.assembler import Assembly, AssemblyError, assemble
+from spusim.isa.assembler import Assembler, Assembly, assemble
 from spusim.isa.codec import (
     Instruction,
     decode,
@@ -10,7 +10,9 @@ from spusim.isa.codec import (
     encode,
     encode_record,
 )
+from spusim.isa.diff import Change, TableDiff, diff_tables
 from spusim.isa.disassembler import disassemble
+from spusim.isa.faults import AssemblyError, Faults
 from spusim.isa.manual import check, manual
 from spusim.isa.spec import (
     UNITS,
@@ -23,12 +25,17 @@ from spusim.isa.spec import (
     Reserve,
 )
 from spusim.isa.table import load_isa, read_isa
+from spusim.isa.versions import Freeze, check_beside, plan_freeze, shipped_versions
 
 __all__ = [
     "UNITS",
+    "Assembler",
     "Assembly",
     "AssemblyError",
+    "Change",
+    "Faults",
     "Field",
+    "Freeze",
     "Instruction",
     "InstructionSpec",
     "Isa",
@@ -36,16 +43,21 @@ __all__ = [
     "Kind",
     "RecordSpec",
     "Reserve",
+    "TableDiff",
     "assemble",
     "check",
+    "check_beside",
     "decode",
     "decode_all",
     "decode_record",
     "decode_table",
+    "diff_tables",
     "disassemble",
     "encode",
     "encode_record",
     "load_isa",
     "manual",
+    "plan_freeze",
     "read_isa",
+    "shipped_versions",
 ]

@@ -8,30 +8,22 @@ instruction a thread's entry, threads being numbered as they come, or all by `nu
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from spusim.errors import SpusimError
 from spusim.isa.codec import encode
 from spusim.isa.expression import Symbols
+from spusim.isa.faults import AssemblyError, Faults
 from spusim.isa.lexer import Cursor, FaultError, Token, tokens
 from spusim.isa.names import reserved_names
 from spusim.isa.operands import Operand, constant, read_operand, value_of
 from spusim.isa.spec import Field, InstructionSpec, Isa
 from spusim.isa.table import load_isa
 
-MAX_REPORTED = 20
-
-
-class AssemblyError(SpusimError):
-    """Assembly with mistakes; `errors` has one `file:line:column: ...` for each, in file order."""
-
-    def __init__(self, message: str, errors: Sequence[str] = ()) -> None:
-        super().__init__(message)
-        self.errors = tuple(errors)
+__all__ = ["Assembler", "Assembly", "AssemblyError", "assemble"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,15 @@ class Assembly:
 
 def assemble(text: str, source: str, isa: Isa | None = None) -> Assembly:
     """Assemble a file; `source` names it in errors. Raises AssemblyError with up to 20 mistakes."""
-    return _File(isa or load_isa(), source).assemble(text)
+    faults = Faults()
+    assembler = Assembler(isa or load_isa(), faults)
+    for line, content in enumerate(text.split("\n"), start=1):
+        with faults.collecting(line):
+            assembler.read(line, Cursor(tokens(content)))
+    assembly = assembler.finish()
+    if faults:
+        raise faults.error(source)
+    return assembly
 
 
 @dataclass(frozen=True)
@@ -66,99 +66,99 @@ class _ThreadMark:
     settings: dict[str, Operand]
 
 
-class _File:
-    """A file being assembled: every line is read first, then values are worked out."""
+class Assembler:
+    """The code of one core being assembled: lines are read first, then values are worked out.
 
-    def __init__(self, isa: Isa, source: str) -> None:
-        self.isa = isa
-        self.source = source
-        self.faults: list[tuple[int, FaultError]] = []
-        self.defined: dict[str, int] = {}  # label, constant or thread -> line
-        self.labels: dict[str, int] = {}
-        self.equs: dict[str, tuple[int, Operand]] = {}
-        self.statements: list[_Statement] = []
-        self.thread_marks: list[_ThreadMark] = []
-        self.size = 0  # instructions so far, wrong ones included
-        self.line = 0
-        self.reserved = reserved_names(
+    Mistakes go to `faults`; a FaultError that `read` raises is for the caller to collect.
+    """
+
+    def __init__(self, isa: Isa, faults: Faults) -> None:
+        self._isa = isa
+        self._faults = faults
+        self._collecting = faults.collecting
+        self._defined: dict[str, int] = {}  # label, constant or thread -> line
+        self._labels: dict[str, int] = {}
+        self._equs: dict[str, tuple[int, Operand]] = {}
+        self._statements: list[_Statement] = []
+        self._thread_marks: list[_ThreadMark] = []
+        self._size = 0  # instructions so far, wrong ones included
+        self._line = 0
+        self._given: dict[str, int] = {}  # constants that no `.equ` defines
+        self._constants: dict[str, int] = {}
+        self._reserved = reserved_names(
             tuple(f for spec in isa.instructions.values() for f in spec.operands)
         )
 
-    @contextmanager
-    def collecting(self, line: int) -> Iterator[None]:
-        try:
-            yield
-        except FaultError as fault:
-            self.faults.append((line, fault))
+    @property
+    def constants(self) -> Mapping[str, int]:
+        """Constants whose value is known so far."""
+        return self._constants
 
-    def assemble(self, text: str) -> Assembly:
-        for self.line, line in enumerate(text.split("\n"), start=1):
-            with self.collecting(self.line):
-                self.read(Cursor(tokens(line)))
-        symbols = self.symbols()
-        words = [self.word(statement, symbols) for statement in self.statements]
-        threads = self.threads(symbols)
-        if self.faults:
-            raise self.error()
+    def set_constant(self, line: int, name: Token, value: int) -> None:
+        """Define a constant whose value is known; raises FaultError for a name that is taken."""
+        self._line = line
+        self._define(name, name.text)
+        self._given[name.text] = self._constants[name.text] = value
+
+    def finish(self) -> Assembly:
+        """Return what the lines assemble to; of no use if there are faults."""
+        symbols = self._symbols()
+        words = [self._word(statement, symbols) for statement in self._statements]
         return Assembly(
             words=np.array(words, dtype=np.uint64),
-            labels=self.labels,
-            lines=tuple(statement.line for statement in self.statements),
-            threads=threads,
+            labels=self._labels,
+            lines=tuple(statement.line for statement in self._statements),
+            threads=self._threads(symbols),
         )
-
-    def error(self) -> AssemblyError:
-        faults = sorted(self.faults, key=lambda item: (item[0], item[1].token.column))
-        errors = [
-            f"{self.source}:{line}:{fault.token.column}: `{fault.token.text}`: {fault.message}"
-            for line, fault in faults
-        ]
-        shown = errors[:MAX_REPORTED]
-        if len(errors) > len(shown):
-            shown.append(f"{self.source}: and {len(errors) - len(shown)} more mistakes")
-        return AssemblyError("\n".join(shown), errors[:MAX_REPORTED])
 
     # first pass: lines
 
-    def read(self, cursor: Cursor) -> None:
+    def read(self, line: int, cursor: Cursor) -> None:
+        """Read the line with number `line`; raises FaultError for the first mistake of its form."""
+        self._line = line
         while cursor.follows("name", ":"):
-            self.define(cursor.token, cursor.token.text)
-            self.labels[cursor.take().text] = self.size
+            self._define(cursor.token, cursor.token.text)
+            self._labels[cursor.take().text] = self._size
             cursor.take()
         if cursor.token.kind == "directive":
-            self.read_directive(cursor)
+            self._read_directive(cursor)
         elif cursor.token.kind == "name":
-            self.read_instruction(cursor)
+            self._read_instruction(cursor)
         else:
             cursor.expect("end", "a label, an instruction, `.equ` or `.thread`")
 
-    def define(self, token: Token, name: str) -> None:
-        if name in self.reserved:
+    def _define(self, token: Token, name: str) -> None:
+        if name in self._reserved:
             raise FaultError(token, "is the name of an operand's value; take another name")
-        first = self.defined.setdefault(name, self.line)
-        if first != self.line or name in self.labels or name in self.equs:
+        first = self._defined.setdefault(name, self._line)
+        taken = name in self._labels or name in self._equs or name in self._constants
+        if first != self._line or taken:
             raise FaultError(token, f"is already defined in line {first}; rename one of them")
 
-    def read_directive(self, cursor: Cursor) -> None:
+    def _read_directive(self, cursor: Cursor) -> None:
         directive = cursor.take()
         match directive.text:
             case ".equ":
-                self.read_equ(cursor)
+                self._read_equ(cursor)
             case ".thread":
-                self.read_thread(cursor)
+                self._read_thread(cursor)
             case _:
                 raise FaultError(directive, "unknown directive; there are .equ and .thread")
 
-    def read_equ(self, cursor: Cursor) -> None:
+    def _read_equ(self, cursor: Cursor) -> None:
         name = cursor.expect("name", "the constant's name, as `.equ STRIDE 4`")
-        self.define(name, name.text)
-        self.equs[name.text] = (self.line, read_operand(cursor))
+        self._define(name, name.text)
+        operand = read_operand(cursor)
+        self._equs[name.text] = (self._line, operand)
         cursor.expect("end", "the end of the line after the value")
+        # one that holds labels waits for the second pass
+        with suppress(FaultError):
+            self._constants[name.text] = constant(operand, self.known())
 
-    def read_thread(self, cursor: Cursor) -> None:
+    def _read_thread(self, cursor: Cursor) -> None:
         wanted = 'the thread\'s name, as `.thread step tokens=2` or in "quotes"'
         name = cursor.take() if cursor.token.kind == "text" else cursor.expect("name", wanted)
-        self.define(name, f"thread {name.text.strip(chr(34))}")
+        self._define(name, f"thread {name.text.strip(chr(34))}")
         settings: dict[str, Operand] = {}
         while cursor.mark(",") or cursor.token.kind != "end":
             operand = read_operand(cursor)
@@ -168,26 +168,28 @@ class _File:
             settings[label] = operand
         if "tokens" not in settings:
             raise FaultError(cursor.token, "expected `tokens=N`, which arm the thread")
-        self.thread_marks.append(_ThreadMark(self.line, name, self.size, settings))
+        self._thread_marks.append(_ThreadMark(self._line, name, self._size, settings))
 
-    def read_instruction(self, cursor: Cursor) -> None:
-        mnemonic, address = cursor.take(), self.size
-        self.size += 1
-        spec = self.isa.instructions.get(mnemonic.text)
+    def _read_instruction(self, cursor: Cursor) -> None:
+        mnemonic, address = cursor.take(), self._size
+        self._size += 1
+        spec = self._isa.instructions.get(mnemonic.text)
         if spec is None:
-            near = difflib.get_close_matches(mnemonic.text, self.isa.instructions, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {[*self.isa.instructions]}"
-            raise FaultError(mnemonic, f"is no instruction of ISA {self.isa.version}; {hint}")
+            near = difflib.get_close_matches(mnemonic.text, self._isa.instructions, n=1)
+            hint = (
+                f"did you mean `{near[0]}`?" if near else f"there are {[*self._isa.instructions]}"
+            )
+            raise FaultError(mnemonic, f"is no instruction of ISA {self._isa.version}; {hint}")
         operands = []
         if cursor.token.kind != "end":
             operands.append(read_operand(cursor))
         while cursor.mark(","):
             operands.append(read_operand(cursor))
         cursor.expect("end", "`,` between operands, or the end of the line")
-        bound = self.bind(spec, mnemonic, operands)
-        self.statements.append(_Statement(self.line, address, mnemonic, spec, bound))
+        bound = self._bind(spec, mnemonic, operands)
+        self._statements.append(_Statement(self._line, address, mnemonic, spec, bound))
 
-    def bind(
+    def _bind(
         self, spec: InstructionSpec, mnemonic: Token, operands: list[Operand]
     ) -> tuple[tuple[Field, Operand], ...]:
         """Return each operand with its field; wrong ones are reported and left out."""
@@ -195,7 +197,7 @@ class _File:
         named = False
         for position, operand in enumerate(operands):
             named |= operand.name is not None
-            with self.collecting(self.line):
+            with self._collecting(self._line):
                 target = _field_of(spec, operand, position, named)
                 if target.name in bound:
                     raise FaultError(operand.start, f"{target.name} is given twice; remove one")
@@ -203,62 +205,64 @@ class _File:
         missing = [f.name for f in spec.operands if f.name not in bound]
         # a wrong operand may be the missing one
         if missing and len(bound) == len(operands):
-            with self.collecting(self.line):
+            with self._collecting(self._line):
                 raise FaultError(mnemonic, f"lacks {', '.join(missing)}; {_takes(spec)}")
         return tuple(bound.values())
 
     # second pass: values
 
-    def symbols(self) -> Symbols:
-        constants: dict[str, int] = {}
-        equ_lines = {name: line for name, (line, _) in self.equs.items()}
-        symbols = Symbols(constants, self.labels, equ_lines)
-        for name, (line, operand) in self.equs.items():
-            with self.collecting(line):
+    def _symbols(self) -> Symbols:
+        constants = dict(self._given)
+        symbols = Symbols(constants, self._labels, self.known().equ_lines)
+        for name, (line, operand) in self._equs.items():
+            with self._collecting(line):
                 constants[name] = constant(operand, symbols)
         return symbols
 
-    def word(self, statement: _Statement, symbols: Symbols) -> int:
+    def known(self) -> Symbols:
+        """Return the names' values as far as they are known before the second pass."""
+        equ_lines = {name: line for name, (line, _) in self._equs.items()}
+        return Symbols(self._constants, {}, equ_lines)
+
+    def _word(self, statement: _Statement, symbols: Symbols) -> int:
         spec, values = statement.spec, {}
         for target, operand in statement.operands:
-            with self.collecting(statement.line):
+            with self._collecting(statement.line):
                 values[target.name] = value_of(
                     spec.mnemonic, target, operand, statement.address, symbols
                 )
         complete = len(values) == len(spec.operands)
-        return encode(self.isa, spec.mnemonic, values) if complete else 0
+        return encode(self._isa, spec.mnemonic, values) if complete else 0
 
-    def threads(self, symbols: Symbols) -> tuple[tuple[str, int, int], ...]:
+    def _threads(self, symbols: Symbols) -> tuple[tuple[str, int, int], ...]:
         threads, numbers = [], []
-        for mark in self.thread_marks:
-            with self.collecting(mark.line):
+        for mark in self._thread_marks:
+            with self._collecting(mark.line):
                 count = constant(mark.settings["tokens"], symbols)
                 if count < 1:
                     raise FaultError(
                         mark.settings["tokens"].start, "a thread needs 1 token or more"
                     )
-                if mark.entry == self.size:
+                if mark.entry == self._size:
                     raise FaultError(mark.name, "no instruction follows; end the thread with `end`")
                 threads.append((mark.name.text.strip('"'), mark.entry, count))
                 if "number" in mark.settings:
                     numbers.append(constant(mark.settings["number"], symbols))
-        if numbers and len(threads) == len(self.thread_marks):
-            return self.renumber(threads, numbers)
+        if numbers and len(threads) == len(self._thread_marks):
+            return self._renumber(threads, numbers)
         return tuple(threads)
 
-    def renumber(
+    def _renumber(
         self, threads: list[tuple[str, int, int]], numbers: list[int]
     ) -> tuple[tuple[str, int, int], ...]:
         if sorted(numbers) != list(range(len(threads))):
-            last = self.thread_marks[-1]
-            self.faults.append((
+            last = self._thread_marks[-1]
+            self._faults.add(
                 last.line,
-                FaultError(
-                    last.name,
-                    f"threads' numbers (={numbers}) must be 0 to {len(threads) - 1}, each once, "
-                    f"for all {len(threads)} threads; mend them, or leave out every `number=`",
-                ),
-            ))  # fmt: skip
+                last.name,
+                f"threads' numbers (={numbers}) must be 0 to {len(threads) - 1}, each once, "
+                f"for all {len(threads)} threads; mend them, or leave out every `number=`",
+            )
             return ()
         return tuple(thread for _, thread in sorted(zip(numbers, threads, strict=True)))
 

@@ -65,7 +65,7 @@ def value_of(
     """Return the value to encode in the instruction at `address`; raises FaultError."""
     names = value_names(field)
     if field.kind.name == CORES_KIND and operand.start.text == "{":
-        number = _core_set(operand, symbols)
+        number = core_set(operand, symbols)
     elif len(operand.value) == 2 and operand.start.text in names:
         number = names[operand.start.text]
     elif (mnemonic, field.name) in RELATIVE:
@@ -108,10 +108,10 @@ def _enumerator(field: Field, operand: Operand, number: int) -> int:
     return field.kind.names.index(str(number))
 
 
-def _core_set(operand: Operand, symbols: Symbols) -> int:
+def core_set(operand: Operand, symbols: Symbols) -> int:
     """Return the mask of `{core, core, host}`; raises FaultError."""
     cursor = Cursor(list(operand.value))
-    cursor.take()
+    cursor.expect_mark("{", "to open the set, as `{0,host}`")
     mask = 0
     while not cursor.sees("}"):
         item = cursor.token

@@ -116,6 +116,11 @@ class Isa:
     source: str = field(default="", compare=False)
 
     @property
+    def release(self) -> tuple[int, ...]:
+        """Its version as numbers, which compare: 0.10 comes after 0.9."""
+        return tuple(map(int, self.version.split(".")))
+
+    @property
     def opcode_low(self) -> int:
         """Lowest bit of the opcode."""
         return self.word_bits - OPCODE_BITS

@@ -29,6 +29,7 @@ WORD_BITS = (32, 64)
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ENUMERATOR = re.compile(r"[a-z_][a-z0-9_]*|0|[1-9][0-9]*")  # assembly writes a name or an integer
 _OPERAND = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)@([0-9]+)\+([0-9]+)")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _OPCODE = re.compile(r"0x[0-9a-f]{2}")
 _RANGE = re.compile(r"(0x[0-9a-f]{2})(?:-(0x[0-9a-f]{2}))?")
 _LINE = re.compile(r'([^"#]*)(?:"([^"]*)"\s*)?(?:#.*)?')
@@ -167,8 +168,11 @@ class _Reader:
     def read_version(self, words: list[str], _meaning: str | None) -> None:
         self.define("version", "line")
         self.version, self.state = self.arguments(words, (2,), "version NUMBER STATE")
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)*", self.version) is None:
-            self.fail(f"version {self.version!r} must be numbers with dots, as 0.1")
+        if _VERSION.fullmatch(self.version) is None:
+            self.fail(
+                f"version {self.version!r} must be MAJOR.MINOR, numbers without leading zeros, "
+                f"as 0.9 or 0.10"
+            )
         if self.state not in STATES:
             self.fail(f"state {self.state!r} must be one of {', '.join(STATES)}")
 

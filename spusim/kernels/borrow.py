@@ -27,6 +27,29 @@ def borrow(array):
     return nb.carray(_pointer(array.ctypes.data), array.shape, array.dtype)
 
 
+@intrinsic
+def address_of(typing_context, handle):
+    """Return an uncounted handle as an address."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = cgutils.create_struct_proxy(handle)(context, builder, value=arguments[0]).meminfo
+        return builder.ptrtoint(pointer, context.get_value_type(types.intp))
+
+    return types.intp(handle), generate
+
+
+@intrinsic
+def handle_at(typing_context, like, address):
+    """Return the uncounted handle at an address; its type is that of `like`."""
+
+    def generate(context, builder, signature, arguments):
+        handle = cgutils.create_struct_proxy(like)(context, builder)
+        handle.meminfo = builder.inttoptr(arguments[1], handle.meminfo.type)
+        return handle._getvalue()
+
+    return like(like, address), generate
+
+
 class _UncountedModel(models.StructRefModel):
     """A pointer to a structref's payload of which compiled code counts no references."""
 

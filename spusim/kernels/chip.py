@@ -198,7 +198,7 @@ class Stop(IntEnum):
 FIELDS = (
     "chip",  # (G.COUNT,)
     "core",  # (cores, K.COUNT)
-    "cores",  # typed list of CoreState
+    "cores",  # CoreTable
     "code",  # (cores, instructions, operands): as each core's, padded with `end`
     "order",  # (cores,) in which cores are visited; of no consequence
     "threads",  # (cores, threads, H.COUNT)

@@ -1,14 +1,15 @@
 """All of a core's state that kernels work on: arrays, and one handle to them for compiled code."""
 
+import operator
 from typing import NamedTuple
 
 import numba as nb
 import numpy as np
 from numba.core import types
 from numba.experimental import structref
-from numba.typed import List
+from numba.extending import overload
 
-from spusim.kernels.borrow import borrow, define_uncounted
+from spusim.kernels.borrow import address_of, borrow, define_uncounted, handle_at
 
 
 class CoreArrays(NamedTuple):
@@ -53,6 +54,7 @@ class CoreArrays(NamedTuple):
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
     vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
+    tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
 @structref.register
@@ -113,18 +115,42 @@ def core_state(arrays):
         borrow(arrays.bank_scratch),
         borrow(arrays.operands),
         borrow(arrays.vector_memo),
+        borrow(arrays.tape),
     )
 
 
-@nb.njit(cache=True)
-def core_list(first):
-    """Return a list of cores with one core in it."""
-    cores = List()
-    cores.append(first)
-    return cores
+@structref.register
+class CoreTableType(types.StructRef):
+    """Compiled type of `CoreTable`."""
+
+    def preprocess_fields(self, fields):
+        """Drop what is only known of a literal."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
+class CoreTable(structref.StructRefProxy):
+    """Handles of all cores, by number; a list would count a reference at every access."""
+
+
+define_uncounted(CoreTableType, CoreTable)
+structref.define_constructor(CoreTable, CoreTableType, ["first", "addresses"])
+
+
+@overload(operator.getitem)
+def _core_of(table, number):
+    """Let compiled code write table[number] for a core's handle."""
+    if isinstance(table, CoreTableType):
+        return lambda table, number: handle_at(table.first, table.addresses[number])
+    return None
 
 
 @nb.njit(cache=True)
-def add_core(cores, core):
-    """Append a core; compiled, since filling it from Python compiles anew in every process."""
-    cores.append(core)
+def core_address(core):
+    """Return the address of a core's handle, for `core_table`."""
+    return address_of(core)
+
+
+@nb.njit(cache=True)
+def core_table(first, addresses):
+    """Return the table of cores with these addresses (cores,) int64, which must outlive it."""
+    return CoreTable(first, borrow(addresses))

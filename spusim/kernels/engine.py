@@ -7,7 +7,7 @@ from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import add_columns, add_columns_stepwise, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
 from spusim.kernels.stepping import step_alone
-from spusim.kernels.vector import read_elements
+from spusim.kernels.tape import read_operand, replays, tape_full
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _ALL, _GATE = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.PUSH_ALL), int(P.GATE)
@@ -30,6 +30,7 @@ _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
 # more than the rounding errors of a norm of any matrix that fits
 _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
+_TAPE = int(Fault.TAPE)
 
 
 @nb.njit(cache=True)
@@ -38,6 +39,8 @@ def matvec_fault(core, m, src, acc):
     matrix = core.matrices[m]
     if acc + matrix[_ROWS] > core.acc.shape[0]:
         return _ACCUMULATOR
+    if tape_full(core, m):
+        return _TAPE
     end = src * core.params[_WORD_BYTES] + (matrix[_COLUMNS] * matrix[_ABITS] + 7) // 8
     return _MEMORY if end > core.memory.shape[0] else _NONE
 
@@ -118,9 +121,11 @@ def load_cycles(core, matrix, src, accumulate):
         bits = matrix[_COLUMNS] * matrix[_ABITS]
         words = (bits + 8 * core.params[_WORD_BYTES] - 1) // (8 * core.params[_WORD_BYTES])
     longest = words
+    rounds, more = words // pes, words % pes
+    turn = -src % pes  # of PE 0 among those that the operand's words go round
     for p in range(pes):
-        own = words // pes + np.int64((p - src) % pes < words % pes) if words else 0
-        longest = max(longest, fetch[p] + own)
+        longest = max(longest, fetch[p] + rounds + np.int64(turn < more))
+        turn = turn + 1 if turn + 1 < pes else 0
     return longest
 
 
@@ -230,9 +235,10 @@ def run_matvec(core, m, src, acc, accumulate):
     matrix = core.matrices[m]
     total = matrix[_COLUMNS]
     params = core.params
-    read_elements(core.memory, src * params[_WORD_BYTES], matrix[_ABITS], total, core.x)
+    read_operand(core, m, src)
     nonzero = nonzero_columns(core.x[:total], core.columns)
-    _values(core, matrix, nonzero, acc, accumulate)
+    if not replays(core):
+        _values(core, matrix, nonzero, acc, accumulate)
     columns, n = (core.every, total) if params[_ALL] else (core.columns, nonzero)
     load = load_cycles(core, matrix, src, accumulate)
     if params[_SHARED]:

@@ -63,7 +63,16 @@ class P(IntEnum):
     HAZARD_STALL = 17
     SHARED_PORTS = 18
     WORD_SHIFT = 19  # logarithm of WORD_BYTES
-    COUNT = 20
+    TAPE = 20  # a `Tape`
+    COUNT = 21
+
+
+class Tape(IntEnum):
+    """What a core does with `CoreArrays.tape`, the nonzero patterns of products' operands."""
+
+    NONE = 0
+    RECORD = 1
+    REPLAY = 2  # no values are computed: patterns come from the tape
 
 
 class M(IntEnum):
@@ -83,7 +92,9 @@ class M(IntEnum):
     ROW_ABS_MAX = 11  # largest sum of |w| of a row
     INDEX_WRITES = 12  # words preloaded
     BIAS_READS = 13  # bias words
-    COUNT = 14
+    TAPE = 14  # offset in tape: (products, columns)
+    PRODUCTS = 15  # products that the tape has room for
+    COUNT = 16
 
 
 class X(IntEnum):
@@ -176,3 +187,4 @@ class Fault(IntEnum):
     LOOP_NESTING = 7
     SHIFT = 8
     SCALE = 9
+    TAPE = 10

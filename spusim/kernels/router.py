@@ -155,6 +155,8 @@ def _grant(chip, message, now):
     over_link = sender == cores or to_host
     cycles = words * (chip.chip[_HOST_CYCLES] if over_link else 1)
     free = now + 1 + cycles
+    # A port that still moves the message before is busy, and not blocked as well.
+    waited = now - max(message[_REQUESTED], chip.out_free[sender] - 1)
     chip.out_free[sender] = free
     for node in range(cores):
         if message[_MASK] >> node & 1:
@@ -171,11 +173,11 @@ def _grant(chip, message, now):
         chip.chip[_LINK_WORDS] += words
     if sender == cores:
         chip.chip[_OUT_BUSY] += cycles
-        chip.chip[_OUT_BLOCKED] += now - message[_REQUESTED]
+        chip.chip[_OUT_BLOCKED] += waited
         frame_granted(chip, message[_CONTEXT], now)
     else:
         chip.port_cycles[sender, _R_BUSY] += free - now
-        chip.port_cycles[sender, _BLOCKED] += now - message[_REQUESTED]
+        chip.port_cycles[sender, _BLOCKED] += waited
         _complete(
             chip, sender, message[_CONTEXT], _READ, message[_ADDRESS], words, message[_BANKS],
             message[_REQUESTED], now + 1, free,
@@ -266,8 +268,10 @@ def transfer_mask(chip, c, context, row):
     address, words = transfer_operands(chip, c, context, row)
     banks = chip.cores[c].params[_P_BANKS]
     mask = np.int64(0)
-    for word in range(min(words, banks)):
-        mask |= np.int64(1) << ((address + word) % banks)
+    bank = address % banks
+    for _ in range(min(words, banks)):
+        mask |= np.int64(1) << bank
+        bank = bank + 1 if bank + 1 < banks else 0
     return mask
 
 

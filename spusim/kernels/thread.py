@@ -28,6 +28,7 @@ from spusim.kernels.layout import (
     Unit,
     X,
 )
+from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
     combine,
@@ -212,7 +213,6 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
             op, acc, n, core.memory, bytes_[2], context[_SD], wide, rounding, wrap, va
         ):
             return _SCALE
-        core.counters[_ACC_READ] += n
     elif op == _FILL:
         va[:n] = operands[1]
     else:
@@ -276,9 +276,10 @@ def run_vector(core, context, op, operands, bytes_, bits):
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
     if fault:
         return fault, np.int64(0), np.int64(0)
-    fault = _vector_values(core, context, op, operands, bytes_, bits, table)
-    if fault:
-        return fault, np.int64(0), np.int64(0)
+    if not replays(core):
+        fault = _vector_values(core, context, op, operands, bytes_, bits, table)
+        if fault:
+            return fault, np.int64(0), np.int64(0)
     reads = table_reads(core, table)
     cycles, mask, read, written = vector_time(core, context[_PC], n, bytes_, bits, fixed, reads)
     counters = core.counters
@@ -288,6 +289,8 @@ def run_vector(core, context, op, operands, bytes_, bits):
     counters[_ELEMENT] += n
     if op == _MUL or op == _Q_TENSOR or op == _Q_CHANNEL:
         counters[_MULTIPLY] += n
+    if op >= _Q_FIRST and op <= _Q_CHANNEL:
+        counters[_ACC_READ] += n
     return _NONE, cycles, mask
 
 

@@ -5,6 +5,7 @@ write; threads, host and vector unit take no part. Cores work side by side.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +27,8 @@ from spusim.machine.errors import MachineError
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.memory import memory_use
+from spusim.machine.recording import Recording, recorded_outputs
+from spusim.machine.tape import Taping, no_tape, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -61,14 +64,16 @@ class EngineBench:
             yield int(row[2]), int(row[4]), not goes_on
 
 
-def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:
+def run_layer(
+    program: Program, arch: Arch, frames: np.ndarray, taping: Taping = no_tape
+) -> RunResult:
     """Run the products of a program from `compile_layer` on frames (frames, inputs) int.
 
     Returns a result whose outputs are the raw accumulators. Ports are as good as reserved, since
-    nothing competes for them.
+    nothing competes for them. taping: what each core's tape records or replays.
     """
     alone = arch.model_copy(update={"core": arch.core.model_copy(update={"ports": "reserved"})})
-    loaded = [load_core(image, program, alone) for image in program.cores]
+    loaded = [load_core(image, program, alone, taping) for image in program.cores]
     benches = [EngineBench(core) for core in loaded]
     words = pack_frames(frames, program)
     cycles, outputs, counts = [], [], []
@@ -81,6 +86,25 @@ def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:
         counts.append(after - before)
         before = after
     return _result(program, arch, loaded, cycles, np.stack(outputs), np.stack(counts))
+
+
+def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResult:
+    """Return what `run_layer` would for the recording's frames; the program may be an outlined one.
+
+    Raises RecordingError for a program whose products or outputs are not the recording's.
+    """
+    nothing = np.zeros((recording.frames, program.input.elements), np.int8)
+    result = run_layer(program, arch, nothing, recorded_tape(program, recording))
+    return replace(result, outputs=recorded_outputs(recording, result))
+
+
+def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> int:
+    """Return the cycles that `run_layer` would take for `frames` of a machine that skips none.
+
+    Every frame then takes as long as any other. The program may be an outlined one.
+    """
+    nothing = np.zeros((1, program.input.elements), np.int8)
+    return frames * run_layer(program, arch, nothing, unskipped_tape(1)).cycles
 
 
 def _counters(loaded: list[LoadedCore]) -> np.ndarray:

@@ -23,7 +23,7 @@ from spusim.kernels.chip import (
     Stop,
 )
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
-from spusim.kernels.core import add_core, core_list
+from spusim.kernels.core import core_address, core_table
 from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
@@ -44,6 +44,8 @@ FAULTS: dict[int, str] = {
     Fault.LOOP_NESTING: "the loop's body reaches beyond that of the loop around it",
     Fault.SHIFT: "shifts must be from -30 to 62",
     Fault.SCALE: "a scale entry must have a multiplier below 2**31 and a shift up to 62",
+    Fault.TAPE: "its matrix is used more often than in the frames of the recording; such a program "
+    "cannot be timed again, so simulate it",
     ChipFault.DOUBLE_ARMING: "thread {thread} was armed a second time while one arming already "
     "waits (T21); let its producers wait for a token from it",
     ChipFault.UNKNOWN_THREAD: "a token is for thread {detail}, which the core does not have",
@@ -84,10 +86,10 @@ class Chip:
         if sorted(visit) != list(range(arch.cores)):
             raise MachineError(f"order (={visit}) must name each of the {arch.cores} cores once")
         self.arrays = {**chip_arrays(self.loaded, arch, visit), **host}
-        cores = core_list(self.loaded[0].state)
-        for core in self.loaded[1:]:
-            add_core(cores, core.state)
-        self._state = chip_state(*(self.arrays.get(name, cores) for name in FIELDS))
+        # Handles hold nothing, so the chip keeps what they point to.
+        self._addresses = np.array([core_address(core.state) for core in self.loaded], np.int64)
+        self._cores = core_table(self.loaded[0].state, self._addresses)
+        self._state = chip_state(*(self.arrays.get(name, self._cores) for name in FIELDS))
 
     @property
     def now(self) -> int:

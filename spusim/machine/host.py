@@ -30,7 +30,7 @@ class Host:
         registers[G.PERIOD] = input_period or 0
         registers[G.INPUT_MASK] = sum(1 << core for core in port.cores)
         registers[G.INPUT_CHANNEL], registers[G.INPUT_THREAD] = port.channel, port.thread
-        self.end = 0
+        self.ends: list[int] = []  # last cycle of every file
 
     def run(self) -> Generator[simpy.Event, None, None]:
         """Run every file; raises DeadlockError with a report of who waits for what."""
@@ -39,9 +39,9 @@ class Host:
             yield self._env.timeout(start - self._env.now)
             if self._chip.run_file(last, self._program.init_threads, start) is Stop.STUCK:
                 raise self._deadlock()
-            self.end = self._chip.now
-            start = self.end + 1
-        self._chip.close(self.end)
+            self.ends.append(self._chip.now)
+            start = self._chip.now + 1
+        self._chip.close(self._chip.now)
 
     def _deadlock(self) -> DeadlockError:
         finished = int(self._chip.registers[G.FINISHED])
@@ -101,6 +101,7 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
             f"{program.name} carries {port.bits} signed bits"
         )
     width = program.word_bits // 8
-    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), -1)
-    padding = -raw.shape[1] % width
-    return np.pad(raw, ((0, 0), (0, padding))).reshape(len(frames), -1, width)
+    size = port.elements * port.bits // 8
+    words = -(-size // width)
+    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), size)
+    return np.pad(raw, ((0, 0), (0, words * width - size))).reshape(len(frames), words, width)

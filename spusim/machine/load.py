@@ -5,14 +5,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from spusim.arch.spec import Arch, CoreSpec
-from spusim.formats import ColumnCounts, Layout, column_counts, entries_per_word, unpack
+from spusim.formats import (
+    ColumnCounts,
+    Layout,
+    OutlinedMatrix,
+    column_counts,
+    entries_per_word,
+    unpack,
+)
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, M, P, S
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, M, P, S, Tape
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.memory import spread_words
+from spusim.machine.tape import CoreTape, Taping, no_tape
 from spusim.numerics import Numerics, overflow
 from spusim.program import CoreImage, Matrix, Program
 
@@ -51,12 +59,20 @@ class LoadedCore:
     mac_kinds: tuple[str, ...]  # names of the MAC counters
 
 
-def load_core(image: CoreImage, program: Program, arch: Arch) -> LoadedCore:
+def load_core(
+    image: CoreImage, program: Program, arch: Arch, taping: Taping = no_tape
+) -> LoadedCore:
     """Decode an image for the kernels; raises MachineError for what the machine cannot do."""
     code, instructions = decode_program(image.code)
     kinds = mac_kinds(program)
+    tape = taping(image, code)
+    if tape.mode != Tape.REPLAY and any(outlined(matrix) for matrix in image.matrices):
+        raise MachineError(
+            f"program {program.name} was outlined, so it can be timed from a recording but not "
+            "computed; compile it with `pack`"
+        )
     matrices = [load_matrix(matrix, arch, program.numerics, kinds) for matrix in image.matrices]
-    arrays = _arrays(image, program, arch, code, matrices)
+    arrays = _arrays(image, program, arch, code, matrices, tape)
     return LoadedCore(arrays, core_state(arrays), instructions, image, kinds)
 
 
@@ -85,10 +101,10 @@ def entries_per_beat(core: CoreSpec, weight_bits: int, activation_bits: int) -> 
 def load_matrix(
     matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...]
 ) -> LoadedMatrix:
-    """Expand a packed matrix to what the kernels need."""
+    """Expand a packed matrix to what the kernels need; of an outlined one, what timing needs."""
     core, packed = arch.core, matrix.packed
     layout = packed.layout
-    weight, bias = unpack(packed)
+    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     per_beat = entries_per_beat(core, layout.weight_bits, matrix.activation_bits)
     counts = column_counts(packed, per_beat)
     first_word = _first_words(matrix)
@@ -98,9 +114,10 @@ def load_matrix(
         if needs_beats
         else (np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32))
     )
-    bias = np.zeros(packed.rows, np.int64) if bias is None else bias.astype(np.int64)
+    values = weight[:0] if outlined(matrix) else weight
+    bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
     bias = overflow(bias, numerics.accumulator_bits, numerics.overflow)
-    row_abs = np.abs(weight.astype(np.int64)).sum(axis=1)
+    row_abs = np.abs(values.astype(np.int64)).sum(axis=1)
     fields = np.zeros(M.COUNT, np.int64)
     fields[[M.ROWS, M.COLUMNS, M.WIDE]] = packed.rows, packed.columns, layout.weight_bits > 8
     fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
@@ -113,18 +130,23 @@ def load_matrix(
     return LoadedMatrix(
         name=matrix.name,
         fields=fields,
-        weights=np.ascontiguousarray(weight.T, np.int16 if layout.weight_bits > 8 else np.int8),
+        weights=np.ascontiguousarray(values.T, np.int16 if layout.weight_bits > 8 else np.int8),
         packed_beats=_packed_beats(counts, core, per_beat),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
         row_abs=row_abs,
-        row_norm=np.sqrt((weight.astype(np.float64) ** 2).sum(axis=1)),
+        row_norm=np.sqrt((values.astype(np.float64) ** 2).sum(axis=1)),
         fetch=_fetches(matrix, core),
         beats=beats,
         beat_first=beat_first,
         entry_rows=entry_rows,
     )
+
+
+def outlined(matrix: Matrix) -> bool:
+    """Whether a matrix's words were not written, so that it can be timed only."""
+    return isinstance(matrix.packed, OutlinedMatrix)
 
 
 def _packed_beats(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> np.ndarray:
@@ -208,7 +230,7 @@ def _beats(
     return beats, begins, slots
 
 
-def _params(program: Program, arch: Arch) -> np.ndarray:
+def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
     core, numerics = arch.core, program.numerics
     interpolations = core.table_memory.banks * core.table_memory.ports
     values = {
@@ -232,6 +254,7 @@ def _params(program: Program, arch: Arch) -> np.ndarray:
         P.HAZARD_STALL: core.hazard == "stall",
         P.SHARED_PORTS: core.ports == "shared",
         P.WORD_SHIFT: (core.data_memory.word_bits // 8).bit_length() - 1,
+        P.TAPE: tape,
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
 
@@ -306,9 +329,16 @@ def _join_beats(loaded: list[LoadedMatrix]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _arrays(
-    image: CoreImage, program: Program, arch: Arch, code: np.ndarray, loaded: list[LoadedMatrix]
+    image: CoreImage,
+    program: Program,
+    arch: Arch,
+    code: np.ndarray,
+    loaded: list[LoadedMatrix],
+    tape: CoreTape,
 ) -> CoreArrays:
     core = arch.core
+    joined = _join_matrices(loaded)
+    joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
     word_bytes = core.data_memory.word_bits // 8
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
     rows = max(program.accumulators, 1)
@@ -320,9 +350,9 @@ def _arrays(
             f"{MAC_KINDS}: use fewer"
         )
     return CoreArrays(
-        params=_params(program, arch),
+        params=_params(program, arch, tape.mode),
         code=code,
-        **_join_matrices(loaded),
+        **joined,
         tables=table_rows,
         table_memory=table_memory,
         memory=_memory(image, word_bytes),
@@ -345,6 +375,7 @@ def _arrays(
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         operands=np.zeros((2, 4), np.int64),
         vector_memo=np.zeros((len(code), MEMO_BANKS + core.data_memory.banks), np.int64),
+        tape=tape.patterns,
     )
 
 

@@ -1,6 +1,7 @@
 """The SPU's block diagram: cores and router make a chip, the host feeds it; and one run of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import simpy
@@ -10,24 +11,43 @@ from spusim.machine.chip import Chip
 from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
 from spusim.machine.host import Host, host_arrays
-from spusim.machine.load import load_core
+from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.tape import Taping, no_tape
 from spusim.program import Program
 from spusim.result import RunResult
+
+
+@dataclass(frozen=True)
+class FinalState:
+    """What a run leaves in the cores' memories, all addressable words of it."""
+
+    data_memory: tuple[np.ndarray, ...]  # per core (words, word bytes) uint8
+    accumulators: tuple[np.ndarray, ...]  # per core (rows,) int64
 
 
 class Spu:
     """An SPU with a program in it.
 
     order: in which order cores are visited within a cycle; results do not depend on it.
+    taping: what each core's tape records or replays.
     """
 
-    def __init__(self, program: Program, arch: Arch, order: Sequence[int] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        arch: Arch,
+        order: Sequence[int] | None = None,
+        taping: Taping = no_tape,
+    ):
         if len(program.cores) != arch.cores or program.pes != arch.core.pes:
             raise MachineError(
                 f"program {program.name} was compiled for {len(program.cores)} cores of "
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
-        self.program, self.arch, self._order = program, arch, order
+        self.program, self.arch, self._order, self._taping = program, arch, order, taping
+        # of the last run: its cores, and the last cycle of each of its files
+        self.cores: list[LoadedCore] = []
+        self.file_ends: list[int] = []
 
     def run(
         self, frames: np.ndarray, starts: Sequence[int], input_period: int | None = None
@@ -36,13 +56,34 @@ class Spu:
 
         Raises MachineError for what goes wrong on the way, DeadlockError with a report.
         """
+        return self.run_to_end(frames, starts, input_period)[0]
+
+    def run_to_end(
+        self,
+        frames: np.ndarray,
+        starts: Sequence[int],
+        input_period: int | None = None,
+        accumulators: Sequence[np.ndarray] | None = None,
+    ) -> tuple[RunResult, FinalState]:
+        """Run as `run` does, and tell what the run leaves in the memories.
+
+        accumulators: what each core's (rows,) int64 hold at first; None: zero.
+        """
         program, arch = self.program, self.arch
-        cores = [load_core(image, program, arch) for image in program.cores]
-        chip = Chip(cores, arch, host_arrays(program, frames), self._order)
+        self.cores = [load_core(image, program, arch, self._taping) for image in program.cores]
+        for core, values in zip(self.cores, accumulators or (), strict=accumulators is not None):
+            core.arrays.acc[:] = values
+        chip = Chip(self.cores, arch, host_arrays(program, frames), self._order)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
-        return collect(program, arch, chip, host.end)
+        self.file_ends = host.ends
+        width = program.word_bits // 8
+        state = FinalState(
+            tuple(core.arrays.memory.reshape(-1, width) for core in self.cores),
+            tuple(core.arrays.acc for core in self.cores),
+        )
+        return collect(program, arch, chip, host.ends[-1]), state
 
 
 def run(
@@ -55,3 +96,15 @@ def run(
 ) -> RunResult:
     """Run a program on an architecture; see `Spu.run`."""
     return Spu(program, arch, order).run(frames, starts, input_period)
+
+
+def run_to_end(
+    program: Program,
+    arch: Arch,
+    frames: np.ndarray,
+    starts: Sequence[int] = (0,),
+    input_period: int | None = None,
+    accumulators: Sequence[np.ndarray] | None = None,
+) -> tuple[RunResult, FinalState]:
+    """Run a program, and tell what it leaves in the memories; see `Spu.run_to_end`."""
+    return Spu(program, arch).run_to_end(frames, starts, input_period, accumulators)

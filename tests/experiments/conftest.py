@@ -1,8 +1,13 @@
 """A short run of the shipped keyword spotter, made once."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from spusim.experiments.case import open_case, run_case
+
+sys.path.insert(0, str(Path(__file__).parent))  # fake_revisions
 
 
 @pytest.fixture(scope="session")

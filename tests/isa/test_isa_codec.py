@@ -160,7 +160,7 @@ def test_words_must_be_unsigned_and_flat():
 
 
 def test_short_words_of_a_narrow_isa():
-    text = 'version 1 draft\nword 32\nkind imm signed\na 0x7f vector x:imm@0+24 "A."'
+    text = 'version 1.0 draft\nword 32\nkind imm signed\na 0x7f vector x:imm@0+24 "A."'
     isa = read_isa(text, "t")
     words = np.array([encode(isa, "a", {"x": -5}), 0x7F000003], dtype=np.uint64)
     assert decode_table(isa, words)[1].tolist() == [[-5], [3]]

@@ -127,7 +127,7 @@ def test_mistakes_are_refused_with_file_and_line(text, reason):
         ("", "no `version` or no `word`"),
         ("version 0.1 draft", "no `version` or no `word`"),
         ("version 0.1 final", "state 'final' must be one of draft, frozen"),
-        ("version one draft", "must be numbers"),
+        ("version one draft", "version 'one' must be MAJOR.MINOR"),
         ("version 0.1", "expected `version NUMBER STATE`"),
         ("word 63", "must be one of 32, 64"),
         ('a 0x00 vector "A."', "a comes before the `word` line"),
@@ -146,7 +146,7 @@ def test_missing_file_is_an_isa_error(tmp_path):
 
 def test_narrow_words_put_the_opcode_on_top():
     isa = read_isa(
-        'version 1 frozen\nword 32\nkind int unsigned\na 0x7f vector x:int@0+24 "A."', "t"
+        'version 1.0 frozen\nword 32\nkind int unsigned\na 0x7f vector x:int@0+24 "A."', "t"
     )
     assert isinstance(isa, Isa)
     assert isa.opcode_low == 24

@@ -1,6 +1,8 @@
-"""Make the program builder and generator importable: tests import them as plain modules."""
+"""Make the program builder and generator, and the stepper, importable: tests import them."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+
+sys.path[:0] = [str(HERE), str(HERE.parent / "stepper")]

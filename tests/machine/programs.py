@@ -8,11 +8,11 @@ from dataclasses import fields
 from functools import lru_cache
 
 import numpy as np
+from chip_agreement import checked_run as run
 
 from spusim.arch import Arch, load_arch
 from spusim.formats import Layout, pack
 from spusim.isa import assemble, load_isa
-from spusim.machine import run
 from spusim.numerics import Numerics
 from spusim.program import (
     CoreImage,

@@ -1,4 +1,4 @@
-"""Seeded random programs without races, for machine against golden.
+"""Seeded random programs without races, for machine, stepper and golden.
 
 Every core has the same threads. `head` takes the frame, or the message of the core before, works,
 and arms the `side` threads; these work at the same time, each in a region and in accumulators of
@@ -7,6 +7,7 @@ to the host, to the next core, or both. `tick` is armed by another core's head a
 join; `count` is armed by every third join, so that files leave tokens behind.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -285,9 +286,14 @@ def _join(rng: np.random.Generator, plan: Plan, c: int, blocks: dict[int, Block]
 
 def random_program(
     rng: np.random.Generator,
+    arch: Arch | None = None,
+    rewrite: Callable[[str], str] = lambda text: text,
 ) -> tuple[Program, Arch, np.ndarray, tuple[int, ...]]:
-    """Return a program that golden accepts, its machine, frames (n, elements) and file starts."""
-    arch = random_arch(rng)
+    """Return a program that golden accepts, its machine, frames (n, elements) and file starts.
+
+    Without `arch` the machine is random, too; `rewrite` may change each core's assembly.
+    """
+    arch = arch or random_arch(rng)
     plan = random_plan(rng, arch)
     word = arch.core.data_memory.word_bits
     images = []
@@ -295,7 +301,7 @@ def random_program(
         matrices = tuple(random_matrix(rng, arch, f"c{c}m{k}") for k in range(rng.integers(1, 4)))
         tables = tuple(random_table(rng, k) for k in range(2))
         text = threads_of(rng, plan, c, matrices, tables)
-        images.append(core(text, matrices, tables, _segments(rng, plan, c, word)))
+        images.append(core(rewrite(text), matrices, tables, _segments(rng, plan, c, word)))
     per_core = plan.elements
     count = int(rng.integers(3, 6))
     density = float(rng.choice((0.3, 0.8)))

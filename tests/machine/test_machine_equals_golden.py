@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from chip_agreement import checked_run
 from programs import (
     complaints,
     core,
@@ -139,7 +140,7 @@ def execute(body: str, arch: Arch, frame: list[int], bits: int = 32, **image: tu
     stream = np.array([frame])
     return (
         golden.run(whole, stream, (0,)).outputs.tolist(),
-        run(whole, arch, stream, (0,)).outputs.tolist(),
+        checked_run(whole, arch, stream, (0,)).outputs.tolist(),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from chip_agreement import checked_run
 from programs import PRIVATE, causes, core, hand_arch, matrix, nops, program, segment, table, vset
 from random_programs import random_program
 
@@ -223,7 +224,7 @@ def three_units(vector: str, length: int, arch: Arch, weight: np.ndarray, bias, 
     whole = program(
         image, core(second), arch=arch, init=((1, 0),), outputs=(OutputPort(0, 0, 0, 4, 16),)
     )
-    return run(whole, arch, np.ones((1, 4), np.int64), (0,))
+    return checked_run(whole, arch, np.ones((1, 4), np.int64), (0,))
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -294,7 +295,7 @@ def test_T13_hazards_and_T19_ports_of_one_beat_add_up() -> None:
         end
     """
     image = core(text, (matrix(np.ones((1, 4), np.int64)),), (), (segment(0, [1] * 4),))
-    result = run(program(image, arch=arch), arch, np.ones((1, 4), np.int64), (0,))
+    result = checked_run(program(image, arch=arch), arch, np.ones((1, 4), np.int64), (0,))
     # W = L = 1, then 11 cycles to F, 3 to drain
     assert result.cycles == 10 + 1 + 11 + 3
     assert causes(result, "core0.pe0") == {

@@ -8,9 +8,10 @@ import re
 
 import numpy as np
 import pytest
+from chip_agreement import checked_run as run
 from programs import IN, causes, core, frames, hand_arch, lone, nops, program, segment, vset
 
-from spusim.machine import DeadlockError, MachineError, run
+from spusim.machine import DeadlockError, MachineError
 from spusim.program import InputPort, OutputPort
 
 ECHO = f"""

@@ -6,6 +6,7 @@ contexts.
 
 import numpy as np
 import pytest
+from chip_agreement import checked_run as run
 from programs import (
     AROUND,
     IN,
@@ -25,7 +26,7 @@ from programs import (
     vset,
 )
 
-from spusim.machine import MachineError, run
+from spusim.machine import MachineError
 from spusim.program import InputPort, OutputPort
 
 ROW = np.ones((1, 4), np.int64)
@@ -233,7 +234,7 @@ def waiting(follow: str):  # type: ignore[no-untyped-def]
     # main: vset 7, dmv 8-11. side: vset 9, vfill 10: 12 beats of one lane and 3 stages.
     return pair(
         vset(4) + "dmv m=0, src=0, acc=0\n" + follow,
-        vset(12) + "vfill d=1, value=1",
+        vset(12) + "vfill d=5, value=1",  # other words than the products read
         hand_arch(*PRIVATE, "core.vector.lanes=1"),
         matrices=(matrix(ROW),),
         segments=(ZEROS,),

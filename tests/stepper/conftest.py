@@ -1,6 +1,8 @@
-"""Make the stepper and its generators importable: tests import them as plain modules."""
+"""Make the steppers and all generators of programs importable: tests import them as modules."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+
+sys.path[:0] = [str(HERE), str(HERE.parent / "machine")]

@@ -8,8 +8,8 @@ settles who gets which bank, and then all units commit. Cycle 0 is the cycle of 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stepper_storage import StepperConfig, build_slice, ceil_div
-from stepper_units import Loader, Pe, Scanner, accumulate_product
+from stepper_storage import Slice, StepperConfig, build_slice, ceil_div
+from stepper_units import Loader, Pe, Receive, Scanner, accumulate_product
 
 LOAD, RUN, DRAIN = 0, 1, 2
 NOTHING = -1  # in a trace: no column, no beat
@@ -38,51 +38,48 @@ class StepResult:
 
 
 class Engine:
-    """The sparse engine with its loader, scanner and PEs, and the clock that drives them."""
+    """The sparse engine with its loader, scanner and PEs, for one instruction.
+
+    x is what the operand's words have brought so far: `receive` is told each word as it is read.
+    """
 
     def __init__(
         self,
         config: StepperConfig,
-        weight: list[list[int]],
+        slices: list[Slice],
         x: list[int],
         start: list[int],
         fetch_bias: bool,
-        port_requests: PortRequests | None,
+        receive: Receive,
     ) -> None:
         """Set every register to its state at issue."""
         self.config = config
-        self.port_requests = port_requests
         self.cycle = 0
         self.phase = LOAD
         self.drain_left = config.mac_stages
-        self.grants: list[set[int]] = []
-        self.trace: list[tuple[int, ...]] = []
+        self.granted: set[int] = set()  # in this cycle
         per_word = config.operand_word_bits // config.activation_bits
         self.operand_words = ceil_div(len(x), per_word)
         streamed_words = 0 if config.private_weight_memory else self.operand_words
-        self.loader = Loader(config, streamed_words)
-        self.scanner = Scanner(config, x)
+        self.loader = Loader(config, streamed_words, receive)
+        self.scanner = Scanner(config, x, receive)
         self.pes = []
-        for p in range(config.pes):
-            part = build_slice(config, weight, len(x), p)
+        for p, part in enumerate(slices):
             to_load = part.index_words + (part.bias_words if fetch_bias else 0)
             self.pes.append(Pe(config, p, part, x, {r: start[r] for r in part.rows}, to_load))
-
-    def run(self) -> None:
-        """Step until the last accumulators are written."""
         self.enter_phase()
-        while self.phase != DRAIN or self.drain_left > 0:
-            taken = self.banks_taken()
-            self.trace.append(self.state_word())
-            self.grants.append(set())
-            if self.phase == LOAD:
-                self.load_cycle(taken)
-            elif self.phase == RUN:
-                self.run_cycle(taken)
-            else:
-                self.drain_cycle()
-            self.cycle += 1
-            self.enter_phase()
+
+    def ended(self) -> bool:
+        """Tell whether the last accumulators are written."""
+        return self.phase == DRAIN and self.drain_left == 0
+
+    def step(self, taken: set[int]) -> set[int]:
+        """Take a cycle in which others have `taken` banks; return the banks accessed."""
+        self.granted = set()
+        CYCLES[self.phase](self, taken)
+        self.cycle += 1
+        self.enter_phase()
+        return self.granted
 
     def enter_phase(self) -> None:
         """Go on to the next phase as soon as this one has nothing left, T7, T14."""
@@ -95,23 +92,18 @@ class Engine:
             for pe in self.pes:
                 pe.count("imbalance", pe.waiting)
 
-    def banks_taken(self) -> set[int]:
-        """Return the banks that units of higher priority use in this cycle, T19."""
-        if self.port_requests is None:
-            return set()
-        return self.port_requests(self.cycle, self.grants)
-
     def grant(self, banks: list[int], taken: set[int]) -> bool:
         """Grant all of the banks, or none."""
         if any(bank in taken for bank in banks):
             return False
-        self.grants[-1].update(banks)
+        self.granted.update(banks)
         return True
 
     def load_cycle(self, taken: set[int]) -> None:
         """Step the load phase."""
         bank = self.loader.wants()
         granted = bank is not None and self.grant([bank], taken)
+        self.scanner.count("load" if bank is None or granted else "port")
         self.loader.commit(granted)
         for pe in self.pes:
             own = granted and bank is not None and bank % self.config.pes == pe.number
@@ -133,7 +125,7 @@ class Engine:
                 pe.queue.append(column)
                 pe.slots_taken += 1
 
-    def drain_cycle(self) -> None:
+    def drain_cycle(self, _taken: set[int]) -> None:
         """Let the last accumulators' additions through the pipeline."""
         self.drain_left -= 1
         self.scanner.count("drain")
@@ -149,6 +141,9 @@ class Engine:
             word.append(NOTHING if column is None else column)
             word.append(NOTHING if column is None else pe.beat)
         return tuple(word)
+
+
+CYCLES = {LOAD: Engine.load_cycle, RUN: Engine.run_cycle, DRAIN: Engine.drain_cycle}
 
 
 def check(
@@ -168,7 +163,7 @@ def check(
     if port_requests is not None and config.ports != "shared":
         raise ValueError("port_requests needs ports: shared; reserved banks are the engine's, T18")
     if config.ports == "shared" and config.private_weight_memory:
-        scanner = Scanner(config, x)
+        scanner = Scanner(config, x, lambda word: None)
         while not scanner.ended():
             banks = scanner.wants()
             if len(set(banks)) != len(banks):
@@ -186,29 +181,20 @@ def held_banks(engine: Engine) -> set[int]:
     return {(config.operand_address + k) % config.banks for k in range(engine.operand_words)}
 
 
-def bank_rows(engine: Engine) -> dict[int, dict[str, int]]:
+def bank_rows(engine: Engine, grants: list[set[int]]) -> dict[int, dict[str, int]]:
     """Return busy and held cycles of every bank accessed or held."""
     held = held_banks(engine)
     rows = {}
     for bank in range(engine.config.banks):
-        busy = sum(1 for granted in engine.grants if bank in granted)
+        busy = sum(1 for granted in grants if bank in granted)
         row = {"busy": busy, "held": engine.cycle - busy if bank in held else 0}
         rows[bank] = {cause: cycles for cause, cycles in row.items() if cycles}
     return {bank: row for bank, row in rows.items() if row}
 
 
-def load_cycles(engine: Engine) -> int:
-    """Return the length of the load phase."""
-    return sum(1 for word in engine.trace if word[0] == LOAD)
-
-
 def stall_rows(engine: Engine) -> dict[str, dict[str, int]]:
     """Return every unit's cycles by cause, and make sure that they sum to the total."""
-    scanner = dict(engine.scanner.stalls)
-    stopped = engine.loader.port_cycles
-    scanner["port"] = scanner.get("port", 0) + stopped
-    scanner["load"] = load_cycles(engine) - stopped
-    rows = {"scanner": {cause: cycles for cause, cycles in scanner.items() if cycles}}
+    rows = {"scanner": dict(engine.scanner.stalls)}
     rows.update({f"pe{pe.number}": dict(pe.stalls) for pe in engine.pes})
     for unit, row in rows.items():
         assert sum(row.values()) == engine.cycle, f"{unit}: {row} does not sum to {engine.cycle}"
@@ -217,7 +203,7 @@ def stall_rows(engine: Engine) -> dict[str, dict[str, int]]:
 
 def event_counts(engine: Engine) -> dict[str, int]:
     """Return the instruction's events, over all PEs."""
-    events = ("mac", "mac_gated", "pops", "words_read", "accumulator_updates")
+    events = ("mac", "mac_gated", "pops", "words_read", "accumulator_updates", "index_reads")
     counts = {event: sum(pe.counts.get(event, 0) for pe in engine.pes) for event in events}
     counts["pushes"] = engine.scanner.pushes
     counts["windows"] = engine.scanner.windows
@@ -246,8 +232,15 @@ def step(
     start = start_accumulators if accumulate else bias
     start = start or [0] * len(weight)
     check(config, weight, x, start, port_requests)
-    engine = Engine(config, weight, x, start, bias is not None and not accumulate, port_requests)
-    engine.run()
+    slices = [build_slice(config, weight, len(x), p) for p in range(config.pes)]
+    fetch_bias = bias is not None and not accumulate
+    engine = Engine(config, slices, x, start, fetch_bias, receive=lambda word: None)
+    grants: list[set[int]] = []
+    words = []
+    while not engine.ended():
+        taken = port_requests(engine.cycle, grants) if port_requests else set()
+        words.append(engine.state_word())
+        grants.append(engine.step(taken))
     values = {row: value for pe in engine.pes for row, value in pe.accumulators.items()}
     return StepResult(
         outputs=[values[row] for row in range(len(weight))],
@@ -255,6 +248,6 @@ def step(
         stalls=stall_rows(engine),
         counts=event_counts(engine),
         words_read=[pe.counts.get("words_read", 0) for pe in engine.pes],
-        banks=bank_rows(engine),
-        trace=engine.trace if trace else [],
+        banks=bank_rows(engine, grants),
+        trace=words if trace else [],
     )

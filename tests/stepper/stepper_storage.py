@@ -82,6 +82,7 @@ class Column:
     beats: tuple[Beat, ...]
     has_entries: bool
     multiplications: int
+    index_reads: int = 0  # index memory words that popping it reads
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,11 @@ def column_beats(
 
 
 def build_column(
-    config: StepperConfig, first_place: int, places: list[tuple[int | None, int]], rows: int
+    config: StepperConfig,
+    number: int,
+    first_place: int,
+    places: list[tuple[int | None, int]],
+    rows: int,
 ) -> Column:
     """Return a column's beats, with those of `decompress` and of an empty column, T5, T6."""
     beats = column_beats(config, first_place, places)
@@ -203,21 +208,37 @@ def build_column(
     beats.extend(Beat(None, ()) for _ in range(cost - len(beats)))
     stored = sum(1 for row, _ in places if row is not NO_ROW)
     multiplications = rows if config.weights == "decompress" else stored
-    return Column(tuple(beats), bool(places), multiplications)
+    reads = index_reads(config, number, rows)
+    return Column(tuple(beats), bool(places), multiplications, reads)
+
+
+def column_flags(config: StepperConfig, rows: int) -> int:
+    """Return the index bits of a column of a slice with that many rows, T4."""
+    return {
+        "dense": 0,
+        "run_length": 0,  # beside the weights, inside the entries
+        "bitmap": rows,
+        "pencil": ceil_div(rows, config.group),
+    }[config.format]
 
 
 def index_words(config: StepperConfig, rows: int, columns: int) -> int:
     """Return the words of pointers, then of indices, of a slice with that many rows, T4."""
-    flags = {
-        "dense": 0,
-        "run_length": 0,  # beside the weights, inside the entries
-        "bitmap": rows * columns,
-        "pencil": ceil_div(rows, config.group) * columns,
-    }[config.format]
     pointers = 0 if config.format == "dense" else columns + 1  # the last one ends the last column
     return words_for(pointers, config.pointer_bits, config.index_word_bits) + ceil_div(
-        flags, config.index_word_bits
+        column_flags(config, rows) * columns, config.index_word_bits
     )
+
+
+def index_reads(config: StepperConfig, column: int, rows: int) -> int:
+    """Return the words that a pop reads: two pointers where they are stored, and indices, T4."""
+    pointers = 2 if config.pointer_bits and config.format != "dense" else 0
+    flags = column_flags(config, rows)
+    if not flags:
+        return pointers
+    first = column * flags // config.index_word_bits
+    last = ((column + 1) * flags - 1) // config.index_word_bits
+    return pointers + last - first + 1
 
 
 def build_slice(config: StepperConfig, weight: list[list[int]], columns: int, pe: int) -> Slice:
@@ -227,7 +248,7 @@ def build_slice(config: StepperConfig, weight: list[list[int]], columns: int, pe
     first_place = 0
     for column in range(columns):
         places = column_places(config, rows, [weight[row][column] for row in rows])
-        built.append(build_column(config, first_place, places, len(rows)))
+        built.append(build_column(config, column, first_place, places, len(rows)))
         first_place += len(places)
     return Slice(
         rows=tuple(rows),

@@ -3,9 +3,12 @@
 A unit says what it wants by its state at the start of a cycle; `commit` moves it to the next.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stepper_storage import Beat, Column, Slice, StepperConfig
+
+Receive = Callable[[int], None]  # takes a word of the operand, counted from its first
 
 
 def accumulate_product(config: StepperConfig, accumulator: int, product: int) -> int:
@@ -24,8 +27,8 @@ class Loader:
 
     config: StepperConfig
     words: int
+    receive: Receive
     streamed: int = 0
-    port_cycles: int = 0
 
     def wants(self) -> int | None:
         """Return the bank of the next operand word; None when all are copied."""
@@ -38,9 +41,8 @@ class Loader:
         if self.wants() is None:
             return
         if granted:
+            self.receive(self.streamed)
             self.streamed += 1
-        else:
-            self.port_cycles += 1
 
 
 @dataclass
@@ -49,6 +51,7 @@ class Scanner:
 
     config: StepperConfig
     x: list[int]
+    receive: Receive
     window: int = 0
     position: int = 0  # the next activation to look at
     window_granted: bool = False
@@ -72,11 +75,15 @@ class Scanner:
         last = (self.window_end() - 1) // per_word
         return [self.config.operand_address + word for word in range(first, last + 1)]
 
-    def wants(self) -> list[int]:
-        """Return the banks of the words to read in this cycle: all of a window's, in its first."""
+    def wants_words(self) -> list[int]:
+        """Return the words to read in this cycle: all of a window's, in its first."""
         if not self.config.private_weight_memory or self.ended() or self.window_granted:
             return []
-        return [address % self.config.banks for address in self.window_words()]
+        return self.window_words()
+
+    def wants(self) -> list[int]:
+        """Return the banks of the words to read in this cycle."""
+        return [address % self.config.banks for address in self.wants_words()]
 
     def next_to_push(self, start: int) -> int | None:
         """Return the first activation of the window from `start` on that is to be pushed, T9."""
@@ -97,7 +104,9 @@ class Scanner:
         if not granted:
             self.count("port")
             return None
-        self.words_read += len(self.wants())
+        for address in self.wants_words():
+            self.receive(address - self.config.operand_address)
+            self.words_read += 1
         self.window_granted = True
         column = self.next_to_push(self.position)
         if column is not None and not room:
@@ -229,6 +238,7 @@ class Pe:
         """Take the oldest column of the queue."""
         self.column = self.queue.pop(0)
         self.happened("pops")
+        self.happened("index_reads", self.slice.columns[self.column].index_reads)
         self.count("starved", self.waiting)
         self.waiting = 0
         if self.config.release == "pop":

@@ -1,0 +1,86 @@
+"""Hashes of what a run is made from, so that a changed input is not taken for a changed simulator.
+
+They are of what the user's files say, and not of what spusim makes of it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spusim.arch import Arch
+from spusim.energy import load_technology
+from spusim.frontend import find_network, list_streams, load_stream
+from spusim.frontend.topology_file import load_topology
+from spusim.network.records import Stream
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a network comes from: its file or shipped name with a checkpoint, or a program."""
+
+    network: str | None = None
+    checkpoint: str | None = None
+    settings: tuple[str, ...] = ()
+    program: str | None = None
+
+
+def arch_source_hash(arch: Arch) -> str:
+    """Return the sha256 of what an architecture sets that is not the default."""
+    unnamed = {"name", "description", "technology"}
+    return _json_hash(arch.model_dump(mode="json", exclude=unnamed, exclude_defaults=True))
+
+
+def technology_source_hash(arch: Arch) -> str:
+    """Return the sha256 of the figures of an architecture's technology table."""
+    table = load_technology(arch.technology)
+    return _json_hash(table.model_dump(mode="json", exclude={"name", "description"}))
+
+
+def network_source_hash(origin: Origin) -> str:
+    """Return the sha256 of a network's topology, settings, weights and calibration, or a program.
+
+    Raises SpusimError or OSError for a file that cannot be read.
+    """
+    if origin.program is not None:
+        return _file_hash(Path(origin.program))
+    assert origin.network is not None
+    path = find_network(origin.network)
+    topology = load_topology(path, origin.settings)
+    weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / str(topology.weights)
+    calibrate = topology.quantise.calibrate
+    said = topology.model_dump(mode="json", exclude_defaults=True)
+    said.pop("description", None)
+    said.pop("weights", None)
+    said.get("quantise", {}).pop("calibrate", None)
+    return _json_hash(
+        [
+            said,
+            _file_hash(weights),
+            stream_hash(load_stream(_calibration(path, str(calibrate)))) if calibrate else None,
+        ]
+    )
+
+
+def stream_hash(stream: Stream) -> str:
+    """Return the sha256 of a stream's frames and of where its files begin."""
+    digest = hashlib.sha256(_json([str(stream.frames.dtype), stream.frames.shape, stream.starts]))
+    digest.update(stream.frames.tobytes())
+    return digest.hexdigest()
+
+
+def _calibration(network: Path, spec: str) -> str:
+    return spec if spec in list_streams() else str(network.parent / spec)
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _json_hash(value: Any) -> str:
+    return hashlib.sha256(_json(value)).hexdigest()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""Sweeps: from a sweep file to points, run them anywhere, and keep what they say."""

@@ -1,0 +1,346 @@
+"""Points: every combination of the axes' values, checked, with the hash of what determines it."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from spusim.arch import Arch, ArchError
+from spusim.arch.document import Entry, merge
+from spusim.arch.load import ARCHS, obeying
+from spusim.arch.spec import Spec
+from spusim.arch.validate import build
+from spusim.energy import list_technologies, load_technology
+from spusim.errors import SpusimError
+from spusim.experiments.layers import RandomLinear, check_linear
+from spusim.experiments.places import beside
+from spusim.experiments.sweep.axes import Assignment, shown
+from spusim.experiments.sweep.file import LayerFile, SweepError
+from spusim.experiments.sweep.identity import (
+    arch_content,
+    hash_of,
+    network_content,
+    stream_content,
+    technology_content,
+    versions,
+)
+from spusim.experiments.sweep.jobs import Job, NetworkRef, Point
+from spusim.experiments.sweep.layout import SCHEMA_VERSION
+from spusim.experiments.sweep.parameters import Kind
+from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
+from spusim.frontend import find_network, list_streams, load_stream
+from spusim.frontend.load import load_float_network
+from spusim.frontend.random_stream import RandomOptions, random_options
+from spusim.frontend.topology_file import load_topology
+
+RANDOM = "random:"
+
+
+def make_points(parts: Sequence[OpenPart]) -> list[Point]:
+    """Return all points in order: parts, combinations, replicas. Raises SweepError.
+
+    Everything that can be known before running is checked: values, machines, networks, streams.
+    """
+    points: list[Point] = []
+    for part in parts:
+        maker = _Maker(part)
+        for assignment in part.axes.assignments():
+            for replica in range(part.part.file.replicas):
+                points.append(maker.point(len(points), assignment, replica))
+    return points
+
+
+class _LayerOnly(Spec):
+    """A layer under its key, so that messages say `layer.inputs`."""
+
+    layer: LayerFile
+
+
+@dataclass
+class _Maker:
+    """Makes a part's points; what several points share is read and checked once."""
+
+    part: OpenPart
+    _technologies: dict[str, str] = field(default_factory=dict)
+    _trees: dict[str, Entry] = field(default_factory=dict)
+    _archs: dict[Any, tuple[Arch, str | None, str]] = field(default_factory=dict)
+    _networks: dict[Any, NetworkRef] = field(default_factory=dict)
+    _bound: set[Any] = field(default_factory=set)
+    _streams: dict[Any, str] = field(default_factory=dict)
+
+    def point(self, number: int, assignment: Assignment, replica: int) -> Point:
+        """Return one point."""
+        file = self.part.part.file
+        chosen, of = self._sorted(assignment)
+        arch, impossible, arch_hash = self._arch(chosen["arch"], of[Kind.ARCH])
+        identity = {
+            "schema_version": SCHEMA_VERSION,
+            "versions": vars(versions()),
+            "arch": arch_hash,
+            "baseline": file.baseline,
+            **dict.fromkeys(("layer", "network", "stream", "input_period")),
+        }
+        values = {name: entry.plain for name, entry in assignment.items()}
+        job = Job("", identity, arch, file.baseline)
+        seed: int | None
+        told: str | None = None
+        try:
+            if file.layer is not None:
+                job, seed = self._layer_job(job, of[Kind.LAYER], replica, impossible)
+            else:
+                job, told, seed = self._network_job(job, chosen, of, replica)
+        except SweepError as error:
+            raise self._blamed(str(error), number, assignment) from None
+        job = replace(job, key=hash_of(job.identity))
+        made = Point(
+            number,
+            self.part.part.name,
+            values,
+            replica,
+            seed,
+            told,
+            job,
+            impossible,
+            file.skip_impossible,
+        )
+        if impossible is not None and not file.skip_impossible:
+            raise SweepError(
+                f"{impossible}\nso {made.told} is no machine; drop the value, or record such "
+                "points as failed with `skip_impossible: true`"
+            )
+        return made
+
+    def _blamed(self, message: str, number: int, assignment: Assignment) -> SweepError:
+        """Name the point where several axes are involved."""
+        if len(assignment) < 2:
+            return SweepError(message)
+        values = ", ".join(f"{name}={shown(e.plain)}" for name, e in assignment.items())
+        return SweepError(f"{message}\nin point {number} ({values})")
+
+    def _sorted(self, assignment: Assignment) -> tuple[Assignment, dict[Kind, Assignment]]:
+        """Return the choices, and all other parameters by kind, axes over settings."""
+        chosen: Assignment = {}
+        of: dict[Kind, Assignment] = {kind: {} for kind in Kind}
+        for layer, entries in ((SET_LAYER, self.part.base), (AXIS_LAYER, assignment)):
+            for name, entry in entries.items():
+                kind = self.part.parameter(name, entry.origin).kind
+                if kind is Kind.CHOICE:
+                    chosen[name] = choice(name, entry) if layer == AXIS_LAYER else entry
+                else:
+                    of[kind].pop(name, None)
+                    of[kind][name] = replace(entry, layer=layer)
+        return chosen, of
+
+    # architecture
+
+    def _arch(self, base: Entry, settings: Assignment) -> tuple[Arch, str | None, str]:
+        key = (base.value, _text(settings))
+        if key not in self._archs:
+            if base.value not in self._trees:
+                self._trees[base.value] = ARCHS.read(base.value)
+            tree = self._trees[base.value]
+            for name, entry in settings.items():
+                tree = merge(tree, _nested(name, _table_found(name, entry)))
+            arch = build(Arch, tree, SweepError)
+            impossible = None
+            try:
+                obeying(arch, tree)
+            except ArchError as error:
+                impossible = str(error)
+            content = hash_of([arch_content(arch), self._technology(arch.technology)])
+            self._archs[key] = (arch, impossible, content)
+        return self._archs[key]
+
+    def _technology(self, name: str) -> str:
+        if name not in self._technologies:
+            self._technologies[name] = technology_content(name)
+        return self._technologies[name]
+
+    # a layer
+
+    def _layer_job(
+        self, job: Job, settings: Assignment, replica: int, impossible: str | None
+    ) -> tuple[Job, int]:
+        tree = self.part.part.tree.find(["layer"]) or Entry({}, self.part.part.tree.origin)
+        where = tree.origin
+        tree = Entry({"layer": tree}, where)
+        for name, entry in settings.items():
+            tree = merge(tree, _nested(name, entry))
+        spec = build(_LayerOnly, tree, SweepError).layer
+        if spec.inputs is None or spec.outputs is None:
+            raise SweepError(f"{where}: layer needs inputs and outputs; give them, or an axis each")
+        seed = self._seed("layer.seed", settings, spec.seed) + replica
+        layer = RandomLinear(**{**spec.model_dump(), "seed": seed})
+        if impossible is None:
+            origins = [e.origin for e in settings.values() if e.layer == AXIS_LAYER] or [where]
+            try:
+                bits = check_linear(layer, job.arch)
+            except SpusimError as error:
+                raise SweepError(f"{origins[-1]}: {error}") from None
+            layer = replace(layer, weight_bits=bits[0], activation_bits=bits[1])
+        said = {f.name: getattr(layer, f.name) for f in fields(layer)}
+        return replace(job, layer=layer, identity={**job.identity, "layer": said}), seed
+
+    # a network
+
+    def _network_job(
+        self, job: Job, chosen: Assignment, of: dict[Kind, Assignment], replica: int
+    ) -> tuple[Job, str, int | None]:
+        network = self._network(chosen["network"], chosen.get("checkpoint"), of[Kind.NETWORK])
+        told, spec, seed = self._stream(chosen.get("stream"), of[Kind.STREAM], network, replica)
+        period = chosen.get("input_period")
+        input_period = None if period is None else _period(period)
+        content = self._stream_content(spec, network, chosen.get("stream"))
+        found = {"network": network.content, "stream": content, "input_period": input_period}
+        identity = {**job.identity, **found}
+        made = replace(
+            job, network=network, stream=spec, input_period=input_period, identity=identity
+        )
+        return made, told, seed
+
+    def _network(self, base: Entry, checkpoint: Entry | None, settings: Assignment) -> NetworkRef:
+        weights = None if checkpoint is None else os.path.abspath(checkpoint.value)
+        key = (base.value, weights, _text(settings))
+        if key not in self._networks:
+            path = find_network(base.value)
+            lines = tuple(f"{name}={json.dumps(entry.plain)}" for name, entry in settings.items())
+            try:
+                topology = load_topology(path, lines)
+                if (path, weights) not in self._bound:
+                    # what a checkpoint lacks is told now, not at every point
+                    load_float_network(path, topology, weights)
+                    self._bound.add((path, weights))
+            except SpusimError as error:
+                blamed = [e for e in settings.values() if e.layer == AXIS_LAYER]
+                origin = (blamed or [checkpoint or base])[-1].origin
+                raise SweepError(f"{origin}: {error}") from None
+            self._networks[key] = NetworkRef(
+                name=topology.name,
+                path=os.path.abspath(path),
+                checkpoint=weights,
+                settings=lines,
+                content=network_content(topology, str(path.parent), weights),
+                input_size=topology.input.size,
+            )
+        return self._networks[key]
+
+    def _stream(
+        self, base: Entry | None, options: Assignment, network: NetworkRef, replica: int
+    ) -> tuple[str, str, int | None]:
+        """Return a stream as tables show it, as workers open it, and its seed."""
+        if base is None:
+            if network.name not in list_streams():
+                raise SweepError(
+                    f"{self.part.part.tree.origin}: {network.name} has no stream of its own; name "
+                    f"one with stream: a file, one of {', '.join(list_streams())}, or "
+                    "random:density=0.5,frames=50,seed=1"
+                )
+            base = Entry(network.name, self.part.part.tree.origin)
+        if not base.value.startswith(RANDOM):
+            self._refuse_seeds(options, base)
+            return _as_written(base.value), _absolute(base.value), None
+        try:
+            chosen = random_options(base.value.removeprefix(RANDOM))
+            texts = {name.removeprefix("stream."): e.plain for name, e in options.items()}
+            text = ",".join(f"{k}={v}" for k, v in {**vars(chosen), **texts}.items())
+            chosen = random_options(text)
+        except SpusimError as error:
+            raise SweepError(f"{[base, *options.values()][-1].origin}: {error}") from None
+        seed = self._seed("stream.seed", options, chosen.seed) + replica
+        spec = RANDOM + _options_text(replace(chosen, seed=seed))
+        return spec, spec, seed
+
+    def _refuse_seeds(self, options: Assignment, stream: Entry) -> None:
+        for name, entry in options.items():
+            raise SweepError(
+                f"{entry.origin}: {name} goes with a random stream, and stream is {stream.value}; "
+                "use stream: random:density=0.5,frames=50,seed=1"
+            )
+        for key in ("replicas", "seed"):
+            given = self.part.part.entry(key)
+            if given is not None and given.value != 1:
+                raise SweepError(
+                    f"{given.origin}: {key} (={given.value}) has nothing to draw: the stream is "
+                    f"{stream.value}; use a random stream, or leave {key} out"
+                )
+
+    def _stream_content(self, spec: str, network: NetworkRef, entry: Entry | None) -> str:
+        """Return the hash of a stream that fits the network."""
+        key = (spec, network.input_size)
+        if key not in self._streams:
+            origin = (entry or self.part.part.tree).origin
+            try:
+                features = network.input_size
+                if not spec.startswith(RANDOM):
+                    features = load_stream(spec).frames.shape[1]
+            except SpusimError as error:
+                raise SweepError(f"{origin}: {error}") from None
+            if features != network.input_size:
+                raise SweepError(
+                    f"{origin}: stream {_as_written(spec)} has {features} features, "
+                    f"{network.name} takes {network.input_size}; bring a stream that fits"
+                )
+            self._streams[key] = stream_content(spec)
+        return self._streams[key]
+
+    def _seed(self, name: str, settings: Assignment, own: int) -> int:
+        file = self.part.part.file
+        entry = settings.get(name)
+        swept = entry is not None and entry.layer == AXIS_LAYER
+        if entry is not None and swept and (file.replicas > 1 or file.seed is not None):
+            raise SweepError(
+                f"{entry.origin}: {name} is an axis, and replicas or seed draw too; keep one"
+            )
+        return own if swept or file.seed is None else file.seed
+
+
+def _table_found(name: str, entry: Entry) -> Entry:
+    """Make good a technology table's path, and read the table."""
+    if name != "technology":
+        return entry
+    value = str(entry.value)
+    path = value if value in list_technologies() else os.path.relpath(beside(entry, value))
+    try:
+        load_technology(path)
+    except SpusimError as error:
+        raise SweepError(f"{entry.origin}: {error}") from None
+    return replace(entry, value=path)
+
+
+def _period(entry: Entry) -> int:
+    value = entry.value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SweepError(
+            f"{entry.origin}: input_period (={shown(value)}) must be a whole number of cycles of "
+            "at least 1"
+        )
+    return value
+
+
+def _nested(name: str, entry: Entry) -> Entry:
+    for step in reversed(name.split(".")):
+        entry = Entry({step: entry}, entry.origin, entry.layer)
+    return entry
+
+
+def _text(settings: Assignment) -> tuple[str, ...]:
+    return tuple(f"{name}={shown(entry.plain)}" for name, entry in settings.items())
+
+
+def _options_text(options: RandomOptions) -> str:
+    return ",".join(f"{name}={value}" for name, value in vars(options).items())
+
+
+def _absolute(spec: str) -> str:
+    if spec in list_streams():
+        return spec
+    stem, colon, key = spec.rpartition(":")
+    if colon and Path(stem).exists():
+        return f"{os.path.abspath(stem)}:{key}"
+    return os.path.abspath(spec)
+
+
+def _as_written(spec: str) -> str:
+    return spec if spec in list_streams() else Path(spec).name

@@ -1,0 +1,24 @@
+"""Compiling the kernels once, before several workers would do it at the same time."""
+
+import numpy as np
+
+from spusim.api import load_arch, simulate, simulate_layer
+from spusim.network.records import Linear, Network, Quantum, Requant, Stream
+
+_BITS = 8
+
+
+def warm_layer() -> None:
+    """Run one tiny layer, so that its kernels are in numba's cache."""
+    arch = load_arch("tiny")
+    simulate_layer(np.ones((4, 4), np.int32), np.ones((1, 4), np.int32), arch, _BITS, 2 * _BITS)
+
+
+def warm_network() -> None:
+    """Run one tiny network, so that its kernels are in numba's cache."""
+    quantum = Quantum(16, 0)
+    requant = Requant(np.array([1]), np.array([0]))
+    weight = np.ones((4, 4), np.int8)
+    layer = Linear("warm", weight, _BITS, None, quantum, quantum, requant)
+    stream = Stream(np.ones((1, 4), np.int32), (0,), ("warm",))
+    simulate(Network("warm", (layer,), 4, quantum), load_arch("tiny"), stream)

@@ -1,0 +1,136 @@
+"""What a worker does: computes points, and says everything about each as one JSON text.
+
+Imported by the processes of a pool and by Dask's workers; nothing here knows which.
+"""
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from spusim.api import load_network, load_stream, simulate
+from spusim.arch import Arch, ArchError
+from spusim.compiler import CompileError
+from spusim.errors import SpusimError
+from spusim.experiments.case import clipping_notes, with_files
+from spusim.experiments.layers import run_linear
+from spusim.experiments.record import result_record
+from spusim.experiments.sweep.file import SweepError
+from spusim.experiments.sweep.identity import Versions, network_content, stream_content, versions
+from spusim.experiments.sweep.jobs import Job, NetworkRef
+from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes
+from spusim.frontend import find_network
+from spusim.frontend.topology_file import load_topology
+from spusim.network.records import Network, Stream
+from spusim.result import RunResult
+
+WHERE = f"{socket.gethostname()}:{os.getpid()}"
+OPEN_NETWORKS = OPEN_STREAMS = 8  # that a worker keeps
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: the bytes of its file, and who computed it how long."""
+
+    key: str
+    status: str
+    impossible: bool
+    data: bytes
+    seconds: float
+    versions: Versions
+    where: str  # worker, for messages
+
+
+def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
+    """Compute jobs one after the other; one that fails does not stop the others."""
+    return [run_job(job) for job in jobs]
+
+
+def run_job(job: Job) -> Outcome:
+    """Compute a job; what goes wrong is told in the outcome."""
+    began = time.perf_counter()
+    status, content, impossible = DONE, {}, False
+    try:
+        content = _content(job, measure(job))
+    except (ArchError, CompileError) as error:
+        status, content, impossible = FAILED, {"error": str(error)}, True
+    except SpusimError as error:
+        status, content = FAILED, {"error": str(error)}
+    except MemoryError:
+        status, content = FAILED, {"error": "out of memory; use fewer jobs, or a smaller point"}
+    except Exception as error:  # a mistake of ours must not cost the other points
+        status, content = FAILED, {"error": f"unexpected {type(error).__name__}: {error}"}
+    data = point_bytes(job.key, job.identity, status, content)
+    return Outcome(
+        job.key, status, impossible, data, time.perf_counter() - began, versions(), WHERE
+    )
+
+
+def measure(job: Job) -> RunResult:
+    """Return what a job's machine does. Raises SpusimError."""
+    if job.layer is not None:
+        return run_linear(job.layer, job.arch, baseline=job.baseline)
+    assert job.network is not None and job.stream is not None
+    network = open_network(job.network)
+    stream = open_stream(job.stream, job.network, job.identity["stream"])
+    result = _result(network, job.arch, stream, job.input_period, job.baseline)
+    notes = (*result.notes, *clipping_notes(stream, network))
+    return with_files(dataclasses.replace(result, notes=notes), job.stream, stream)
+
+
+def _result(
+    network: Network, arch: Arch, stream: Stream, input_period: int | None, baseline: bool
+) -> RunResult:
+    """Run a network; the one place where a sweep does."""
+    return simulate(network, arch, stream, input_period=input_period, baseline=baseline)
+
+
+@lru_cache(maxsize=OPEN_NETWORKS)
+def open_network(ref: NetworkRef) -> Network:
+    """Open a network; raises SweepError if its files are not those that the sweep was made for."""
+    path = find_network(ref.path)
+    topology = load_topology(path, ref.settings)
+    if network_content(topology, str(path.parent), ref.checkpoint) != ref.content:
+        raise SweepError(
+            f"{ref.path}: it or a file that it names has changed since the sweep began, or is "
+            "another one on this worker; run the sweep again"
+        )
+    return load_network(path, checkpoint=ref.checkpoint, settings=ref.settings)
+
+
+@lru_cache(maxsize=OPEN_STREAMS)
+def open_stream(spec: str, ref: NetworkRef, content: str) -> Stream:
+    """Open a stream; raises SweepError if it is not the one that the sweep was made for."""
+    if stream_content(spec) != content:
+        raise SweepError(f"{spec}: has changed since the sweep began; run the sweep again")
+    return load_stream(spec, open_network(ref))
+
+
+def start_process() -> None:
+    """Make a process of a local pool ready: deaf to Ctrl-C, and gone with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the pool
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _content(job: Job, result: RunResult) -> dict[str, Any]:
+    names = {"arch": job.arch.name, "network": job.network.name if job.network else None}
+    return {
+        **result_record(result),
+        "names": names,
+        "clock_mhz": result.clock_mhz,
+        "peak_macs_per_cycle": int(result.peak_macs_per_cycle),
+    }

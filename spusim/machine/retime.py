@@ -1,0 +1,91 @@
+"""Recording a run, and timing it again on another architecture without computing any value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from spusim.arch.spec import Arch
+from spusim.kernels.layout import M
+from spusim.machine.errors import RecordingError
+from spusim.machine.load import LoadedCore
+from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
+from spusim.machine.spu import Spu
+from spusim.machine.tape import blank_tape, operand_places, recorded_tape, unskipped_tape
+from spusim.program import Program
+from spusim.result import RunResult
+
+
+def record(
+    program: Program,
+    arch: Arch,
+    frames: np.ndarray,
+    starts: Sequence[int],
+    operands: Mapping[str, tuple[int, int]],
+) -> tuple[RunResult, dict[str, Pattern]]:
+    """Run a program, and return the result and by layer the patterns of its products' operands.
+
+    operands: by layer, the columns of its operand's first vector, and of all its vectors. Raises
+    RecordingError for a program that does not use each matrix once a frame.
+    """
+    spu = Spu(program, arch, taping=blank_tape(len(frames)))
+    result = spu.run(frames, starts)
+    return result, _patterns(program, spu.cores, operands)
+
+
+def retime(
+    program: Program, arch: Arch, recording: Recording, input_period: int | None = None
+) -> RunResult:
+    """Return what `run` would for the recording's frames; the program may be an outlined one.
+
+    Raises RecordingError for a program whose products or outputs are not the recording's.
+    """
+    nothing = np.zeros((recording.frames, program.input.elements), np.int8)
+    spu = Spu(program, arch, taping=recorded_tape(program, recording))
+    result = spu.run(nothing, recording.starts, input_period)
+    return replace(result, outputs=recorded_outputs(recording, result))
+
+
+def unskipped_cycles(
+    program: Program,
+    arch: Arch,
+    starts: Sequence[int],
+    frames: int,
+    input_period: int | None = None,
+) -> int:
+    """Return the cycles that `run` would take for `frames` of files that begin at `starts`.
+
+    For a machine that skips no activation: no value changes its time, and since every file begins
+    with an idle chip (T31), one file of each length is run. The program may be an outlined one.
+    """
+    lengths = np.diff([*starts, frames]).tolist()
+    distinct = list(dict.fromkeys(lengths))
+    bounds = np.cumsum([0, *distinct])
+    spu = Spu(program, arch, taping=unskipped_tape(int(bounds[-1])))
+    nothing = np.zeros((bounds[-1], program.input.elements), np.int8)
+    spu.run(nothing, bounds[:-1].tolist(), input_period)
+    # A file begins in the cycle after the last one's end.
+    begins = [0, *(end + 1 for end in spu.file_ends[:-1])]
+    cycles = {n: end - begin for n, begin, end in zip(distinct, begins, spu.file_ends, strict=True)}
+    return sum(cycles[length] + 1 for length in lengths) - 1
+
+
+def _patterns(
+    program: Program, cores: Sequence[LoadedCore], operands: Mapping[str, tuple[int, int]]
+) -> dict[str, Pattern]:
+    """Put the tapes of all tiles of columns together; tiles of rows and cores agree."""
+    flags: dict[str, np.ndarray] = {}
+    for core in cores:
+        arrays = core.arrays
+        for number, place in enumerate(operand_places(core.image, program, arrays.code)):
+            fields, used = arrays.matrices[number], int(arrays.matrix_use[number, 2])
+            if used != fields[M.PRODUCTS]:
+                raise RecordingError(
+                    f"layer {place.layer} of {program.name} was multiplied {used} times in "
+                    f"{fields[M.PRODUCTS]} frames; only what is used once a frame can be recorded"
+                )
+            begin, size = int(fields[M.TAPE]), used * place.columns
+            whole = flags.setdefault(place.layer, np.zeros((used, place.operand_columns), np.uint8))
+            tape = arrays.tape[begin : begin + size].reshape(used, place.columns)
+            whole[:, place.first : place.first + place.columns] = tape
+    return {layer: pattern(whole, *operands[layer]) for layer, whole in flags.items()}

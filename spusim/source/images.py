@@ -1,0 +1,252 @@
+"""A core's matrices, tables and data, from directives to the parts of its image."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spusim.arch import Arch
+from spusim.formats import Layout, pack
+from spusim.isa import Assembler
+from spusim.isa.lexer import FaultError
+from spusim.numerics import build_table, table_entries
+from spusim.program import Matrix, Segment, Table
+from spusim.source.directives import Given, LineFaultError
+from spusim.source.values import in_bits, limited_values, sparse_values
+
+SCALE_UNIT = 4  # the operand `scale` counts in words of four
+_SCALE_BITS = 64  # a multiplier in the low half, a shift above it
+_NARROW_BIAS, _WIDE_BIAS = 32, 48
+
+
+@dataclass
+class Part:
+    """A directive with a body, and the lines of the body."""
+
+    head: Given
+    body: list[Given] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The name that it defines."""
+        return str(self.head.values["name"])
+
+    def lines(self, directive: str) -> list[Given]:
+        """Return the lines of its body that begin with a directive."""
+        return [given for given in self.body if given.token.text == directive]
+
+    def one(self, directive: str) -> Given | None:
+        """Return the line of its body with a directive, or None; raises FaultError for a second."""
+        found = self.lines(directive)
+        if len(found) > 1:
+            raise LineFaultError(found[1], "stands twice below one directive; remove one")
+        return found[0] if found else None
+
+
+@dataclass
+class CoreGiven:
+    """What a source says of one core besides its code, in file order."""
+
+    mentioned: Given | None = None
+    matrices: list[Part] = field(default_factory=list)
+    tables: list[Part] = field(default_factory=list)
+    places: list[Part] = field(default_factory=list)  # data, scales, spaces
+
+    def begin(self, given: Given, assembler: Assembler) -> Part:
+        """Take a directive that defines a name, and let the core's code know it."""
+        part = Part(given)
+        kind = given.token.text
+        lists = {".matrix": self.matrices, ".table": self.tables}
+        home = lists.get(kind, self.places)
+        value = len(home) if home is not self.places else _address(given)
+        home.append(part)
+        assembler.set_constant(given.line, given.at("name"), value)
+        return part
+
+
+def _address(given: Given) -> int:
+    """Return what the name of a place stands for; raises FaultError."""
+    address: int = given.values["address"]
+    if address < 0:
+        raise FaultError(given.at("address"), f"address (={address}) must be at least 0")
+    if given.token.text != ".scales":
+        return address
+    if address % SCALE_UNIT:
+        raise FaultError(
+            given.at("address"),
+            f"address (={address}) of scale entries must be a multiple of {SCALE_UNIT}, in which "
+            f"`scale` counts; try {address - address % SCALE_UNIT}",
+        )
+    return address // SCALE_UNIT
+
+
+# data
+
+
+def segment(part: Part, word_bits: int) -> Segment:
+    """Return the words of a `.data` or `.scales`; raises LineFaultError."""
+    bits: int = _SCALE_BITS
+    if part.head.token.text == ".scales":
+        values = np.array([_scale(given) for given in part.lines(".scale")], np.int64)
+    else:
+        bits = int(part.head.values.get("bits", 16))
+        values = _data_values(part, bits)
+    if not len(values):
+        raise LineFaultError(part.head, "has no values; list them below it, or use `.space`")
+    raw = values.astype(f"<i{bits // 8}").view(np.uint8)
+    width = word_bits // 8
+    words = np.pad(raw, (0, -len(raw) % width)).reshape(-1, width)
+    return Segment(part.name, part.head.values["address"], words)
+
+
+def _scale(given: Given) -> int:
+    multiplier, shift = given.values["multiplier"], given.values["shift"]
+    if not 0 <= multiplier < 1 << 31:
+        raise LineFaultError(
+            given, f"multiplier (={multiplier}) must be 0 to {(1 << 31) - 1}", "multiplier"
+        )
+    if not 0 <= shift <= 62:
+        raise LineFaultError(given, f"shift (={shift}) must be 0 to 62", "shift")
+    return int(multiplier | shift << 32)
+
+
+def _data_values(part: Part, bits: int) -> np.ndarray:
+    drawn = part.one(".random")
+    if drawn is None:
+        return in_bits(part.lines(".values"), bits)
+    if part.lines(".values"):
+        raise LineFaultError(drawn, "stands beside listed values; keep one of the two")
+    if "count" not in drawn.values:
+        raise LineFaultError(drawn, "lacks count, the number of elements")
+    values = sparse_values(drawn, drawn.values["count"], drawn.values.get("bits", bits))
+    return values.ravel()
+
+
+# matrices
+
+
+def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
+    """Return how the architecture packs a matrix, where its directive does not say otherwise."""
+    core, values = arch.core, head.values
+    word_bits = (core.weight_memory or core.data_memory).word_bits
+    resident = core.index_memory.mode == "resident"
+    form = values["format"]
+    pointers = form == "run_length" or (resident and form != "dense")
+    wide = arch.numerics.accumulator_bits > _NARROW_BIAS
+    bias_bits = min(_WIDE_BIAS, word_bits) if wide else _NARROW_BIAS
+    return Layout(
+        format=form,
+        pes=core.pes,
+        word_bits=word_bits,
+        index_word_bits=core.index_memory.word_bits if resident else word_bits,
+        weight_bits=values.get("weights", 8),
+        group=values.get("group", core.sparse.pencil) if form == "pencil" else 1,
+        index_bits=values.get("index_bits", core.sparse.index_bits),
+        pointer_bits=values.get("pointer_bits", core.sparse.pointer_bits if pointers else 0),
+        bias_bits=values.get("bias_bits", bias_bits) if biased else 0,
+    )
+
+
+def packed_matrix(arch: Arch, part: Part, base: int, index_base: int) -> Matrix:
+    """Pack a `.matrix`, at base and index_base if it does not say. Raises SpusimError."""
+    head = part.head
+    rows, columns = (_positive(head, key) for key in ("rows", "columns"))
+    weight = _weight(part, rows, columns)
+    bias = _bias(part, rows)
+    packed = pack(weight, matrix_layout(arch, head, bias is not None), bias)
+    preload = arch.core.index_memory.mode == "preload"
+    return Matrix(
+        part.name,
+        packed,
+        head.values.get("activations", 16),
+        head.values.get("base", base),
+        0 if preload else head.values.get("index_base", index_base),
+        preload,
+    )
+
+
+def _positive(head: Given, key: str) -> int:
+    value: int = head.values[key]
+    if not 1 <= value < 1 << 16:
+        raise LineFaultError(head, f"{key} (={value}) must be 1 to {(1 << 16) - 1}", key)
+    return value
+
+
+def _weight(part: Part, rows: int, columns: int) -> np.ndarray:
+    """Return the matrix's weights (rows, columns), listed row by row or drawn."""
+    bits = part.head.values.get("weights", 8)
+    drawn, listed = part.one(".random"), part.lines(".values")
+    if drawn is not None:
+        if listed:
+            raise LineFaultError(drawn, "stands beside listed values; keep one of the two")
+        values = sparse_values(drawn, rows * columns, drawn.values.get("bits", bits))
+        return values.reshape(rows, columns)
+    for given in listed:
+        if len(given.items) != columns:
+            raise LineFaultError(
+                given, f"has {len(given.items)} values; a row of {part.name} has {columns}"
+            )
+    if len(listed) != rows:
+        raise LineFaultError(
+            part.head, f"has {len(listed)} rows of values below it, not {rows}; list each, or draw"
+        )
+    return in_bits(listed, bits).reshape(rows, columns)
+
+
+def _bias(part: Part, rows: int) -> np.ndarray | None:
+    listed, drawn = part.one(".bias"), part.one(".random_bias")
+    if drawn is not None:
+        if listed is not None:
+            raise LineFaultError(drawn, "stands beside a listed bias; keep one of the two")
+        return limited_values(drawn, rows)
+    if listed is None:
+        return None
+    if len(listed.items) != rows:
+        raise LineFaultError(listed, f"has {len(listed.items)} values; {part.name} has {rows} rows")
+    return np.array(listed.items, np.int64)
+
+
+# tables
+
+
+def built_table(arch: Arch, part: Part, base: int) -> Table:
+    """Build a `.table` of a function or of listed entries; raises SpusimError."""
+    values, listed = part.head.values, part.lines(".values")
+    address_bits = values.get("address_bits", arch.numerics.table_address_bits)
+    fraction_bits = values.get("fraction_bits", max(16 - address_bits, 0))
+    interpolate = bool(values.get("interpolate", arch.numerics.table_interpolate))
+    if not 1 <= address_bits <= 15 or not 0 <= fraction_bits <= 16 - address_bits:
+        raise LineFaultError(
+            part.head,
+            f"address_bits (={address_bits}) must be 1 to 15, and fraction_bits "
+            f"(={fraction_bits}) 0 to what they leave of a table's 16 input bits",
+            "address_bits",
+        )
+    if ("function" in values) == bool(listed):
+        raise LineFaultError(part.head, "needs either function=NAME or `.values` below it")
+    if listed:
+        entries = _entries(part, listed, table_entries(address_bits, interpolate))
+    else:
+        exponents = (values.get(key, 0) for key in ("in", "out"))
+        entries = _tabulated(part.head, address_bits, fraction_bits, interpolate, *exponents)
+    place = values.get("base", base)
+    return Table(part.name, entries, place, address_bits, fraction_bits, interpolate)
+
+
+def _tabulated(
+    head: Given, address_bits: int, fraction_bits: int, interpolate: bool, into: int, out: int
+) -> np.ndarray:
+    bits = head.values.get("bits", 16)
+    return build_table(
+        head.values["function"], address_bits, fraction_bits, into, bits, out, interpolate
+    )
+
+
+def _entries(part: Part, listed: Iterable[Given], count: int) -> np.ndarray:
+    entries = in_bits(list(listed), 32)
+    if len(entries) != count:
+        raise LineFaultError(
+            part.head,
+            f"has {len(entries)} entries; 2**address_bits, one more if interpolated, are {count}",
+        )
+    return entries.astype(np.int32)

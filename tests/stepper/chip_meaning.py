@@ -1,0 +1,151 @@
+"""What each vector instruction makes of one element, and which operands it has in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chip_numbers import TABLE_INPUT_BITS, limited, looked_up, shifted
+
+from spusim.numerics import Numerics
+from spusim.program import TABLE_NONE, TABLE_RELU, Table
+
+
+@dataclass
+class VectorState:
+    """What `vset` sets for a thread; a thread starts with these values."""
+
+    length: int = 0
+    wa: int = 16
+    wb: int = 16
+    wd: int = 16
+    sa: int = 0
+    sb: int = 0
+    sd: int = 0
+
+
+@dataclass(frozen=True)
+class Element:
+    """One element's inputs; those that an instruction does not have are 0."""
+
+    state: VectorState
+    numerics: Numerics
+    tables: tuple[Table, ...]
+    table: int
+    a: int = 0
+    b: int = 0
+    acc: int = 0
+    multiplier: int = 1
+    shift: int = 0
+    value: int = 0
+
+    @property
+    def pre_a(self) -> int:
+        """a >> sa; the shifts of operands always floor."""
+        return shifted(self.a, self.state.sa, "floor")
+
+    @property
+    def pre_b(self) -> int:
+        """b >> sb."""
+        return shifted(self.b, self.state.sb, "floor")
+
+    def post(self, value: int) -> int:
+        """Return value >> sd, rounded."""
+        return shifted(value, self.state.sd, self.numerics.rounding)
+
+    def function(self, value: int) -> int:
+        """Apply the identity, max(0, .) or a table."""
+        if self.table == TABLE_NONE:
+            return value
+        if self.table == TABLE_RELU:
+            return max(0, value)
+        return looked_up(self.tables[self.table], value, self.numerics.rounding)
+
+    def requantised(self, multiplier: int, shift: int) -> int:
+        """Return f of the accumulator times multiplier / 2**shift, in the width that f takes."""
+        plain = self.table in (TABLE_NONE, TABLE_RELU)
+        bits = self.state.wd if plain else TABLE_INPUT_BITS
+        scaled = shifted(self.acc * multiplier, shift, self.numerics.rounding)
+        return self.function(limited(scaled, bits, self.numerics.requantize_overflow))
+
+
+def vadd(e: Element) -> int:
+    """Add."""
+    return e.post(e.pre_a + e.pre_b)
+
+
+def vsub(e: Element) -> int:
+    """Subtract."""
+    return e.post(e.pre_a - e.pre_b)
+
+
+def vmul(e: Element) -> int:
+    """Multiply, without shifting the operands."""
+    return e.post(e.a * e.b)
+
+
+def vmax(e: Element) -> int:
+    """Take the larger."""
+    return e.post(max(e.pre_a, e.pre_b))
+
+
+def vmin(e: Element) -> int:
+    """Take the smaller."""
+    return e.post(min(e.pre_a, e.pre_b))
+
+
+def vmov(e: Element) -> int:
+    """Shift."""
+    return e.post(e.a)
+
+
+def vrelu(e: Element) -> int:
+    """Shift, then cut negatives off; only then does the result overflow."""
+    return max(0, e.post(e.a))
+
+
+def vlut(e: Element) -> int:
+    """Look up what saturates to the table's input."""
+    return e.function(limited(e.pre_a, TABLE_INPUT_BITS, "saturate"))
+
+
+def vfill(e: Element) -> int:
+    """Fill."""
+    return e.value
+
+
+def vqs(e: Element) -> int:
+    """Requantise by a shift."""
+    return e.requantised(1, e.state.sd)
+
+
+def vq_scaled(e: Element) -> int:
+    """Requantise by multiplier and shift of a scale entry."""
+    return e.requantised(e.multiplier, e.shift)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """An instruction: its function, its operands in memory in the arbiter's order (T19)."""
+
+    of: Callable[[Element], int]
+    operands: tuple[str, ...]
+    accumulators: bool = False
+    scale_per_element: bool = False
+    multiplies: bool = False
+
+
+MEANING = {
+    "vadd": Meaning(vadd, ("a", "b", "d")),
+    "vsub": Meaning(vsub, ("a", "b", "d")),
+    "vmul": Meaning(vmul, ("a", "b", "d"), multiplies=True),
+    "vmax": Meaning(vmax, ("a", "b", "d")),
+    "vmin": Meaning(vmin, ("a", "b", "d")),
+    "vmov": Meaning(vmov, ("a", "d")),
+    "vrelu": Meaning(vrelu, ("a", "d")),
+    "vlut": Meaning(vlut, ("a", "d")),
+    "vfill": Meaning(vfill, ("d",)),
+    "vqs": Meaning(vqs, ("d",), accumulators=True),
+    "vqm": Meaning(vq_scaled, ("scale", "d"), accumulators=True, multiplies=True),
+    "vqc": Meaning(
+        vq_scaled, ("scale", "d"), accumulators=True, scale_per_element=True, multiplies=True
+    ),
+}

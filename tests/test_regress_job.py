@@ -1,0 +1,140 @@
+"""The CI job of docs/examples: its commands parse, and the whole job runs on a small baseline."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+from safetensors.numpy import save_file
+from typer.main import get_command
+
+from spusim.cli.app import app
+
+ROOT = Path(__file__).resolve().parent.parent
+JOB = YAML(typ="safe").load((ROOT / "docs/examples/regress.yml").read_text())
+STEPS = JOB["jobs"]["regress"]["steps"]
+PAGE = (ROOT / "docs/regression_tests.md").read_text()
+NETWORK = """\
+name: mini
+weights: mini.safetensors
+input: {size: 8, bits: 16}
+layers: [{type: linear, name: fc, outputs: 4}]
+quantise: {calibrate: "mini.npz:frames"}
+"""
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the job is a shell's")
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of every `spusim` command in shell text, without what is after it."""
+    found = []
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["spusim"]:
+            ends = [words.index(mark) for mark in ("||", "&&", "|") if mark in words]
+            found.append(words[1 : min(ends, default=len(words))])
+    return found
+
+
+def indented(page: str) -> str:
+    """Return the commands that a page shows, indented by four."""
+    return "\n".join(line[4:] for line in page.splitlines() if line.startswith("    spusim "))
+
+
+ALL = [*(c for step in STEPS for c in commands(step.get("run", ""))), *commands(indented(PAGE))]
+
+
+def test_commands_are_found():
+    assert commands(STEPS[3]["run"]) == [["regress", "baseline", "--jobs", "2", "-o", "regress.md"]]
+    assert len(ALL) == 7
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_commands_parse(words):
+    command = get_command(app)
+    name, rest = words[0], words[1:]
+    sub = command.commands[name]
+    context = sub.make_context(name, list(rest))
+    assert context.params["baseline"]
+
+
+def test_job_asks_for_the_version_that_it_is_documented_for():
+    import spusim
+
+    assert STEPS[2]["run"] == f'pip install "spusim=={spusim.__version__}"'
+    assert JOB[True if True in JOB else "on"] == ["push", "pull_request"]
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A user's repository: a network, a machine, and a baseline of them."""
+    rng = np.random.default_rng(1)
+    weights = {"fc.weight": rng.normal(size=(4, 8)), "fc.bias": rng.normal(size=4)}
+    save_file({k: v.astype(np.float32) for k, v in weights.items()}, tmp_path / "mini.safetensors")
+    np.savez(tmp_path / "mini.npz", frames=rng.normal(size=(5, 8)))
+    (tmp_path / "mini.yaml").write_text(NETWORK)
+    (tmp_path / "machine.yaml").write_text("base: tiny\n")
+    (tmp_path / "run.yaml").write_text(
+        "network: mini.yaml\narch: machine.yaml\nstream: mini.npz:frames\n"
+    )
+    binary = tmp_path / ".bin" / "spusim"
+    binary.parent.mkdir()
+    binary.write_text(
+        f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "
+        "'from spusim.cli.main import main; main()' \"$@\"\n"
+    )
+    binary.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{binary.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    shell("spusim regress baseline --record run.yaml")
+    return tmp_path
+
+
+def shell(text: str) -> int:
+    """Run a step as GitHub's runners do."""
+    done = subprocess.run(["bash", "-e", "-c", text], capture_output=True, timeout=120)
+    return done.returncode
+
+
+def job() -> list[int]:
+    """Run the job's steps but `uses` and `pip install`; those after a failure only if `always`."""
+    codes: list[int] = []
+    for step in STEPS:
+        text = step.get("run", "")
+        if not text or text.startswith("pip install"):
+            continue
+        if not any(codes) or step.get("if") == "always()":
+            codes.append(shell(text))
+    return codes
+
+
+def test_job_passes_while_nothing_changes(repository):
+    assert job() == [0, 0]
+    assert "| run | nothing | same |" in (repository / "summary").read_text()
+
+
+def test_job_stops_at_a_changed_machine_and_shows_what_changed(repository):
+    (repository / "machine.yaml").write_text("base: tiny\ncore: {queue: {depth: 1}}\n")
+    assert job() == [3, 0]
+    assert "| run | time, " in (repository / "summary").read_text()
+    lenient = next(line[4:] for line in PAGE.splitlines() if "|| [ $? -eq 3 ]" in line)
+    assert shell(lenient) == 0
+
+
+def test_job_stops_at_changed_outputs(repository):
+    (repository / "mini.yaml").write_text(NETWORK.replace("{cal", "{weights: 4, cal"))
+    assert job() == [4, 0]
+    lenient = next(line[4:] for line in PAGE.splitlines() if "|| [ $? -eq 3 ]" in line)
+    assert shell(lenient) != 0
+    assert "results" in (repository / "summary").read_text()
+
+
+def test_job_stops_at_a_broken_run(repository):
+    (repository / "mini.safetensors").unlink()
+    assert job() == [1, 0]
+    assert "mini.safetensors" in (repository / "summary").read_text()
