@@ -84,6 +84,7 @@ class VectorState:
     sa: int = 0
     sb: int = 0
     sd: int = 0
+    rounding: str = "arch"
 
 
 @dataclass(frozen=True)
