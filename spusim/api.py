@@ -125,8 +125,7 @@ def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
     """
     integers = quantise_input(stream, network)
     program = compile_network(network, arch)
-    operands = _operands(network)
-    result, patterns = record(program, arch, integers.frames, integers.starts, operands)
+    result, patterns = record(program, arch, integers.frames, integers.starts)
     return Recording(
         network.name,
         program.hashes["network"],
@@ -175,7 +174,6 @@ def record_layer(
     """Run one layer as `simulate_layer` does, and keep what every architecture shares."""
     program = compile_layer(weight, weight_bits, activation_bits, arch, name=name)
     result = run_layer(program, arch, frames)
-    columns = weight.shape[1]
     return Recording(
         name,
         _layer_hash(weight, weight_bits, activation_bits),
@@ -183,7 +181,7 @@ def record_layer(
         _numerics_hash(arch),
         (0,),
         result.outputs,
-        {name: pattern(frames, columns, columns)},
+        {name: pattern(frames[:, None, :])},
     )
 
 
@@ -213,13 +211,6 @@ def retime_layer(
     if not baseline:
         return result
     return _with_layer_speedup(result, arch, *sizes)
-
-
-def _operands(network: Network) -> dict[str, tuple[int, int]]:
-    """Return by layer with weights the columns of its inputs, and with them its hidden state's."""
-    columns = {x.name: (x.weight.shape[1], getattr(x, "hidden", 0))
-               for x in network.layers if hasattr(x, "weight")}  # fmt: skip
-    return {name: (whole - hidden, whole) for name, (whole, hidden) in columns.items()}
 
 
 def _check_arithmetic(recording: Recording, arch: Arch) -> None:
