@@ -1,7 +1,7 @@
 """What each node becomes on a core: a short function for each type, in a table."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spusim.compiler.code import Op, State, vector_op
 from spusim.compiler.distribution import Distribution, root_piece
@@ -84,6 +84,10 @@ def _combine(site: Site, node: Combine) -> list[Op]:
 
 
 def _shift(site: Site, node: Shift) -> list[Op]:
+    if node.relu and _wraps(site, node):
+        # vrelu cuts negatives off before its result wraps, and the node means it the other way.
+        moved = _shift(site, replace(node, relu=False))
+        return moved + _shift(site, replace(node, a=node.output.name, sd=0, rounding=None))
     ops = []
     for d, a in _runs(site, node):
         state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sd": node.sd}
@@ -93,6 +97,14 @@ def _shift(site: Site, node: Shift) -> list[Op]:
         mnemonic = "vrelu" if node.relu else "vmov"
         ops.append(vector_op(mnemonic, comment, state, d=d.address, a=a.address))
     return ops
+
+
+def _wraps(site: Site, node: Shift) -> bool:
+    """Tell whether a result may be too large, and then wraps around."""
+    if site.space.arch.numerics.requantize_overflow != "wrap":
+        return False
+    left = site.plan.graph.tensors[node.a].quantum.bits - node.sd
+    return left + (node.sd > 0) > node.output.quantum.bits
 
 
 def _apply(site: Site, node: Apply) -> list[Op]:

@@ -8,7 +8,7 @@ from compiler_networks import NetworkBuilder, arch_of
 
 from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_network
-from spusim.network.records import Linear, Network, Quantum, Requant
+from spusim.network.records import Head, Network, Product, Quantum, Requant, Tensor
 
 
 def linear_network(
@@ -20,8 +20,9 @@ def linear_network(
     weight = np.repeat(kept, 4, axis=0).astype(int) * 3
     quantum = Quantum(bits, -10)
     requant = Requant(np.array([1]), np.array([8]))
-    layer = Linear("fc", weight, weight_bits, None, quantum, quantum, requant)
-    return Network("net", (layer,), columns, quantum)
+    head = Head(0, Tensor("fc", rows, quantum), requant)
+    product = Product("fc", "fc", "input", weight, weight_bits, None, (head,))
+    return Network("net", Tensor("input", columns, quantum), (), (product,), "fc")
 
 
 def refusal(network: Network, arch: Arch) -> str:

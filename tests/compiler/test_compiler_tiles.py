@@ -101,8 +101,8 @@ def test_matrices_share_no_row_of_banks() -> None:
 
 def test_row_tiles_cut_gates_at_steps() -> None:
     """A gate is cut only at multiples of the step; short ends of gates may follow each other."""
-    tiles = row_tiles(4, 10, 16, 4)
-    assert [[(r.gate, r.offset, r.acc, r.rows) for r in tile] for tile in tiles] == [
+    tiles = row_tiles((10,) * 4, 16, 4)
+    assert [[(r.strip, r.offset, r.acc, r.rows) for r in tile] for tile in tiles] == [
         [(0, 0, 0, 10), (1, 0, 10, 4)],
         [(1, 4, 0, 6), (2, 0, 6, 10)],
         [(3, 0, 0, 10)],
