@@ -157,24 +157,34 @@ class _Planner:
 
     def _want_inputs(self, node: Node) -> None:
         if isinstance(node, Product):
-            cores = {core for head in node.heads for core in self.shares[head.output.name]}
-            columns = node.weight.shape[1]
-            for first in node.windows:
-                for piece in self.layouts[node.input].span(first, columns):
-                    self.demand[node.input][piece] |= cores
+            cores: set[int] = set()
             for head in node.heads:
-                for piece, owner in enumerate(self.owners[head.output.name]):
-                    self.demand[head.output.name][piece].add(owner or 0)
+                cores |= self._computing(head.output.name)
+            for first in node.windows:
+                for piece in self.layouts[node.input].span(first, node.weight.shape[1]):
+                    self.demand[node.input][piece] |= cores
             return
         for out in outputs_of(node):
             view = self.graph.is_view(out.name)
+            if not view:
+                self._computing(out.name)
             for piece, owner in enumerate(self.owners[out.name]):
                 wanted = self.demand[out.name][piece]
-                if owner is not None and not view:
-                    wanted.add(owner)
-                cores = wanted if owner is None or view else {owner}
+                cores = wanted if owner is None or view else wanted & {owner}
                 for name, at in self.sources(node, out.name, piece):
                     self.demand[name][at] |= cores
+
+    def _computing(self, root: str) -> set[int]:
+        """Return the cores that compute pieces of a root that someone wants, and have them keep it.
+
+        Nobody computes what nobody wants.
+        """
+        cores: set[int] = set()
+        for owner, wanted in zip(self.owners[root], self.demand[root], strict=True):
+            if owner is not None and wanted:
+                wanted.add(owner)
+            cores |= wanted if owner is None else wanted & {owner}
+        return cores
 
     def _moved_states(self) -> set[str]:
         """Return the states that someone needs beside their owner."""
@@ -190,7 +200,7 @@ class _Planner:
     def _workers(self) -> dict[str, tuple[Cores, ...]]:
         return {
             name: tuple(
-                frozenset(cores if owner is None else {owner})
+                frozenset(cores if owner is None else cores & {owner})
                 for owner, cores in zip(self.owners[name], self.demand[name], strict=True)
             )
             for name in self.graph.makers
@@ -219,7 +229,7 @@ class _Planner:
         found = []
         if isinstance(node, Product):
             cores = frozenset(
-                core for head in node.heads for core in self.shares[head.output.name]
+                core for head in node.heads for each in workers[head.output.name] for core in each
             )
             for first in node.windows:
                 for piece in self.layouts[node.input].span(first, node.weight.shape[1]):
@@ -259,7 +269,10 @@ class _Planner:
         phases: dict[str, int],
         exchanges: tuple[tuple[Run, ...], ...],
     ) -> set[int]:
-        """Return the cores that no input and no message starts before they have work."""
+        """Return the cores that no input and no message starts before they have work.
+
+        One that sends an output is always started by the input, see `barrier` in `threads`.
+        """
         receives: dict[int, int] = {}
         for phase, runs in enumerate(exchanges):
             for run in runs:
@@ -275,7 +288,8 @@ class _Planner:
             for core in cores
             if phases[node.name] < receives.get(core, len(exchanges) + 1)
         }
-        return late - started
+        senders = {run.sender for run in self._output()}
+        return late - started if started & senders else {*(late - started), min(senders)}
 
     def _output(self) -> tuple[Run, ...]:
         name = self.graph.network.output

@@ -116,12 +116,26 @@ class _Placer:
         vector = self.space.data.vector(name, elements, layout.bits)
         self.places.operands[name] = vector
         if vector.full != vector or elements != layout.size:
-            self.padded.append(vector.full)
+            self._pad(name, vector)
         for s in self.graph.segments(name):
             whole = s.first == 0 and s.size == self.layouts[s.root].size
             if whole and s.root not in self.homes and self._held(s.root):
                 word = layout.words[layout.index(s.at)]
                 self.homes[s.root] = (vector.address + word, True)
+
+    def _pad(self, name: str, vector: Vector) -> None:
+        """Have what an operand's words leave unused filled, but no constant that lies in it."""
+        layout = self.layouts[name]
+        makers = [self.graph.makers.get(s.root) for s in self.graph.segments(name)]
+        if not any(isinstance(maker, Constant) for maker in makers):
+            self.padded.append(vector.full)
+            return
+        per_word = layout.word_bits // layout.bits
+        for piece, words in enumerate(layout.words[1:]):
+            root, _ = root_piece(self.graph, self.layouts, name, piece)
+            if not layout.fills(piece) and not isinstance(self.graph.makers.get(root), Constant):
+                address = vector.address + words - 1
+                self.padded.append(Vector(address, per_word, layout.bits, layout.word_bits))
 
     def _give(self, name: str) -> None:
         """Give a root words for those of its pieces that the core has."""
@@ -134,7 +148,7 @@ class _Placer:
         vector = self.space.data.vector(name, elements, layout.bits)
         self.homes[name] = (vector.address, whole)
         if vector.full != vector or any(not layout.fills(p) for p in held):
-            if self._leaves(name):
+            if self._leaves(name) and not isinstance(self.graph.makers.get(name), Constant):
                 self.padded.append(vector.full)
 
     def _leaves(self, name: str) -> bool:

@@ -6,8 +6,8 @@ token from the core's own previous thread and one from each message. The chain's
 `ready`, without which the next frame does not start, and so does `init` at the start of a file.
 
 Tokens have no sender's name on them: a core that ran a frame ahead would be counted in the place
-of one that is late. So cores that exchange anything meet at the end of a frame in the thread
-`barrier` of core 0, which then posts `ready` to all of them.
+of one that is late. So cores that exchange anything, or of which one sends no output, meet at the
+end of a frame in the thread `barrier` of core 0, which then posts `ready` to all of them.
 """
 
 from dataclasses import dataclass
@@ -39,6 +39,11 @@ class Threading:
     starters: tuple[int, ...]  # cores that a frame's input starts
 
     @property
+    def meets(self) -> bool:
+        """Whether cores meet when a frame ends: one could run ahead of another otherwise."""
+        return bool(self.numbers) or {*self.workers} > {run.sender for run in self.plan.output}
+
+    @property
     def barrier(self) -> int:
         """Number of the thread `barrier` of core 0, where cores exchange anything."""
         return FRAME + 1 + len(self.numbers)
@@ -55,7 +60,7 @@ class Threading:
 
     def ready_target(self, core: int) -> tuple[int, int]:
         """Return (core, thread) to which a core posts that its frame has ended."""
-        return (0, self.barrier) if self.numbers else (core, FRAME)
+        return (0, self.barrier) if self.meets else (core, FRAME)
 
 
 def plan_threading(plan: Distribution) -> Threading:
@@ -96,7 +101,7 @@ def core_threads(threading: Threading, site: Site) -> list[ThreadCode]:
     for phase, number in threading.numbers.items():
         if number in chain.ops:
             bodies[number] = (threading.names[phase], chain.tokens[number], chain.ops[number])
-    if threading.numbers and core == 0:
+    if threading.meets and core == 0:
         bodies[threading.barrier] = ("barrier", len(threading.workers), _barrier_ops(threading))
     return [
         ThreadCode(bodies[n][0], bodies[n][1], tuple(bodies[n][2]))
@@ -107,9 +112,11 @@ def core_threads(threading: Threading, site: Site) -> list[ThreadCode]:
 
 
 def _barrier_ops(threading: Threading) -> list[Op]:
+    # Whoever sends an output is posted last: once it has left, all tokens are on their way.
+    senders = {run.sender for run in threading.plan.output}
     return [
         op("post", "all are ready for the next frame", core=core, thread=FRAME)
-        for core in threading.starters
+        for core in sorted(threading.starters, key=lambda core: (core in senders, core))
     ]
 
 

@@ -164,5 +164,5 @@ def test_messages_that_wait_together_must_fit_together() -> None:
     """Hidden state and output of a part are two messages of 3 words in one channel."""
     network = NetworkBuilder(1, 4).lstm(21).activation("relu").linear(8).build()
     message = refusal(network, arch_of("cores=2", "link.channel_words=5"))
-    assert "core 0's part of lstm0 takes 6 words of a channel" in message
+    assert "core 0's part of lstm0, relu1 takes 6 words of a channel" in message
     assert compile_network(network, arch_of("cores=2", "link.channel_words=6")).cores

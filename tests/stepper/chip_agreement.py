@@ -1,18 +1,16 @@
 """Runs a program on stepper, machine and golden, and tells where they disagree."""
 
 from collections.abc import Sequence
-from unittest import mock
 
 import numpy as np
 from chip_stepper import ChipDeadlock, ChipError, ChipRun, first_difference, step_program
 
-import spusim.machine.spu as spu
 from spusim import golden
 from spusim.arch import Arch
 from spusim.errors import SpusimError
-from spusim.machine import DeadlockError, run
-from spusim.machine.load import LoadedCore, load_core
-from spusim.program import CoreImage, Program
+from spusim.machine import DeadlockError, Spu
+from spusim.machine.load import LoadedCore
+from spusim.program import Program
 from spusim.result import RunResult
 
 
@@ -20,15 +18,9 @@ def machine_run(
     program: Program, arch: Arch, frames: np.ndarray, *rest: object, **options: object
 ) -> tuple[RunResult, list[LoadedCore]]:
     """Run the machine as a user does; return also its cores, as the run left them."""
-    cores: list[LoadedCore] = []
-
-    def remembered(image: CoreImage, whole: Program, machine: Arch) -> LoadedCore:
-        cores.append(load_core(image, whole, machine))
-        return cores[-1]
-
-    with mock.patch.object(spu, "load_core", remembered):
-        result = run(program, arch, frames, *rest, **options)  # type: ignore[arg-type]
-    return result, cores
+    spu = Spu(program, arch)
+    result = spu.run(frames, *rest, **options)  # type: ignore[arg-type]
+    return result, spu.cores
 
 
 def final_differences(run: ChipRun, cores: list[LoadedCore]) -> list[str]:
