@@ -169,15 +169,30 @@ class _Placer:
         written = self.order[maker.name]
         if any(self.order[node.name] > written for node in self._readers(name)):
             return
+        if name in self._roots(maker) and not self._in_place(maker, name):
+            return
         self.homes[new] = self.homes[name]
 
     def _readers(self, root: str) -> Iterator[Node]:
         """Yield the nodes that take elements of a root, through views too."""
         for node in self.graph.network.nodes:
-            if isinstance(node, Join | Cut):
-                continue
-            if any(s.root == root for name in inputs_of(node) for s in self.graph.segments(name)):
+            if not isinstance(node, Join | Cut) and root in self._roots(node):
                 yield node
+
+    def _roots(self, node: Node) -> set[str]:
+        """Return the roots that a node takes elements of."""
+        return {s.root for name in inputs_of(node) for s in self.graph.segments(name)}
+
+    def _in_place(self, maker: Node, root: str) -> bool:
+        """Tell whether a node may write where a root lies that it reads.
+
+        A product may not: it reads all of its operand again for every tile of rows. Others may if
+        every element comes from its own place.
+        """
+        if isinstance(maker, Product):
+            return False
+        segments = [s for name in inputs_of(maker) for s in self.graph.segments(name)]
+        return all(s.first == s.at for s in segments if s.root == root)
 
     def _note_words(self, name: str) -> None:
         """Note the address of every piece."""
