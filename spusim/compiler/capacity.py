@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spusim.arch import Arch
-from spusim.compiler.errors import CompileError
 from spusim.compiler.distribution import Distribution, Run
+from spusim.compiler.errors import CompileError
 from spusim.compiler.storage import (
     Storage,
     StoredMatrix,

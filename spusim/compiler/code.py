@@ -130,8 +130,9 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
 
 
 def _word(isa: Isa, each: Op) -> int:
-    operands = dict(each.operands)
+    operands: dict[str, int] = {}
     for field_ in isa.instructions[each.mnemonic].operands:
-        if field_.kind.names:
-            operands[field_.name] = field_.kind.names.index(str(operands[field_.name]))
+        value = each.operands[field_.name]
+        names = field_.kind.names
+        operands[field_.name] = names.index(str(value)) if names else int(value)
     return encode(isa, each.mnemonic, operands)

@@ -141,8 +141,8 @@ class _Planner:
         output = self.graph.network.output
         for piece, owner in enumerate(self.owners[output]):
             self.demand[output][piece].add(FIRST_CORE if owner is None else owner)
-        for piece in self.demand[self.graph.network.input.name]:
-            piece |= {FIRST_CORE, *self.forced}
+        for cores in self.demand[self.graph.network.input.name]:
+            cores |= {FIRST_CORE, *self.forced}
         size = -1
         while size != (size := sum(len(p) for pieces in self.demand.values() for p in pieces)):
             for node in reversed(self.graph.network.nodes):
@@ -152,8 +152,8 @@ class _Planner:
                     self.demand[name][piece] |= set() if owner is None else {owner}
                     self.demand[state.next][piece] |= self.demand[name][piece]
         taken = self.demand[self.graph.network.input.name]
-        for piece in taken:  # the host sends all of a frame
-            piece |= set().union(*taken)
+        for cores in taken:  # the host sends all of a frame
+            cores |= set().union(*taken)
 
     def _want_inputs(self, node: Node) -> None:
         if isinstance(node, Product):
@@ -288,7 +288,10 @@ class _Planner:
             for core in cores
             if phases[node.name] < receives.get(core, len(exchanges) + 1)
         }
-        senders = {run.sender for run in self._output()}
+        output = self._output()
+        # What nobody makes leaves as soon as a frame begins.
+        late |= {run.sender for run in output if run.root not in self.graph.makers}
+        senders = {run.sender for run in output}
         return late - started if started & senders else {*(late - started), min(senders)}
 
     def _output(self) -> tuple[Run, ...]:
@@ -301,9 +304,7 @@ class _Planner:
         return tuple(runs)
 
 
-def root_piece(
-    graph: Graph, layouts: dict[str, Layout], name: str, piece: int
-) -> tuple[str, int]:
+def root_piece(graph: Graph, layouts: dict[str, Layout], name: str, piece: int) -> tuple[str, int]:
     """Return the root's piece that a tensor's piece is."""
     first = layouts[name].firsts[piece]
     segment = next(s for s in graph.segments(name) if s.at <= first < s.at + s.size)

@@ -155,8 +155,7 @@ def _runs(site: Site, node: Node) -> Iterator[tuple[Vector, ...]]:
             continue
         here = tuple(_piece(site, name, piece) for name in names)
         follows = run and all(
-            a.full == a and a.address + a.words == b.address
-            for a, b in zip(run, here, strict=True)
+            a.full == a and a.address + a.words == b.address for a, b in zip(run, here, strict=True)
         )
         if follows:
             run = tuple(

@@ -101,7 +101,9 @@ def plan_pieces(graph: Graph, arch: Arch) -> Pieces:
     closed = _close(graph, cuts, ("element", "cut", "state", "join"))
     word_bits = arch.core.data_memory.word_bits
     layouts = {
-        name: Layout(name, each.quantum.bits, word_bits, _firsts(closed[name], each.size), each.size)
+        name: Layout(
+            name, each.quantum.bits, word_bits, _firsts(closed[name], each.size), each.size
+        )
         for name, each in graph.tensors.items()
     }
     shares = {}

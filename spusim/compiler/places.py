@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spusim.compiler.distribution import Distribution, root_piece
-from spusim.compiler.graph import Graph
 from spusim.compiler.memory import Vector
 from spusim.compiler.pieces import Layout
 from spusim.compiler.space import CoreSpace
-from spusim.network.graph import inputs_of, outputs_of
+from spusim.network.graph import inputs_of
 from spusim.network.records import Constant, Cut, Join, Node, Product, State
 
 
@@ -65,23 +64,25 @@ class _Placer:
         self.places = Places()
         self.homes: dict[str, tuple[int, bool]] = {}  # root -> (first word, all pieces there)
         self.order = _order(plan)
+        self.operands = self._operands()
         self.padded: list[Vector] = []
 
     def run(self) -> None:
         """Place what is joined, then states and what replaces them, then all other roots."""
-        operands = self._operands()
-        for name in operands:
+        for name in self.operands:
             if self.graph.is_view(name):
                 self._place_operand(name)
         roots = [name for name in self.layouts if self._held(name)]
         for name in roots:
-            if name in self.graph.states and name not in self.homes:
+            if name in self.graph.states and name in self.operands:
+                self._place_operand(name)
+            elif name in self.graph.states and name not in self.homes:
                 self._give(name)
         for name in roots:
             if name in self.graph.states:
                 self._take_over(name)
-        for name in operands:
-            if not self.graph.is_view(name):
+        for name in self.operands:
+            if name not in self.places.operands:
                 self._place_operand(name)
         for name in roots:
             if name not in self.homes:
@@ -147,9 +148,10 @@ class _Placer:
         elements = (words - (layout.words[held[-1] + 1] - layout.words[held[-1]])) * per_word + last
         vector = self.space.data.vector(name, elements, layout.bits)
         self.homes[name] = (vector.address, whole)
-        if vector.full != vector or any(not layout.fills(p) for p in held):
-            if self._leaves(name) and not isinstance(self.graph.makers.get(name), Constant):
-                self.padded.append(vector.full)
+        broken = not all(layout.fills(piece) for piece in held)
+        constant = isinstance(self.graph.makers.get(name), Constant)
+        if broken and self._leaves(name) and not constant:
+            self.padded.append(vector.full)
 
     def _leaves(self, name: str) -> bool:
         """Tell whether whole words of a root are sent."""
@@ -164,7 +166,7 @@ class _Placer:
         if new is None or new in self.homes or maker is None or isinstance(maker, Constant):
             return
         whole = self.homes[name][1]
-        if not whole and (self._held(new) != self._held(name) or new in self._operands()):
+        if not whole and (self._held(new) != self._held(name) or new in self.operands):
             return
         written = self.order[maker.name]
         if any(self.order[node.name] > written for node in self._readers(name)):
@@ -323,7 +325,9 @@ def _needed(fills: list[Fill]) -> Iterator[Fill]:
     """Yield the fills that no earlier one of the same value holds."""
     earlier: list[Fill] = []
     for fill in fills:
-        if not any(each.value == fill.value and _holds(each.vector, fill.vector) for each in earlier):
+        if not any(
+            each.value == fill.value and _holds(each.vector, fill.vector) for each in earlier
+        ):
             earlier.append(fill)
             yield fill
 

@@ -121,9 +121,7 @@ def most_tile_rows(arch: Arch, step: int, name: str) -> int:
     return rows
 
 
-def lower_product(
-    space: CoreSpace, node: Product, plan: Distribution, places: Places
-) -> list[Op]:
+def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: Places) -> list[Op]:
     """Store a core's rows of a product, and return its instructions.
 
     Each tile of rows is requantised before the next one starts.
@@ -143,20 +141,20 @@ def _groups(
     operand, layout = places.operands[node.input], plan.layouts[node.input]
     everywhere = layout.places()
     per_word = elements_per_word(space.arch, operand.bits)
-    found: dict[tuple[object, ...], list[tuple[int, int, tuple[int, ...]]]] = {}
+    found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, tuple[int, ...]]]] = {}
     for window, first in enumerate(node.windows):
         where = everywhere[first : first + node.weight.shape[1]]
         word = int(where[0]) // per_word
         columns = where - word * per_word
         strips, targets = _strips(space, node, window, plan, places)
-        key = (strips, columns.tobytes())
-        found.setdefault(key, []).append((window, operand.address + word, targets))
+        if strips:
+            key = (strips, columns.astype(np.int64).tobytes())
+            found.setdefault(key, []).append((window, operand.address + word, targets))
     groups = []
     for (strips, columns_bytes), members in found.items():
         windows, sources, targets_of = zip(*members, strict=True)
-        columns = np.frombuffer(columns_bytes, np.int64)  # type: ignore[call-overload]
-        if strips:
-            groups.append(Group(strips, columns, windows, sources, targets_of))  # type: ignore[arg-type]
+        columns = np.frombuffer(columns_bytes, np.int64)
+        groups.append(Group(strips, columns, windows, sources, targets_of))
     return tuple(groups)
 
 
@@ -277,7 +275,9 @@ def store_tile(
     arch, form = space.arch, space.formats[node.name]
     layout = layout_for(arch, form, node.weight_bits, bias is not None)
     unbiased = layout_for(arch, form, node.weight_bits, False)
-    cuts = column_tiles(arch, layout, weight.shape, activation_bits, node.layer, space.check_capacity)
+    cuts = column_tiles(
+        arch, layout, weight.shape, activation_bits, node.layer, space.check_capacity
+    )
     stored = []
     for first, end in cuts:
         tile_name = f"{name}.c{first}" if len(cuts) > 1 else name
@@ -307,9 +307,7 @@ def lower_matrix(space: CoreSpace, columns: Columns, source: int) -> list[Op]:
     return ops
 
 
-def _requantise(
-    space: CoreSpace, node: Product, strip: Strip, scaling: Scaling, target: int
-) -> Op:
+def _requantise(space: CoreSpace, node: Product, strip: Strip, scaling: Scaling, target: int) -> Op:
     run, head = scaling.run, node.heads[strip.head]
     bits = head.output.quantum.bits
     whole = Vector(target, strip.rows, bits, space.data.word_bits)

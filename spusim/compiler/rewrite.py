@@ -63,7 +63,8 @@ def _fold_cuts(network: Network, arch: Arch) -> Network:
 
 def _spread_scalars(network: Network, arch: Arch) -> Network:
     """Repeat an operand of one element by a column of ones: the vector unit cannot."""
-    tensors, nodes = Graph(network).tensors, []
+    tensors = Graph(network).tensors
+    nodes: list[Node] = []
     for node in network.nodes:
         if isinstance(node, Combine) and tensors[node.b].size < node.output.size:
             spread = _selection(
@@ -76,9 +77,7 @@ def _spread_scalars(network: Network, arch: Arch) -> Network:
     return replace(network, nodes=tuple(nodes))
 
 
-def _selection(
-    name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch
-) -> Product:
+def _selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch) -> Product:
     """Return the product with zeros and ones that copies elements of `source`."""
     bits = source.quantum.bits
     known = [w for w in (4, 8, 16) if f"{w}x{bits}" in arch.core.precisions]

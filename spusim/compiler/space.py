@@ -29,9 +29,7 @@ class TableStore:
             return self._number(self._listed(function))
         if function == Curve("relu"):
             return TABLE_RELU
-        name = (
-            f"{function.function} 2^{entry.exponent} -> {output.bits} bits 2^{output.exponent}"
-        )
+        name = f"{function.function} 2^{entry.exponent} -> {output.bits} bits 2^{output.exponent}"
         return self._number(self._tabulated(name, function.function, entry.exponent, output))
 
     def _number(self, table: Table) -> int:

@@ -218,9 +218,14 @@ def place_matrices(arch: Arch, tiles: list[StoredMatrix], vector_words: int) -> 
     for tile in tiles:
         matrices.append(
             Matrix(
-                tile.name, tile.packed, tile.activation_bits, row, index_base, preload,
+                tile.name,
+                tile.packed,
+                tile.activation_bits,
+                row,
+                index_base,
+                preload,
                 tile.operand,
-            )  # fmt: skip
+            )
         )
         depths.append(depth_rows(arch, tile))
         row += depths[-1]

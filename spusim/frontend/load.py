@@ -21,6 +21,7 @@ from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 from spusim.resources import shipped
 
+
 def load_network(
     name_or_path: str | Path,
     checkpoint: str | Path | None = None,
@@ -64,9 +65,7 @@ def load_float_network(
 def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
     """Return a network with its matrices (an LSTM has two) pruned, and a note that says so."""
     weights = {
-        (layer.name, key): getattr(layer, key)
-        for layer in network.layers
-        for key in layer.matrices
+        (layer.name, key): getattr(layer, key) for layer in network.layers for key in layer.matrices
     }
     labelled = {f"{layer}.{key}": weight for (layer, key), weight in weights.items()}
     densities = {

@@ -63,9 +63,7 @@ def _runs(layers: tuple[FloatLayer, ...]) -> Iterator[_Run]:
     yield _Run(head, tuple(keepers), None)
 
 
-def _after_mean(
-    run: _Run, mean: str, frames: int, before: Quantum, absmax: float
-) -> Quantum:
+def _after_mean(run: _Run, mean: str, frames: int, before: Quantum, absmax: float) -> Quantum:
     """Return the quantum of a mean's sum; refuse what cannot divide that sum by its frames."""
     table = run.closer if run.closer and run.closer.tabulates else None
     reader = run.recurrent or table

@@ -3,9 +3,10 @@
 from spusim.golden.activation import Activation
 from spusim.golden.errors import CodeError
 from spusim.golden.state import WIDTHS, VectorState
+from spusim.numerics import Rounding
 
 Operands = dict[str, int]
-ROUNDINGS = ("arch", "floor", "half_up", "half_even")
+ROUNDINGS: tuple[Rounding | None, ...] = (None, "floor", "half_up", "half_even")
 MOST_LEFT, MOST_RIGHT = 30, 62  # shifts: sums of shifted operands stay within an int64
 
 

@@ -103,7 +103,7 @@ def _shifted(t: Activation, x: np.ndarray) -> np.ndarray:
 def _numerics(t: Activation) -> Numerics:
     """Return the architecture's arithmetic with the thread's rounding."""
     rounding = t.vector.rounding
-    return t.chip.numerics if rounding == "arch" else replace(t.chip.numerics, rounding=rounding)
+    return replace(t.chip.numerics, rounding=rounding) if rounding else t.chip.numerics
 
 
 def _narrow(t: Activation, x: np.ndarray, bits: int) -> np.ndarray:

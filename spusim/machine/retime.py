@@ -68,9 +68,7 @@ def unskipped_cycles(
     return sum(cycles[length] + 1 for length in lengths) - 1
 
 
-def _patterns(
-    program: Program, cores: Sequence[LoadedCore], frames: int
-) -> dict[str, Pattern]:
+def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dict[str, Pattern]:
     """Put the tapes of all matrices together; tiles of rows and cores agree."""
     flags: dict[str, np.ndarray] = {}
     for core in cores:

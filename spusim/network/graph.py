@@ -6,7 +6,6 @@ from spusim.network.records import (
     Apply,
     Combine,
     Constant,
-    Cut,
     Join,
     Network,
     Node,

@@ -102,9 +102,7 @@ class NetworkBuilder:
             function = Curve("tanh" if gate == "g" else "sigmoid")
             output = Tensor(f"{name}.{gate}", hidden, TABLE_OUTPUT)
             heads.append(Head(number * hidden, output, Requant(*pair), function, GATE))
-        self.nodes.append(
-            Product(name, name, both.name, weight, weight_bits, bias, tuple(heads))
-        )
+        self.nodes.append(Product(name, name, both.name, weight, weight_bits, bias, tuple(heads)))
         i, f, g, o = (head.output for head in heads)
         c = self.state(f"{name}.c", hidden, cell, f"{name}.new_c", 0)
         kept = self.combine("mul", f, c, f"{name}.kept", cell, sd=15)

@@ -29,7 +29,7 @@ NARROW = (8, 16)  # what products take
 
 
 class GraphBuilder:
-    """A graph that grows by random nodes; sizes repeat, so that element-wise nodes find partners."""
+    """A graph that grows by random nodes; sizes repeat, so that nodes find partners."""
 
     def __init__(self, seed: int, sizes: tuple[int, ...] = (1, 5, 8, 12, 13)) -> None:
         self.rng = np.random.default_rng(seed)
@@ -41,7 +41,7 @@ class GraphBuilder:
         for number in range(int(self.rng.integers(0, 4))):
             self.known.append(self.tensor(f"s{number}", self.pick(sizes), self.pick(WIDE)))
 
-    def pick(self, among):  # noqa: ANN001, ANN201
+    def pick(self, among):
         """Return one of several."""
         return among[int(self.rng.integers(len(among)))]
 

@@ -279,7 +279,9 @@ def test_a_bias_that_is_wider_than_stored_is_refused() -> None:
     x = tensor("input", 4)
     wide = replace(product("y", x, 4), bias=np.array([2**40, 0, 0, 0]))
     network = Network("net", x, (), (wide,), "y")
-    with pytest.raises(CompileError, match=r"wider than the 32 bits stored .* rescale it, or set numerics.acc"):
+    with pytest.raises(
+        CompileError, match=r"wider than the 32 bits stored .* rescale it, or set numerics.acc"
+    ):
         compile_network(network, arch_of())
     assert_agree(network, frames_of(4), arch_of("numerics.accumulator_bits=48"))
 

@@ -97,10 +97,11 @@ class Job:
         return tensor
 
     def combine(
-        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str, **shifts: int
+        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str, sb: int = 0, sd: int = 0
     ) -> Tensor:
         """Add a Combine, named after its output, and return that."""
-        self.add(Combine(f"{output.name} {kind}", layer, kind, a.name, b.name, output, **shifts))
+        name = f"{output.name} {kind}"
+        self.add(Combine(name, layer, kind, a.name, b.name, output, sb=sb, sd=sd))
         return output
 
     def product(
@@ -154,9 +155,7 @@ class Job:
 
 def rows_of(requant: Requant, rows: slice) -> Requant:
     """Return the requantisation of some rows; that of a whole tensor is theirs too."""
-    multiplier, shift = (
-        x if len(x) == 1 else x[rows] for x in (requant.multiplier, requant.shift)
-    )
+    multiplier, shift = (x if len(x) == 1 else x[rows] for x in (requant.multiplier, requant.shift))
     return Requant(multiplier, shift)
 
 
