@@ -142,8 +142,7 @@ def simulate_recorded(
     """
     integers = quantise_input(stream, network)
     program = compile_network(network, arch)
-    operands = _operands(network)
-    result, patterns = record(program, arch, integers.frames, integers.starts, operands)
+    result, patterns = record(program, arch, integers.frames, integers.starts)
     recording = Recording(
         network.name,
         program.hashes["network"],
@@ -211,7 +210,6 @@ def simulate_layer_recorded(
     """Return `simulate_layer`'s result, and the recording as `record_layer` makes it."""
     sizes = (weight_bits, activation_bits)
     result = simulate_layer(weight, frames, arch, *sizes, baseline=baseline, name=name)
-    columns = weight.shape[1]
     recording = Recording(
         name,
         _layer_hash(weight, *sizes),
@@ -219,7 +217,7 @@ def simulate_layer_recorded(
         _numerics_hash(arch),
         (0,),
         result.outputs,
-        {name: pattern(frames, columns, columns)},
+        {name: pattern(frames[:, None, :])},
     )
     return result, recording
 
@@ -250,13 +248,6 @@ def retime_layer(
     if not baseline:
         return result
     return _with_layer_speedup(result, arch, *sizes)
-
-
-def _operands(network: Network) -> dict[str, tuple[int, int]]:
-    """Return by layer with weights the columns of its inputs, and with them its hidden state's."""
-    columns = {x.name: (x.weight.shape[1], getattr(x, "hidden", 0))
-               for x in network.layers if hasattr(x, "weight")}  # fmt: skip
-    return {name: (whole - hidden, whole) for name, (whole, hidden) in columns.items()}
 
 
 def _check_arithmetic(recording: Recording, arch: Arch) -> None:

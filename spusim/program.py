@@ -22,12 +22,38 @@ class Thread:
 
 
 @dataclass(frozen=True)
+class Operand:
+    """What a matrix multiplies in a frame, so that another machine's recording can stand for it.
+
+    The product has `columns` in each of `windows` windows; the matrix multiplies those numbered
+    `used`, one after the other. runs: (the matrix's column, the product's, how many) of those that
+    are not gaps.
+    """
+
+    product: str
+    columns: int
+    windows: int
+    used: tuple[int, ...]
+    runs: tuple[tuple[int, int, int], ...]
+
+    def part(self, first: int, end: int) -> "Operand":
+        """Return what a tile of the columns from `first` up to `end` multiplies."""
+        runs = []
+        for at, column, count in self.runs:
+            begin, stop = max(at, first), min(at + count, end)
+            if begin < stop:
+                runs.append((begin - first, column + begin - at, stop - begin))
+        return Operand(self.product, self.columns, self.windows, self.used, tuple(runs))
+
+
+@dataclass(frozen=True)
 class Matrix:
     """A matrix descriptor with the image it describes.
 
     `base` is the first weight memory row (with the data banks as weight banks: the first row of
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
+    `operand` is known of compiled matrices, and not kept in images.
     """
 
     name: str
@@ -36,6 +62,7 @@ class Matrix:
     base: int
     index_base: int
     preload: bool
+    operand: Operand | None = None
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spusim.arch import Arch
+from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
-from spusim.compiler.exchange import HOST_CHANNEL, sender_channel
-from spusim.compiler.stages import Stage
-from spusim.compiler.storage import Storage, StoredMatrix, depth_rows, words_per_row
-from spusim.compiler.threads import Threading
+from spusim.compiler.storage import (
+    Storage,
+    StoredMatrix,
+    bias_width,
+    depth_rows,
+    words_per_row,
+)
+from spusim.compiler.threads import HOST_CHANNEL, sender_channel
 from spusim.formats import entries_per_word, entry_bits
+from spusim.network.records import Product
+from spusim.numerics import fits
 
 MATRIX_NUMBERS = 256  # what the operand `matrix` can name
 TABLE_NUMBERS = 62  # and `table`, whose last two numbers are built in
 THREAD_NUMBERS = 64
+OUTPUT_PORTS = 16  # the host's channels
 MESSAGE_WORDS = 4095  # what `send` and `recv` can count
 MEGABYTE = 2**20
 KILOBYTE = 2**10
@@ -41,6 +49,17 @@ def check_precision(arch: Arch, name: str, weight_bits: int, activation_bits: in
             f"{arch.name}: layer {name} needs {precision} (weight x activation bits), and the "
             f"lanes compute {', '.join(arch.core.precisions)}; quantise it to one of these, or add "
             f"{precision} to core.precisions"
+        )
+
+
+def check_bias(arch: Arch, node: Product) -> None:
+    """Raise CompileError for a bias that is wider than what is stored of it (T3)."""
+    bits = bias_width(arch)
+    if node.bias is not None and not fits(node.bias, bits):
+        raise CompileError(
+            f"{arch.name}: layer {node.layer} has a bias wider than the {bits} bits stored with "
+            f"accumulators of {arch.numerics.accumulator_bits} bits; rescale it, or set "
+            "numerics.accumulator_bits=48"
         )
 
 
@@ -228,31 +247,31 @@ def _saved_rows(arch: Arch, tiles: tuple[StoredMatrix, ...], bits: int) -> int:
     return saved
 
 
-def check_link(arch: Arch, threading: Threading) -> None:
+def check_link(arch: Arch, plan: Distribution) -> None:
     """Raise CompileError where channels are too few, or too short for what they must hold."""
+    first = plan.graph.network.input
     word_bits = arch.core.data_memory.word_bits
-    first = threading.stages[0]
-    _check_channel(
-        arch, HOST_CHANNEL, f"a frame of {first.inputs} inputs",
-        [-(-first.inputs * first.input.bits // word_bits)],
-    )  # fmt: skip
-    for exchange in threading.exchanges:
-        for sender in exchange.before.cores:
-            words = [
-                _part_words(exchange.before, sender, word_bits, message.output)
-                for message in exchange.messages(sender)
-            ]
-            if words:
-                what = f"core {sender}'s part of {exchange.before.name}"
-                _check_channel(arch, sender_channel(sender), what, words)
-    last = threading.stages[-1]
-    for core in last.cores:
-        _check_message(arch, f"core {core}'s output", _part_words(last, core, word_bits, True))
+    words = [-(-first.size * first.quantum.bits // word_bits)]
+    _check_channel(arch, HOST_CHANNEL, f"a frame of {first.size} inputs", words)
+    for runs in plan.exchanges:
+        for sender, receiver in sorted({(r.sender, core) for r in runs for core in r.receivers}):
+            mine = [r for r in runs if r.sender == sender and receiver in r.receivers]
+            what = f"core {sender}'s part of {', '.join(dict.fromkeys(r.root for r in mine))}"
+            _check_channel(
+                arch, sender_channel(sender), what, [_run_words(plan, run) for run in mine]
+            )
+    if len(plan.output) > OUTPUT_PORTS:
+        raise CompileError(
+            f"{arch.name}: the output {plan.graph.network.output} lies in {len(plan.output)} "
+            f"places, and the host has {OUTPUT_PORTS} channels; use fewer cores, or join it"
+        )
+    for run in plan.output:
+        _check_message(arch, f"core {run.sender}'s output", _run_words(plan, run))
 
 
-def _part_words(stage: Stage, core: int, word_bits: int, output: bool) -> int:
-    bits = stage.output.bits if output or stage.matrix is None else stage.matrix.output.bits
-    return -(-stage.part_of(core).size * bits // word_bits)
+def _run_words(plan: Distribution, run: Run) -> int:
+    words = plan.layouts[run.root].words
+    return words[run.pieces.stop] - words[run.pieces.start]
 
 
 def _check_channel(arch: Arch, channel: int, what: str, words: list[int]) -> None:

@@ -1,6 +1,6 @@
 """Instructions before they are words: operands by name, the vector state they need, a comment."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,32 +12,37 @@ from spusim.program import Thread
 VECTOR_STATE: dict[str, frozenset[str]] = {
     mnemonic: frozenset(names.split())
     for mnemonic, names in {
-        "vqs": "len wd sd",
-        "vqm": "len wd",
-        "vqc": "len wd",
-        "vadd": "len wa wb wd sa sb sd",
-        "vmul": "len wa wb wd sd",
-        "vmax": "len wa wb wd sa sb sd",
-        "vmov": "len wa wd sd",
-        "vrelu": "len wa wd sd",
+        "vqs": "len wd sd rounding",
+        "vqm": "len wd rounding",
+        "vqc": "len wd rounding",
+        "vadd": "len wa wb wd sa sb sd rounding",
+        "vsub": "len wa wb wd sa sb sd rounding",
+        "vmul": "len wa wb wd sd rounding",
+        "vmax": "len wa wb wd sa sb sd rounding",
+        "vmin": "len wa wb wd sa sb sd rounding",
+        "vmov": "len wa wd sd rounding",
+        "vrelu": "len wa wd sd rounding",
         "vlut": "len wa wd sa",
         "vfill": "len wd",
     }.items()
 }
-_ANY_STATE = {"len": 0, "wa": 16, "wb": 16, "wd": 16, "sa": 0, "sb": 0, "sd": 0}
+State = dict[str, int | str]
+_ANY_STATE: State = {
+    "len": 0, "wa": 16, "wb": 16, "wd": 16, "sa": 0, "sb": 0, "sd": 0, "rounding": "arch",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Op:
     """One instruction; `state` holds the fields of the vector state that it depends on.
 
-    Widths are in bits here and become indices of the enumeration when the word is made.
+    Enumerations are by name here, widths in bits; they become indices when the word is made.
     """
 
     mnemonic: str
     comment: str
-    operands: dict[str, int] = field(default_factory=dict)
-    state: dict[str, int] = field(default_factory=dict)
+    operands: Mapping[str, int | str] = field(default_factory=dict)
+    state: State = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def op(mnemonic: str, comment: str, **operands: int) -> Op:
     return Op(mnemonic, comment, operands)
 
 
-def vector_op(mnemonic: str, comment: str, state: dict[str, int], **operands: int) -> Op:
+def vector_op(mnemonic: str, comment: str, state: State, **operands: int) -> Op:
     """Return a vector instruction; `state` has exactly the fields that it depends on."""
     if set(state) != VECTOR_STATE[mnemonic]:
         raise KeyError(f"{mnemonic} depends on {sorted(VECTOR_STATE[mnemonic])}, not {[*state]}")
@@ -69,7 +74,7 @@ def with_vector_state(ops: Iterable[Op]) -> list[Op]:
     """
     done: list[Op] = []
     run: list[Op] = []
-    needed: dict[str, int] = {}
+    needed: State = {}
     for each in ops:
         if each.state and any(needed.get(k) != v for k, v in each.state.items() if k in needed):
             done += _run(needed, run)
@@ -82,12 +87,14 @@ def with_vector_state(ops: Iterable[Op]) -> list[Op]:
     return done + _run(needed, run)
 
 
-def _run(needed: dict[str, int], run: list[Op]) -> list[Op]:
+def _run(needed: State, run: list[Op]) -> list[Op]:
     if not needed:
         return run
     state = _ANY_STATE | needed
     shifts = ", ".join(f"{k} {v}" for k, v in needed.items() if k.startswith("s"))
     comment = f"{state['len']} elements{', shifts ' + shifts if shifts else ''}"
+    if state["rounding"] != "arch":
+        comment += f", rounding {state['rounding']}"
     return [Op("vset", comment, state), *run]
 
 
@@ -123,8 +130,9 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
 
 
 def _word(isa: Isa, each: Op) -> int:
-    operands = dict(each.operands)
+    operands: dict[str, int] = {}
     for field_ in isa.instructions[each.mnemonic].operands:
-        if field_.kind.names:
-            operands[field_.name] = field_.kind.names.index(str(operands[field_.name]))
+        value = each.operands[field_.name]
+        names = field_.kind.names
+        operands[field_.name] = names.index(str(value)) if names else int(value)
     return encode(isa, each.mnemonic, operands)

@@ -1,6 +1,7 @@
 """Compile one matrix-vector product on its own, for `spusim layer`."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,11 +12,11 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.network import build_core, formats_of, numerics_of
 from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, store_tile
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.stages import Part, elements_per_word, group_rows, split
+from spusim.compiler.split import Part, elements_per_word, group_rows, split
 from spusim.compiler.storage import Packing
 from spusim.formats import pack
 from spusim.isa import load_isa
-from spusim.program import CoreImage, InputPort, OutputPort, Program
+from spusim.program import CoreImage, InputPort, Operand, OutputPort, Program
 
 
 def compile_layer(
@@ -63,20 +64,37 @@ def compile_layer(
     )
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """A layer on its own, as `store_tile` wants to know it."""
+
+    name: str
+    weight_bits: int
+
+    @property
+    def layer(self) -> str:
+        """Its name."""
+        return self.name
+
+
 def _layer_thread(
     space: CoreSpace, name: str, weight: np.ndarray, weight_bits: int, activation_bits: int,
     parts: list[Part],
 ) -> ThreadCode:  # fmt: skip
     """Return a core's thread: the products of its tiles of rows; no part, no products."""
     ops = []
+    columns = weight.shape[1]
+    multiplied = Operand(name, columns, 1, (0,), ((0, 0, columns),))
     for part in parts:
-        operand = space.data.vector(f"{name}.operand", weight.shape[1], activation_bits)
+        operand = space.data.vector(f"{name}.operand", columns, activation_bits)
         step = group_rows(space.arch)
-        tiles = row_tiles(1, part.size, most_tile_rows(space.arch, step, name), step)
+        tiles = row_tiles((part.size,), most_tile_rows(space.arch, step, name), step)
         for number, (run,) in enumerate(tiles):
             first = part.offset + run.offset
             rows = weight[first : first + run.rows]
             tile = f"{name}.r{number}" if len(tiles) > 1 else name
-            stored = store_tile(space, tile, name, rows, None, weight_bits, activation_bits)
-            ops += lower_matrix(stored, operand)
+            stored = store_tile(
+                space, tile, _Layer(name, weight_bits), rows, None, activation_bits, multiplied
+            )
+            ops += lower_matrix(space, stored, operand.address)
     return ThreadCode(name, 1, tuple(ops))

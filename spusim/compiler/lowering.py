@@ -1,45 +1,185 @@
-"""The layer types that can be compiled: how each is planned on a core, and how lowered.
+"""What each node becomes on a core: a short function for each type, in a table."""
 
-A new layer type is a file with a plan record and two functions, and a line in two of these tables.
-"""
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-from collections.abc import Callable
-from typing import Any
+from spusim.compiler.code import Op, State, vector_op
+from spusim.compiler.distribution import Distribution, root_piece
+from spusim.compiler.memory import Vector
+from spusim.compiler.places import Fill, Move, Places
+from spusim.compiler.product import lower_product, rounding_of
+from spusim.compiler.space import CoreSpace
+from spusim.network.graph import inputs_of, outputs_of
+from spusim.network.records import Apply, Combine, Constant, Cut, Join, Node, Product, Shift
 
-from spusim.compiler.code import Op
-from spusim.compiler.elementwise import (
-    ActivationPlan,
-    PoolPlan,
-    lower_activation,
-    lower_pool,
-    plan_activation,
-    plan_pool,
-)
-from spusim.compiler.matrix_layers import (
-    LinearPlan,
-    LstmPlan,
-    lower_linear,
-    lower_lstm,
-    plan_linear,
-    plan_lstm,
-)
-from spusim.network.records import Activation, Linear, Lstm, PoolTime
+MOST_ELEMENTS = 2**15  # of an instruction: less than 2**16, and whole words of any width
 
-LayerPlan = LinearPlan | LstmPlan | ActivationPlan | PoolPlan
-
-# layer type -> plan(space, layer, place)
-MATRIX_PLANNING: dict[type, Callable[..., LinearPlan | LstmPlan]] = {
-    Linear: plan_linear,
-    Lstm: plan_lstm,
+# kind -> mnemonic, and how a comment shows it
+KINDS = {
+    "add": ("vadd", "{} + {}"),
+    "sub": ("vsub", "{} - {}"),
+    "mul": ("vmul", "{} * {}"),
+    "max": ("vmax", "max({}, {})"),
+    "min": ("vmin", "min({}, {})"),
 }
-# layer type -> plan(space, layer, source, target or None)
-ELEMENTWISE_PLANNING: dict[type, Callable[..., ActivationPlan | PoolPlan]] = {
-    Activation: plan_activation,
-    PoolTime: plan_pool,
+
+
+@dataclass(frozen=True)
+class Site:
+    """A core with all that lowering needs to know of it."""
+
+    space: CoreSpace
+    plan: Distribution
+    places: Places
+
+
+def lower(site: Site, node: Node) -> list[Op]:
+    """Return the instructions of a core's part in a node."""
+    return _LOWERING[type(node)](site, node)
+
+
+def lower_move(move: Move) -> list[Op]:
+    """Return the copy of a vector."""
+    ops = []
+    for target, source in _chunks(move.target, move.source):
+        state: State = {"len": target.elements, "wa": source.bits, "wd": target.bits}
+        state |= {"sd": 0, "rounding": "arch"}
+        operands = {"d": target.address, "a": source.address}
+        ops.append(vector_op("vmov", move.comment, state, **operands))
+    return ops
+
+
+def lower_fill(fill: Fill) -> list[Op]:
+    """Return the filling of a vector."""
+    return [
+        vector_op(
+            "vfill",
+            fill.comment,
+            {"len": vector.elements, "wd": vector.bits},
+            d=vector.address,
+            value=fill.value,
+        )
+        for (vector,) in _chunks(fill.vector)
+    ]
+
+
+def _product(site: Site, node: Product) -> list[Op]:
+    moves = site.places.joins.pop(node.input, [])  # once is enough for all products that read it
+    copies = [op for move in moves for op in lower_move(move)]
+    return copies + lower_product(site.space, node, site.plan, site.places)
+
+
+def _combine(site: Site, node: Combine) -> list[Op]:
+    ops = []
+    mnemonic, shown = KINDS[node.kind]
+    for d, a, b in _runs(site, node):
+        state: State = {"len": d.elements, "wa": a.bits, "wb": b.bits, "wd": d.bits, "sd": node.sd}
+        state["rounding"] = rounding_of(site.space.arch, node.rounding)
+        if node.kind != "mul":
+            state |= {"sa": node.sa, "sb": node.sb}
+        comment = _told(node, shown.format(_short(node, node.a), _short(node, node.b)))
+        operands = {"d": d.address, "a": a.address, "b": b.address}
+        ops.append(vector_op(mnemonic, comment, state, **operands))
+    return ops
+
+
+def _shift(site: Site, node: Shift) -> list[Op]:
+    if node.relu and _wraps(site, node):
+        # vrelu cuts negatives off before its result wraps, and the node means it the other way.
+        moved = _shift(site, replace(node, relu=False))
+        return moved + _shift(site, replace(node, a=node.output.name, sd=0, rounding=None))
+    ops = []
+    for d, a in _runs(site, node):
+        state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sd": node.sd}
+        state["rounding"] = rounding_of(site.space.arch, node.rounding)
+        shown = _short(node, node.a) + (f" >> {node.sd}" if node.sd else "")
+        comment = _told(node, f"relu({shown})" if node.relu else shown)
+        mnemonic = "vrelu" if node.relu else "vmov"
+        ops.append(vector_op(mnemonic, comment, state, d=d.address, a=a.address))
+    return ops
+
+
+def _wraps(site: Site, node: Shift) -> bool:
+    """Tell whether a result may be too large, and then wraps around."""
+    if site.space.arch.numerics.requantize_overflow != "wrap":
+        return False
+    left = site.plan.graph.tensors[node.a].quantum.bits - node.sd
+    return left + (node.sd > 0) > node.output.quantum.bits
+
+
+def _apply(site: Site, node: Apply) -> list[Op]:
+    source = site.plan.graph.tensors[node.a].quantum
+    entry = type(source)(source.bits, source.exponent + node.sa)
+    table = site.space.tables.of(node.function, entry, node.output.quantum)
+    name = site.space.tables.tables[table].name.split()[0]
+    ops = []
+    for d, a in _runs(site, node):
+        state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sa": node.sa}
+        comment = _told(node, f"{name}({_short(node, node.a)})")
+        operands = {"d": d.address, "a": a.address, "table": table}
+        ops.append(vector_op("vlut", comment, state, **operands))
+    return ops
+
+
+def _told(node: Combine | Shift | Apply, value: str) -> str:
+    return f"{node.layer}: {_short(node, node.output.name)} = {value}"
+
+
+def _short(node: Node, name: str) -> str:
+    """Return a tensor's name without the layer's in front of it."""
+    return name.removeprefix(f"{node.layer}.")
+
+
+def _nothing(site: Site, node: Node) -> list[Op]:
+    return []
+
+
+_LOWERING: dict[type, Callable[..., list[Op]]] = {
+    Product: _product,
+    Combine: _combine,
+    Shift: _shift,
+    Apply: _apply,
+    Constant: _nothing,  # is there when the program is loaded
+    Join: _nothing,  # a view; products' operands are joined where they are read
+    Cut: _nothing,
 }
-LOWERING: dict[type, Callable[[Any], list[Op]]] = {
-    LinearPlan: lower_linear,
-    LstmPlan: lower_lstm,
-    ActivationPlan: lower_activation,
-    PoolPlan: lower_pool,
-}
+
+
+def _runs(site: Site, node: Node) -> Iterator[tuple[Vector, ...]]:
+    """Yield the output and inputs of an element-wise node as few vectors that lie together."""
+    out = outputs_of(node)[0].name
+    names = (out, *inputs_of(node))
+    run: tuple[Vector, ...] = ()
+    for piece, cores in enumerate(site.plan.workers[out]):
+        if site.space.core not in cores:
+            continue
+        here = tuple(_piece(site, name, piece) for name in names)
+        follows = run and all(
+            a.full == a and a.address + a.words == b.address for a, b in zip(run, here, strict=True)
+        )
+        if follows:
+            run = tuple(
+                Vector(a.address, a.elements + b.elements, a.bits, a.word_bits)
+                for a, b in zip(run, here, strict=True)
+            )
+            continue
+        if run:
+            yield from _chunks(*run)
+        run = here
+    if run:
+        yield from _chunks(*run)
+
+
+def _piece(site: Site, name: str, piece: int) -> Vector:
+    layout = site.plan.layouts[name]
+    root = root_piece(site.plan.graph, site.plan.layouts, name, piece)
+    address = site.places.words[root]
+    return Vector(address, layout.sizes[piece], layout.bits, layout.word_bits)
+
+
+def _chunks(*vectors: Vector) -> Iterator[tuple[Vector, ...]]:
+    """Yield vectors in parts of no more elements than an instruction can count."""
+    size = vectors[0].elements
+    for first in range(0, size, MOST_ELEMENTS):
+        elements = min(MOST_ELEMENTS, size - first)
+        yield tuple(vector.part(first, elements) for vector in vectors)

@@ -3,23 +3,31 @@
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
-from spusim.compiler.capacity import CoreNeeds, check_core, check_link, check_precision
+from spusim.compiler.capacity import (
+    OUTPUT_PORTS,
+    CoreNeeds,
+    check_bias,
+    check_core,
+    check_link,
+    check_precision,
+)
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
-from spusim.compiler.core import plan_core
-from spusim.compiler.errors import CompileError
+from spusim.compiler.distribution import Distribution, distribute
+from spusim.compiler.graph import Graph
+from spusim.compiler.lowering import Site
+from spusim.compiler.pieces import broken_words, plan_pieces
+from spusim.compiler.places import place
+from spusim.compiler.rewrite import copied_input, copied_output, rewrite
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.stages import Stage, plan_stages
 from spusim.compiler.storage import Packing, Storage, choose_format, packing_note, place_matrices
-from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_threading
+from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
 from spusim.formats import pack
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
-from spusim.network.records import Network
+from spusim.network.records import Network, Product
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program
-
-VECTOR_BITS = (8, 16, 32)
 
 
 def compile_network(
@@ -33,19 +41,21 @@ def compile_network(
     CompileError with the numbers and a remedy, and NetworkError for an inconsistent network.
     """
     check_network(network)
-    stages = plan_stages(network, arch)
-    _check_stages(arch, stages)
-    threading = plan_threading(stages)
-    check_link(arch, threading)
-    formats, notes = choose_formats(arch, stages)
+    plan = plan_network(network, arch)
+    graph = plan.graph
+    _check_products(arch, graph)
+    check_link(arch, plan)
+    formats, notes = choose_formats(arch, graph.network)
+    threading = plan_threading(plan)
     isa = load_isa()
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     for core in range(arch.cores):
         space = CoreSpace(arch, core, formats, check_capacity, pack)
-        threads = core_threads(threading, plan_core(space, stages))
+        threads = core_threads(threading, Site(space, plan, place(space, plan)))
         cores.append(build_core(isa, space, threads))
         layer_of |= {tile.name: tile.layer for tile in space.matrices.tiles}
+    output = graph.tensors[graph.network.output]
     return Program(
         name=network.name,
         isa_version=isa.version,
@@ -55,15 +65,35 @@ def compile_network(
         accumulators=arch.core.pes * arch.core.accumulators,
         numerics=numerics_of(arch),
         cores=tuple(cores),
-        input=_input_port(stages[0]),
-        outputs=_output_ports(threading),
+        input=InputPort(
+            threading.starters, 0, FRAME, network.input.size, network.input.quantum.bits
+        ),
+        outputs=_output_ports(plan, output.quantum.bits),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
         labels=network.labels,
-        output_exponent=stages[-1].output.exponent,
+        output_exponent=output.quantum.exponent,
         hashes={"network": network_hash(network), "arch": arch_hash(arch)},
         layer_of=layer_of,
         notes=(*network.notes, *notes),
     )
+
+
+def plan_network(network: Network, arch: Arch) -> Distribution:
+    """Rewrite a network for an architecture, and share it out over its cores.
+
+    Raises CompileError for what neither instructions nor products can do.
+    """
+    graph = Graph(rewrite(network, arch))
+    pieces = plan_pieces(graph, arch)
+    if broken_words(pieces.layouts[network.input.name]):
+        # A frame arrives without gaps, so cuts between its words need a copy with gaps.
+        graph = Graph(copied_input(graph.network, arch))
+        pieces = plan_pieces(graph, arch)
+    plan = distribute(graph, pieces, arch)
+    if len(plan.output) > OUTPUT_PORTS:
+        graph = Graph(copied_output(graph.network, arch))
+        plan = distribute(graph, plan_pieces(graph, arch), arch)
+    return plan
 
 
 def numerics_of(arch: Arch) -> Numerics:
@@ -113,26 +143,19 @@ def _matrix_symbols(arch: Arch, storage: Storage) -> list[tuple[str, int, int]]:
     ]
 
 
-def _check_stages(arch: Arch, stages: tuple[Stage, ...]) -> None:
-    """Raise CompileError for precisions or widths that the core's units do not have."""
-    for stage in stages:
-        if stage.matrix:
-            layer = stage.matrix
-            check_precision(arch, layer.name, layer.weight_bits, layer.input.bits)
-        widths = [(stage.name, stage.input.bits)]
-        widths += [(layer.name, layer.output.bits) for layer in stage.layers]
-        for name, bits in widths:
-            if bits not in VECTOR_BITS:
-                raise CompileError(
-                    f"{arch.name}: layer {name} has elements of {bits} bits, and the vector unit "
-                    f"has {', '.join(map(str, VECTOR_BITS))}; use one of these"
-                )
+def _check_products(arch: Arch, graph: Graph) -> None:
+    """Raise CompileError for precisions or biases that the core's lanes do not have."""
+    for node in graph.network.nodes:
+        if isinstance(node, Product):
+            bits = graph.tensors[node.input].quantum.bits
+            check_precision(arch, node.layer, node.weight_bits, bits)
+            check_bias(arch, node)
 
 
-def choose_formats(arch: Arch, stages: tuple[Stage, ...]) -> tuple[dict[str, str], list[str]]:
-    """Return the format of every layer with weights, and notes for people."""
-    layers = [stage.matrix for stage in stages if stage.matrix]
-    return formats_of(arch, [(x.name, x.weight, x.weight_bits) for x in layers])
+def choose_formats(arch: Arch, network: Network) -> tuple[dict[str, str], list[str]]:
+    """Return the format of every product, and notes for people."""
+    products = [node for node in network.nodes if isinstance(node, Product)]
+    return formats_of(arch, [(x.name, x.weight, x.weight_bits) for x in products])
 
 
 def formats_of(
@@ -146,13 +169,10 @@ def formats_of(
     return formats, notes
 
 
-def _input_port(first: Stage) -> InputPort:
-    return InputPort(first.cores, 0, FRAME, first.inputs, first.input.bits)
-
-
-def _output_ports(threading: Threading) -> tuple[OutputPort, ...]:
-    last = threading.stages[-1]
-    return tuple(
-        OutputPort(part.core, threading.ports[part.core], part.offset, part.size, last.output.bits)
-        for part in last.parts
-    )
+def _output_ports(plan: Distribution, bits: int) -> tuple[OutputPort, ...]:
+    ports, offset = [], 0
+    for number, run in enumerate(plan.output):
+        size = sum(plan.layouts[run.root].sizes[piece] for piece in run.pieces)
+        ports.append(OutputPort(run.sender, number, offset, size, bits))
+        offset += size
+    return tuple(ports)

@@ -1,37 +1,62 @@
-"""Matrix-vector products: rows tiled over accumulators, columns over buffers, and requantised.
-
-Linear and Lstm share this. The rows of a core are those of its part of every gate, gate after gate
-(a Linear has one gate).
-"""
+"""Matrix-vector products: rows tiled over accumulators, columns over buffers, and requantised."""
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.code import Op, op, vector_op
+from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
+from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.stages import Part, elements_per_word, group_rows
+from spusim.compiler.split import elements_per_word, group_rows
 from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for
-from spusim.network.records import Linear, Lstm, Requant
+from spusim.network.graph import head_rows
+from spusim.network.records import Head, Product, Requant
+from spusim.program import TABLE_NONE, Operand
 
 
 @dataclass(frozen=True)
 class RowRun:
-    """Rows of a tile that one instruction requantises: consecutive outputs of one gate."""
+    """Rows of a tile that one instruction requantises: consecutive rows of one strip."""
 
-    gate: int
-    offset: int  # in the core's part of the gate
+    strip: int
+    offset: int  # in the strip
     acc: int  # first accumulator row
     rows: int
 
 
 @dataclass(frozen=True)
+class Strip:
+    """Rows of a head that a core computes and that come to lie together."""
+
+    head: int
+    first: int  # row of the head
+    rows: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Windows with the same strips, whose elements lie alike, so that they share matrices.
+
+    columns (columns,): places of the window's elements from its first word on. sources: first
+    word of each window; targets: first word of each strip, window by window.
+    """
+
+    strips: tuple[Strip, ...]
+    columns: np.ndarray
+    windows: tuple[int, ...]
+    sources: tuple[int, ...]
+    targets: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class Scaling:
-    """How a run is requantised; `scale` is a word address, None for `vqs`."""
+    """How rows are requantised; `scale` is a word address, None for `vqs`."""
 
     run: RowRun
     mnemonic: str
@@ -39,47 +64,40 @@ class Scaling:
     scale: int | None
 
 
-@dataclass(frozen=True)
-class RowTile:
-    """Rows that fill the accumulators once: a matrix per tile of columns, then the scalings."""
+class Named(Protocol):
+    """Whose matrix is stored: a product, or a layer on its own."""
 
-    columns: tuple[tuple[StoredMatrix, int], ...]  # (matrix, first column)
-    scalings: tuple[Scaling, ...]
+    @property
+    def name(self) -> str:
+        """Its name."""
 
+    @property
+    def layer(self) -> str:
+        """The layer that it is of, for people."""
 
-@dataclass(frozen=True)
-class ProductPlan:
-    """All that a core computes of M x, and from where."""
-
-    name: str
-    operand: Vector
-    tiles: tuple[RowTile, ...]
-
-
-@dataclass(frozen=True)
-class GateOutput:
-    """Where a gate's requantised rows go, through which table; gate is its name, maybe empty."""
-
-    gate: str
-    vector: Vector
-    table: int
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight."""
 
 
-def row_tiles(gates: int, size: int, most_rows: int, step: int) -> tuple[tuple[RowRun, ...], ...]:
-    """Cut `gates` times `size` rows into tiles of at most `most_rows`, at multiples of `step`.
+Columns = tuple[tuple[StoredMatrix, int], ...]  # (matrix, first column)
 
-    `step` counts within a gate; most_rows must be at least step.
+
+def row_tiles(sizes: tuple[int, ...], most_rows: int, step: int) -> tuple[tuple[RowRun, ...], ...]:
+    """Cut strips of `sizes` rows into tiles of at most `most_rows`, at multiples of `step`.
+
+    `step` counts within a strip; most_rows must be at least step.
     """
     tiles: list[list[RowRun]] = [[]]
     used = 0
-    for gate in range(gates):
+    for strip, size in enumerate(sizes):
         offset = 0
         while offset < size:
             rows = min(size - offset, most_rows - used)
             if rows < size - offset:
                 rows -= rows % step
             if rows:
-                tiles[-1].append(RowRun(gate, offset, used, rows))
+                tiles[-1].append(RowRun(strip, offset, used, rows))
             offset, used = offset + rows, used + rows
             if offset < size:
                 tiles.append([])
@@ -103,35 +121,140 @@ def most_tile_rows(arch: Arch, step: int, name: str) -> int:
     return rows
 
 
-def plan_scalings(
-    space: CoreSpace, layer: Linear | Lstm, part: Part, bits: int
-) -> tuple[tuple[Scaling, ...], ...]:
-    """Cut a core's rows into tiles, and store the scale entries of their runs.
+def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: Places) -> list[Op]:
+    """Store a core's rows of a product, and return its instructions.
 
-    bits: of the vectors that requantised rows go to, which are cut at words.
+    Each tile of rows is requantised before the next one starts.
     """
+    ops: list[Op] = []
+    groups = _groups(space, node, plan, places)
+    for number, group in enumerate(groups):
+        name = node.name if len(groups) == 1 else f"{node.name}.w{number}"
+        ops += _lower_group(space, node, name, group, places.operands[node.input].bits)
+    return ops
+
+
+def _groups(
+    space: CoreSpace, node: Product, plan: Distribution, places: Places
+) -> tuple[Group, ...]:
+    """Put a product's windows together that can share matrices."""
+    operand, layout = places.operands[node.input], plan.layouts[node.input]
+    everywhere = layout.places()
+    per_word = elements_per_word(space.arch, operand.bits)
+    found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, tuple[int, ...]]]] = {}
+    for window, first in enumerate(node.windows):
+        where = everywhere[first : first + node.weight.shape[1]]
+        word = int(where[0]) // per_word
+        columns = where - word * per_word
+        strips, targets = _strips(space, node, window, plan, places)
+        if strips:
+            key = (strips, columns.astype(np.int64).tobytes())
+            found.setdefault(key, []).append((window, operand.address + word, targets))
+    groups = []
+    for (strips, columns_bytes), members in found.items():
+        windows, sources, targets_of = zip(*members, strict=True)
+        columns = np.frombuffer(columns_bytes, np.int64)
+        groups.append(Group(strips, columns, windows, sources, targets_of))
+    return tuple(groups)
+
+
+def _strips(
+    space: CoreSpace, node: Product, window: int, plan: Distribution, places: Places
+) -> tuple[tuple[Strip, ...], tuple[int, ...]]:
+    """Return a core's strips of a window's rows, and the word at which each comes out."""
+    strips: list[Strip] = []
+    targets: list[int] = []
+    for number, (head, rows) in enumerate(zip(node.heads, head_rows(node), strict=True)):
+        name, layout = head.output.name, plan.layouts[head.output.name]
+        for piece in layout.span(window * rows, rows):
+            if space.core not in plan.workers[name][piece]:
+                continue
+            address = places.words[name, piece]
+            strip = Strip(number, layout.firsts[piece] - window * rows, layout.sizes[piece])
+            if strips and _goes_on(strips[-1], targets[-1], strip, address, layout.bits, space):
+                last = strips.pop()
+                strips.append(Strip(number, last.first, last.rows + strip.rows))
+            else:
+                strips.append(strip)
+                targets.append(address)
+    return tuple(strips), tuple(targets)
+
+
+def _goes_on(
+    last: Strip, target: int, strip: Strip, address: int, bits: int, space: CoreSpace
+) -> bool:
+    words, rest = divmod(last.rows * bits, space.data.word_bits)
+    follows = last.head == strip.head and last.first + last.rows == strip.first
+    return follows and not rest and target + words == address
+
+
+def _lower_group(
+    space: CoreSpace, node: Product, name: str, group: Group, operand_bits: int
+) -> list[Op]:
     arch = space.arch
-    gates = 4 if isinstance(layer, Lstm) else 1
-    step = math.lcm(group_rows(arch), elements_per_word(arch, bits))
-    tiles = row_tiles(gates, part.size, most_tile_rows(arch, step, layer.name), step)
-    return tuple(tuple(_scaling(space, layer, gates, part, run) for run in tile) for tile in tiles)
+    widths = {node.heads[strip.head].output.quantum.bits for strip in group.strips}
+    step = math.lcm(group_rows(arch), *(elements_per_word(arch, bits) for bits in widths))
+    sizes = tuple(strip.rows for strip in group.strips)
+    tiles = row_tiles(sizes, most_tile_rows(arch, step, node.name), step)
+    ops: list[Op] = []
+    for number, tile in enumerate(tiles):
+        tile_name = f"{name}.r{number}" if len(tiles) > 1 else name
+        columns = _store_rows(space, node, tile_name, group, tile, operand_bits)
+        scalings = [_scaling(space, node, group.strips[run.strip], run) for run in tile]
+        for source, targets in zip(group.sources, group.targets, strict=True):
+            ops += lower_matrix(space, columns, source)
+            ops += [
+                _requantise(space, node, group.strips[s.run.strip], s, targets[s.run.strip])
+                for s in scalings
+            ]
+    return ops
 
 
-def gate_rows(layer: Linear | Lstm, gates: int, part: Part, run: RowRun) -> slice:
-    """Return the rows of a layer's weight that a run of a core's part is."""
-    first = len(layer.weight) // gates * run.gate + part.offset + run.offset
-    return slice(first, first + run.rows)
+def _store_rows(
+    space: CoreSpace, node: Product, name: str, group: Group, tile: tuple[RowRun, ...],
+    operand_bits: int,
+) -> Columns:  # fmt: skip
+    """Store the rows of a tile, with zero columns where the operand has gaps."""
+    rows = np.concatenate(
+        [
+            node.heads[strip.head].first + strip.first + run.offset + np.arange(run.rows)
+            for run in tile
+            for strip in (group.strips[run.strip],)
+        ]
+    )
+    weight = node.weight[rows]
+    if group.columns[-1] + 1 != len(group.columns):
+        weight = np.zeros((len(rows), group.columns[-1] + 1), node.weight.dtype)
+        weight[:, group.columns] = node.weight[rows]
+    bias = None if node.bias is None else node.bias[rows]
+    operand = Operand(
+        node.name, len(group.columns), len(node.windows), group.windows, _runs(group.columns)
+    )
+    return store_tile(space, name, node, weight, bias, operand_bits, operand)
 
 
-def _scaling(
-    space: CoreSpace, layer: Linear | Lstm, gates: int, part: Part, run: RowRun
-) -> Scaling:
-    multiplier, shift = _rows_of(layer.requant, gate_rows(layer, gates, part, run))
+def _runs(columns: np.ndarray) -> tuple[tuple[int, int, int], ...]:
+    """Return (place, first column, columns) of columns that lie together; columns (n,) rising."""
+    begins = np.flatnonzero(np.diff(columns, prepend=columns[0] - 2) != 1)
+    ends = [*begins[1:], len(columns)]
+    return tuple(
+        (int(columns[begin]), int(begin), int(end - begin))
+        for begin, end in zip(begins, ends, strict=True)
+    )
+
+
+def _scaling(space: CoreSpace, node: Product, strip: Strip, run: RowRun) -> Scaling:
+    head = node.heads[strip.head]
+    first = strip.first + run.offset
+    multiplier, shift = _rows_of(head.requant, slice(first, first + run.rows))
     if len(multiplier) > 1:
-        name = f"{layer.name}.scale.{run.gate}.{run.offset}"
-        return Scaling(run, "vqc", 0, space.scale(name, multiplier, shift))
+        # What shifts left has multiplier 1, and scale entries shift right only.
+        left = np.maximum(-shift, 0)
+        name = f"{head.output.name}.scale.{first}"
+        scale = space.scale(name, multiplier << left, np.maximum(shift, 0))
+        return Scaling(run, "vqc", 0, scale)
     if multiplier[0] > 1:
-        return Scaling(run, "vqm", 0, space.scale(f"{layer.name}.scale", multiplier, shift))
+        return Scaling(run, "vqm", 0, space.scale(f"{node.name}.scale", multiplier, shift))
     return Scaling(run, "vqs", int(shift[0]), None)
 
 
@@ -144,51 +267,30 @@ def _rows_of(requant: Requant, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     return multiplier, shift
 
 
-def plan_product(
-    space: CoreSpace,
-    layer: Linear | Lstm,
-    part: Part,
-    operand: Vector,
-    weight: np.ndarray,
-    scalings: tuple[tuple[Scaling, ...], ...],
-) -> ProductPlan:
-    """Pack a core's tiles. weight (all rows, columns): the layer's, as the operand lies."""
-    gates = 4 if isinstance(layer, Lstm) else 1
-    tiles = []
-    for number, tile in enumerate(scalings):
-        rows = np.concatenate(
-            [np.arange(len(weight))[gate_rows(layer, gates, part, s.run)] for s in tile]
-        )
-        bias = None if layer.bias is None else layer.bias[rows]
-        name = f"{layer.name}.r{number}" if len(scalings) > 1 else layer.name
-        columns = store_tile(
-            space, name, layer.name, weight[rows], bias, layer.weight_bits, layer.input.bits
-        )
-        tiles.append(RowTile(columns, tile))
-    return ProductPlan(layer.name, operand, tuple(tiles))
-
-
 def store_tile(
-    space: CoreSpace, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None,
-    weight_bits: int, activation_bits: int,
-) -> tuple[tuple[StoredMatrix, int], ...]:  # fmt: skip
+    space: CoreSpace, name: str, node: Named, weight: np.ndarray, bias: np.ndarray | None,
+    activation_bits: int, operand: Operand,
+) -> Columns:  # fmt: skip
     """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first."""
-    arch, form = space.arch, space.formats[layer]
-    layout = layout_for(arch, form, weight_bits, bias is not None)
-    unbiased = layout_for(arch, form, weight_bits, False)
-    cuts = column_tiles(arch, layout, weight.shape, activation_bits, layer, space.check_capacity)
+    arch, form = space.arch, space.formats[node.name]
+    layout = layout_for(arch, form, node.weight_bits, bias is not None)
+    unbiased = layout_for(arch, form, node.weight_bits, False)
+    cuts = column_tiles(
+        arch, layout, weight.shape, activation_bits, node.layer, space.check_capacity
+    )
     stored = []
     for first, end in cuts:
         tile_name = f"{name}.c{first}" if len(cuts) > 1 else name
         tile_bias, tile_layout = (bias, layout) if first == 0 else (None, unbiased)
         tile = space.matrices.add(
-            tile_name, layer, weight[:, first:end], tile_bias, tile_layout, activation_bits
-        )
+            tile_name, node.layer, weight[:, first:end], tile_bias, tile_layout, activation_bits,
+            operand.part(first, end),
+        )  # fmt: skip
         stored.append((tile, first))
     return tuple(stored)
 
 
-def lower_matrix(columns: tuple[tuple[StoredMatrix, int], ...], operand: Vector) -> list[Op]:
+def lower_matrix(space: CoreSpace, columns: Columns, source: int) -> list[Op]:
     """Return the matrix-vector instructions of a tile of rows: the first starts, others go on."""
     ops = []
     for tile, first in columns:
@@ -198,30 +300,38 @@ def lower_matrix(columns: tuple[tuple[StoredMatrix, int], ...], operand: Vector)
                 tile.mnemonic + onward,
                 f"{tile.name}: {tile.packed.rows} rows x {tile.packed.columns} columns",
                 m=tile.number,
-                src=operand.part(first, tile.packed.columns).address,
+                src=source + first // elements_per_word(space.arch, tile.activation_bits),
                 acc=0,
             )
         )
     return ops
 
 
-def lower_product(plan: ProductPlan, outputs: tuple[GateOutput, ...]) -> list[Op]:
-    """Return a product's instructions; each tile is requantised before the next one starts."""
-    ops: list[Op] = []
-    for tile in plan.tiles:
-        ops += lower_matrix(tile.columns, plan.operand)
-        ops += [_requantise(plan.name, s, outputs[s.run.gate]) for s in tile.scalings]
-    return ops
-
-
-def _requantise(name: str, scaling: Scaling, output: GateOutput) -> Op:
-    run = scaling.run
-    target = output.vector.part(run.offset, run.rows)
-    state = {"len": run.rows, "wd": target.bits}
-    operands = {"d": target.address, "acc": run.acc, "table": output.table}
+def _requantise(space: CoreSpace, node: Product, strip: Strip, scaling: Scaling, target: int) -> Op:
+    run, head = scaling.run, node.heads[strip.head]
+    bits = head.output.quantum.bits
+    whole = Vector(target, strip.rows, bits, space.data.word_bits)
+    state: dict[str, int | str] = {"len": run.rows, "wd": bits}
+    state["rounding"] = rounding_of(space.arch, node.rounding)
+    operands = {"d": whole.part(run.offset, run.rows).address, "acc": run.acc}
+    operands["table"] = head_table(space, head)
     if scaling.scale is None:
         state["sd"] = scaling.shift
     else:
         operands["scale"] = scaling.scale // SCALE_ALIGN_WORDS
-    comment = f"{name}: {output.gate or 'outputs'} {run.offset} to {run.offset + run.rows - 1}"
+    first = strip.first + run.offset
+    shown = head.output.name.removeprefix(f"{node.layer}.")
+    comment = f"{node.name}: {shown} {first} to {first + run.rows - 1}"
     return vector_op(scaling.mnemonic, comment, state, **operands)
+
+
+def head_table(space: CoreSpace, head: Head) -> int:
+    """Return the operand `table` of a head's function."""
+    if head.function is None:
+        return TABLE_NONE
+    return space.tables.of(head.function, head.entry or head.output.quantum, head.output.quantum)
+
+
+def rounding_of(arch: Arch, rounding: str | None) -> str:
+    """Return the rounding of an instruction: `arch` where it is the architecture's."""
+    return "arch" if rounding in (None, arch.numerics.rounding) else str(rounding)

@@ -4,12 +4,13 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.memory import SCALE_ENTRY_BYTES, DataMap
-from spusim.compiler.stages import TABLE_INPUT_BITS
 from spusim.compiler.storage import MatrixStore, Packing
 from spusim.formats import pack
-from spusim.network.records import Quantum
-from spusim.numerics import build_table, table_entries
+from spusim.network.records import Curve, Function, Lut, Quantum
+from spusim.numerics import build_table
 from spusim.program import TABLE_RELU, Segment, Table
+
+TABLE_INPUT_BITS = 16
 
 _SCALE_ENTRY = np.dtype([("multiplier", "<u4"), ("shift", "u1"), ("zero", "u1", 3)])
 
@@ -22,35 +23,43 @@ class TableStore:
         self.interpolate = arch.numerics.table_interpolate
         self.tables: list[Table] = []
 
-    def number(self, function: str, in_exponent: int, output: Quantum) -> int:
-        """Return the operand `table` that applies a function to inputs of 2**in_exponent."""
-        if function == "relu":
+    def of(self, function: Function, entry: Quantum, output: Quantum) -> int:
+        """Return the operand `table` that applies a function to inputs of quantum `entry`."""
+        if isinstance(function, Lut):
+            return self._number(self._listed(function))
+        if function == Curve("relu"):
             return TABLE_RELU
-        name = f"{function} 2^{in_exponent} -> {output.bits} bits 2^{output.exponent}"
-        names = [table.name for table in self.tables]
-        if name not in names:
-            self.tables.append(self._build(name, function, in_exponent, output))
-            return len(names)
-        return names.index(name)
+        name = f"{function.function} 2^{entry.exponent} -> {output.bits} bits 2^{output.exponent}"
+        return self._number(self._tabulated(name, function.function, entry.exponent, output))
+
+    def _number(self, table: Table) -> int:
+        """Store a table unless one that computes the same is there; return its number."""
+        for number, known in enumerate(self.tables):
+            if _shape(known) == _shape(table) and np.array_equal(known.entries, table.entries):
+                return number
+        self.tables.append(table)
+        return len(self.tables) - 1
 
     @property
     def used_words(self) -> int:
         """Words of table memory taken."""
-        return len(self.tables) * table_entries(self.address_bits, self.interpolate)
+        return sum(len(table.entries) for table in self.tables)
 
-    def _build(self, name: str, function: str, in_exponent: int, output: Quantum) -> Table:
-        fraction_bits = TABLE_INPUT_BITS - self.address_bits
+    def _listed(self, lut: Lut) -> Table:
+        entries = lut.entries.astype(np.int32)
+        return Table(lut.name, entries, self.used_words, lut.address_bits, 0, False)
+
+    def _tabulated(self, name: str, function: str, exponent: int, output: Quantum) -> Table:
+        bits, interpolate = self.address_bits, self.interpolate
+        fraction = TABLE_INPUT_BITS - bits
         entries = build_table(
-            function,
-            self.address_bits,
-            fraction_bits,
-            in_exponent,
-            output.bits,
-            output.exponent,
-            self.interpolate,
+            function, bits, fraction, exponent, output.bits, output.exponent, interpolate
         )
-        base = self.used_words
-        return Table(name, entries, base, self.address_bits, fraction_bits, self.interpolate)
+        return Table(name, entries, self.used_words, bits, fraction, interpolate)
+
+
+def _shape(table: Table) -> tuple[int, int, bool]:
+    return table.address_bits, table.fraction_bits, table.interpolate
 
 
 class CoreSpace:
@@ -66,7 +75,7 @@ class CoreSpace:
     ) -> None:
         self.arch = arch
         self.core = core
-        self.formats = formats  # layer -> format
+        self.formats = formats  # product -> format
         self.check_capacity = check_capacity
         self.data = DataMap(arch, core)
         self.tables = TableStore(arch)
@@ -87,3 +96,11 @@ class CoreSpace:
         image[: entries.nbytes] = entries.view(np.uint8)
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
+
+    def constant(self, name: str, address: int, values: np.ndarray, bits: int) -> None:
+        """Have words from an address on hold values (n,) of `bits` when the program is loaded."""
+        word_bytes = self.data.word_bits // 8
+        data = values.astype(f"<i{bits // 8}").view(np.uint8)
+        image = np.zeros(-(-len(data) // word_bytes) * word_bytes, np.uint8)
+        image[: len(data)] = data
+        self.segments.append(Segment(name, address, image.reshape(-1, word_bytes)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
-from spusim.compiler.stages import elements_per_word
+from spusim.compiler.split import elements_per_word
 from spusim.formats import (
     Layout,
     PackedMatrix,
@@ -19,7 +19,7 @@ from spusim.formats import (
     smallest_format,
 )
 from spusim.formats.footprint import flag_words, pointer_words
-from spusim.program import Matrix
+from spusim.program import Matrix, Operand
 
 # (weight, layout, bias or None) -> matrix: `pack`, or `outline` where nobody reads the words
 Packing = Callable[[np.ndarray, Layout, np.ndarray | None], PackedMatrix]
@@ -33,13 +33,18 @@ def weight_word_bits(arch: Arch) -> int:
     return (core.weight_memory or core.data_memory).word_bits
 
 
+def bias_width(arch: Arch) -> int:
+    """Return the bits in which a bias is stored."""
+    wide = arch.numerics.accumulator_bits > NARROW_BIAS_BITS
+    return min(WIDE_BIAS_BITS, weight_word_bits(arch)) if wide else NARROW_BIAS_BITS
+
+
 def layout_for(arch: Arch, form: str, weight_bits: int, biased: bool) -> Layout:
     """Return how a matrix of a format is packed on an architecture."""
     core = arch.core
     word_bits = weight_word_bits(arch)
     resident = core.index_memory.mode == "resident"
     pointers = form == "run_length" or (resident and form != "dense")
-    wide = arch.numerics.accumulator_bits > NARROW_BIAS_BITS
     return Layout(
         format=form,
         pes=core.pes,
@@ -49,7 +54,7 @@ def layout_for(arch: Arch, form: str, weight_bits: int, biased: bool) -> Layout:
         group=core.sparse.pencil if form == "pencil" else 1,
         index_bits=core.sparse.index_bits,
         pointer_bits=core.sparse.pointer_bits if pointers else 0,
-        bias_bits=(min(WIDE_BIAS_BITS, word_bits) if wide else NARROW_BIAS_BITS) if biased else 0,
+        bias_bits=bias_width(arch) if biased else 0,
     )
 
 
@@ -153,6 +158,7 @@ class StoredMatrix:
     layer: str
     packed: PackedMatrix
     activation_bits: int
+    operand: Operand
 
     @property
     def mnemonic(self) -> str:
@@ -180,11 +186,11 @@ class MatrixStore:
 
     def add(
         self, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None, layout: Layout,
-        activation_bits: int,
+        activation_bits: int, operand: Operand,
     ) -> StoredMatrix:  # fmt: skip
         """Pack a tile (rows, columns); PEs without rows or entries simply have shorter slices."""
         packed = self._pack(weight, layout, bias)
-        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits)
+        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits, operand)
         self.tiles.append(tile)
         return tile
 
@@ -211,7 +217,15 @@ def place_matrices(arch: Arch, tiles: list[StoredMatrix], vector_words: int) -> 
     index_base, matrices, depths = 0, [], []
     for tile in tiles:
         matrices.append(
-            Matrix(tile.name, tile.packed, tile.activation_bits, row, index_base, preload)
+            Matrix(
+                tile.name,
+                tile.packed,
+                tile.activation_bits,
+                row,
+                index_base,
+                preload,
+                tile.operand,
+            )
         )
         depths.append(depth_rows(arch, tile))
         row += depths[-1]

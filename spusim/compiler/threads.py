@@ -6,87 +6,103 @@ token from the core's own previous thread and one from each message. The chain's
 `ready`, without which the next frame does not start, and so does `init` at the start of a file.
 
 Tokens have no sender's name on them: a core that ran a frame ahead would be counted in the place
-of one that is late. So cores that exchange anything meet at the end of a frame in the thread
-`barrier` of core 0, which then posts `ready` to all of them.
+of one that is late. So cores that exchange anything, or of which one sends no output, meet at the
+end of a frame in the thread `barrier` of core 0, which then posts `ready` to all of them.
 """
 
 from dataclasses import dataclass
 
-from spusim.compiler.code import Op, ThreadCode, op, vector_op
-from spusim.compiler.core import CorePlan, StagePlan
-from spusim.compiler.elementwise import move
-from spusim.compiler.exchange import (
-    HOST_CHANNEL,
-    Exchange,
-    Message,
-    plan_exchanges,
-    sender_channel,
-)
-from spusim.compiler.lowering import LOWERING
+from spusim.compiler.code import Op, ThreadCode, op
+from spusim.compiler.distribution import Distribution, Run
+from spusim.compiler.lowering import Site, lower, lower_fill, lower_move
 from spusim.compiler.memory import Vector
-from spusim.compiler.stages import Stage
+from spusim.network.records import Constant, Cut, Join
 from spusim.program import HOST
 
 INIT, FRAME = 0, 1
+HOST_CHANNEL = 0
+
+
+def sender_channel(core: int) -> int:
+    """Return the channel in which every core finds a core's messages."""
+    return 1 + core
 
 
 @dataclass(frozen=True)
 class Threading:
     """Who has which thread; numbers are the same on all cores, so that one `send` reaches all."""
 
-    stages: tuple[Stage, ...]
-    exchanges: tuple[Exchange, ...]  # exchanges[n] leads to stage n + 1
-    numbers: dict[int, int]  # exchange number -> thread, where any core has one
+    plan: Distribution
+    numbers: dict[int, int]  # phase that an exchange leads to -> thread
+    names: dict[int, str]  # phase -> the thread's name
     workers: tuple[int, ...]  # cores with any work
-    ports: dict[int, int]  # core -> output port
+    starters: tuple[int, ...]  # cores that a frame's input starts
+
+    @property
+    def meets(self) -> bool:
+        """Whether cores meet when a frame ends: one could run ahead of another otherwise."""
+        return bool(self.numbers) or {*self.workers} > {run.sender for run in self.plan.output}
 
     @property
     def barrier(self) -> int:
         """Number of the thread `barrier` of core 0, where cores exchange anything."""
         return FRAME + 1 + len(self.numbers)
 
+    def received(self, core: int, phase: int) -> tuple[Run, ...]:
+        """Return the messages that a core takes when a phase begins, in the order of sending."""
+        if not phase:
+            return ()
+        runs = self.plan.exchanges[phase - 1]
+        return tuple(
+            run for sender in self.workers for run in runs
+            if run.sender == sender and core in run.receivers
+        )  # fmt: skip
+
     def ready_target(self, core: int) -> tuple[int, int]:
         """Return (core, thread) to which a core posts that its frame has ended."""
-        return (0, self.barrier) if self.numbers else (core, FRAME)
+        return (0, self.barrier) if self.meets else (core, FRAME)
 
 
-def plan_threading(stages: tuple[Stage, ...]) -> Threading:
+def plan_threading(plan: Distribution) -> Threading:
     """Give the threads that exchanges start their numbers, in the order of the frame."""
-    exchanges = plan_exchanges(stages)
-    busy = [e.number for e in exchanges if any(e.received(core) for core in _receivers(e))]
-    workers = sorted({core for stage in stages for core in stage.cores})
+    phases = [phase + 1 for phase, runs in enumerate(plan.exchanges) if runs]
+    starters = {core for cores in plan.held[plan.graph.network.input.name] for core in cores}
+    receivers = {core for runs in plan.exchanges for run in runs for core in run.receivers}
     return Threading(
-        stages,
-        exchanges,
-        {number: FRAME + 1 + index for index, number in enumerate(busy)},
-        tuple(workers),
-        {core: port for port, core in enumerate(stages[-1].cores)},
+        plan,
+        {phase: FRAME + 1 + number for number, phase in enumerate(phases)},
+        {phase: _name(plan, phase) for phase in phases},
+        tuple(sorted(starters | receivers)),
+        tuple(sorted(starters)),
     )
 
 
-def _receivers(exchange: Exchange) -> set[int]:
-    return {*exchange.before.cores, *(exchange.after.cores if exchange.after else ())}
+def _name(plan: Distribution, phase: int) -> str:
+    """Return the layer with which a phase begins, else what is exchanged before it."""
+    for node in plan.graph.network.nodes:
+        if plan.phases[node.name] == phase and not isinstance(node, Constant | Join | Cut):
+            return node.layer
+    return plan.exchanges[phase - 1][0].root
 
 
-def core_threads(threading: Threading, plan: CorePlan) -> list[ThreadCode]:
+def core_threads(threading: Threading, site: Site) -> list[ThreadCode]:
     """Return a core's threads in the order of their numbers."""
-    if plan.core not in threading.workers:
+    core = site.space.core
+    if core not in threading.workers:
         return [ThreadCode("init", 1, ())]
-    chain = _Chain(threading, plan)
+    chain = _Chain(threading, site)
     chain.run()
-    ready = _ready_op(threading, plan.core)
-    bodies: dict[int, tuple[str, int, list[Op]]] = {INIT: ("init", 1, _init_ops(plan))}
+    target, thread = threading.ready_target(core)
+    ready = op("post", "ready for the next frame", core=target, thread=thread)
+    chain.ops[chain.current].append(ready)
+    bodies = {INIT: ("init", 1, [*_init_ops(site), ready])}
     if FRAME in chain.ops:
         bodies[FRAME] = ("frame", 2, chain.ops[FRAME])
-    for number, thread in threading.numbers.items():
-        if thread in chain.ops:
-            exchange = threading.exchanges[number - 1]
-            bodies[thread] = (exchange.name, exchange.tokens(plan.core), chain.ops[thread])
-    bodies[INIT][2].append(ready)
-    chain.ops[chain.current].append(ready)
-    if threading.numbers and plan.core == 0:
-        tokens = len(threading.workers)
-        bodies[threading.barrier] = ("barrier", tokens, _barrier_ops(threading))
+    for phase, number in threading.numbers.items():
+        if number in chain.ops:
+            bodies[number] = (threading.names[phase], chain.tokens[number], chain.ops[number])
+    if threading.meets and core == 0:
+        bodies[threading.barrier] = ("barrier", len(threading.workers), _barrier_ops(threading))
     return [
         ThreadCode(bodies[n][0], bodies[n][1], tuple(bodies[n][2]))
         if n in bodies
@@ -95,106 +111,107 @@ def core_threads(threading: Threading, plan: CorePlan) -> list[ThreadCode]:
     ]
 
 
-def _ready_op(threading: Threading, core: int) -> Op:
-    target, thread = threading.ready_target(core)
-    return op("post", "ready for the next frame", core=target, thread=thread)
-
-
 def _barrier_ops(threading: Threading) -> list[Op]:
+    # Whoever sends an output is posted last: once it has left, all tokens are on their way.
+    senders = {run.sender for run in threading.plan.output}
     return [
         op("post", "all are ready for the next frame", core=core, thread=FRAME)
-        for core in threading.stages[0].cores
+        for core in sorted(threading.starters, key=lambda core: (core in senders, core))
     ]
 
 
-def _init_ops(plan: CorePlan) -> list[Op]:
-    return [
-        vector_op(
-            "vfill",
-            fill.name,
-            {"len": fill.vector.elements, "wd": fill.vector.bits},
-            d=fill.vector.address,
-            value=fill.value,
-        )
-        for fill in plan.fills
-    ]
+def _init_ops(site: Site) -> list[Op]:
+    places = site.places
+    fills = [each for fill in places.fills for each in lower_fill(fill)]
+    return fills + [each for move in places.restores for each in lower_move(move)]
 
 
 class _Chain:
-    """A core's way through a frame; `ops` are the instructions of each of its threads."""
+    """A core's way through a frame; `ops` and `tokens` are those of each of its threads."""
 
-    def __init__(self, threading: Threading, plan: CorePlan) -> None:
-        self.threading = threading
-        self.plan = plan
-        self.core = plan.core
+    def __init__(self, threading: Threading, site: Site) -> None:
+        self.threading, self.site, self.plan = threading, site, threading.plan
+        self.core = site.space.core
         self.ops: dict[int, list[Op]] = {}
-        self.current = FRAME
+        self.tokens: dict[int, int] = {}
+        self.current = INIT
+        self.sent: set[int] = set()  # output ports that have been sent
+        self.done: set[str] = set()  # nodes that have been computed
 
     def run(self) -> None:
-        """Go through all stages and exchanges."""
-        first = self.plan.stages.get(0)
-        if first:
-            self.ops[FRAME] = [_receive("frame from the host", HOST_CHANNEL, first.operand.inputs)]
-        for stage in self.threading.stages:
-            exchange = self.threading.exchanges[stage.number]
-            mine = self.plan.stages.get(stage.number)
-            if mine:
-                self._compute(mine)
-                self._part(exchange, mine)
-            self._gather(exchange)
+        """Go through all phases."""
+        if self.core in self.threading.starters:
+            self.current, self.ops[FRAME] = FRAME, []
+            self._take_input()
+        for phase in range(len(self.plan.exchanges) + 1):
+            self._receive(phase)
+            self._output()
+            for node in self.plan.graph.network.nodes:
+                if self.plan.phases[node.name] == phase and self.plan.computes(self.core, node):
+                    self._add(lower(self.site, node))
+                    self.done.add(node.name)
+                    self._output()
+            if phase < len(self.plan.exchanges):
+                self._send(phase)
+        for move in self.site.places.updates:
+            self._add(lower_move(move))
 
-    def _add(self, *ops: Op) -> None:
-        self.ops[self.current] += ops
+    def _add(self, ops: list[Op]) -> None:
+        if ops:
+            self.ops[self.current] += ops
 
-    def _compute(self, mine: StagePlan) -> None:
-        for layer in mine.plans:
-            self._add(*LOWERING[type(layer)](layer))
-        if mine.stage is self.threading.stages[-1]:
-            port = self.threading.ports[self.core]
-            self._add(_send("output", (HOST,), port, mine.output, 0))
+    def _take_input(self) -> None:
+        network = self.plan.graph.network
+        vector = self._vector(network.input.name, range(len(self._layout(network.input.name))))
+        self._add([_receive("frame from the host", HOST_CHANNEL, vector)])
 
-    def _part(self, exchange: Exchange, mine: StagePlan) -> None:
-        """Send the own part, and post the own token of the thread that takes the others'."""
-        thread = self.threading.numbers.get(exchange.number, 0)
-        for message in exchange.messages(self.core):
-            channel = sender_channel(self.core)
-            source = mine.output if message.output else self._hidden(exchange, self.core)
-            what = f"{mine.stage.name}: {'output' if message.output else 'h'} to the other cores"
-            self._add(_send(what, message.receivers, channel, source, thread))
-        if exchange.received(self.core):
-            self._add(op("post", "own part is there", core=self.core, thread=thread))
+    def _layout(self, name: str) -> tuple[int, ...]:
+        return self.plan.layouts[name].firsts
 
-    def _gather(self, exchange: Exchange) -> None:
-        """Take the other cores' parts, in a thread of its own, and copy what is wanted twice."""
-        received = exchange.received(self.core)
-        if received:
-            self.current = self.threading.numbers[exchange.number]
-            self.ops[self.current] = []
-        for sender, message in received:
-            what = f"{exchange.before.name}: part of core {sender}"
-            self._add(
-                _receive(what, sender_channel(sender), self._landing(exchange, sender, message))
-            )
-        after = self.plan.stages.get(exchange.number)
-        if exchange.before.gives_hidden and exchange.needs_hidden(self.core) and after:
-            hidden = self.plan.stages[exchange.before.number].operand.hidden
-            if hidden and hidden.address != after.operand.inputs.address:
-                self._add(move(f"{exchange.before.name}: h", after.operand.inputs, hidden))
+    def _output(self) -> None:
+        """Send what of the output is there and has not been sent."""
+        for port, run in enumerate(self.plan.output):
+            if run.sender == self.core and port not in self.sent and self._made(run):
+                self.sent.add(port)
+                self._add([_send("output", (HOST,), port, self._run(run), 0)])
 
-    def _landing(self, exchange: Exchange, sender: int, message: Message) -> Vector:
-        """Return where a message goes: the next stage's operand if that is what it is for."""
-        if message.output and exchange.needs_output(self.core):
-            part = exchange.before.part_of(sender)
-            inputs = self.plan.stages[exchange.number].operand.inputs
-            return inputs.part(part.offset, part.size)
-        return self._hidden(exchange, sender)
+    def _made(self, run: Run) -> bool:
+        """Tell whether a root has been made by the instructions so far."""
+        maker = self.plan.graph.makers.get(run.root)
+        return maker is None or maker.name in self.done
 
-    def _hidden(self, exchange: Exchange, owner: int) -> Vector:
-        """Return a core's part of the hidden state, as it lies here."""
-        part = exchange.before.part_of(owner)
-        hidden = self.plan.stages[exchange.before.number].operand.hidden
-        assert hidden is not None  # only recurrent stages send it
-        return hidden.part(part.offset, part.size)
+    def _receive(self, phase: int) -> None:
+        """Take the other cores' messages, in a thread of its own."""
+        received = self.threading.received(self.core, phase)
+        if not received:
+            return
+        started = self.current != INIT
+        number = self.threading.numbers[phase]
+        if started:
+            self._add([op("post", "own part is there", core=self.core, thread=number)])
+        self.current, self.ops[number] = number, []
+        self.tokens[number] = len(received) + started
+        for run in received:
+            what = f"{run.root}: part of core {run.sender}"
+            self._add([_receive(what, sender_channel(run.sender), self._run(run))])
+
+    def _send(self, phase: int) -> None:
+        """Send what other cores want of what the phase has made."""
+        for run in self.plan.exchanges[phase]:
+            if run.sender == self.core:
+                channel, thread = sender_channel(self.core), self.threading.numbers[phase + 1]
+                what = f"{run.root}: to the other cores"
+                self._add([_send(what, run.receivers, channel, self._run(run), thread)])
+
+    def _run(self, run: Run) -> Vector:
+        return self._vector(run.root, run.pieces)
+
+    def _vector(self, root: str, pieces: range) -> Vector:
+        """Return a run of a root's pieces, as they lie here."""
+        layout = self.plan.layouts[root]
+        elements = sum(layout.sizes[piece] for piece in pieces)
+        address = self.site.places.words[root, pieces.start]
+        return Vector(address, elements, layout.bits, layout.word_bits)
 
 
 def _receive(comment: str, channel: int, vector: Vector) -> Op:

@@ -33,7 +33,7 @@ from spusim.frontend import (
     quantise_input,
 )
 from spusim.image import load_program
-from spusim.network.records import Network, Quantum, Stream
+from spusim.network.records import Network, Quantum, Stream, Tensor
 from spusim.program import Program
 from spusim.result import RunResult
 from spusim.source import Source, load_source
@@ -335,7 +335,8 @@ def _image_stream(case: Case, spec: str) -> Stream:
     if case.network is not None:
         return quantise_input(load_stream(spec, case.network), case.network)
     # what an image knows of its network is its input
-    stand_in = Network(case.name, (), port.elements, Quantum(port.bits, 0))
+    frame = Tensor("input", port.elements, Quantum(port.bits, 0))
+    stand_in = Network(case.name, frame, (), (), frame.name)
     stream = load_stream(spec, stand_in)
     if stream.frames.dtype.kind == "f":
         raise CaseError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spusim.frontend.bind import bind
-from spusim.frontend.chain import FloatLayer, FloatLinear, FloatLstm, FloatNetwork
+from spusim.frontend.chain import FloatLayer, FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.prune import prune_matrices
@@ -26,11 +26,6 @@ from spusim.frontend.topology_file import load_topology
 from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 from spusim.resources import shipped
-
-_MATRICES: dict[type, tuple[str, ...]] = {
-    FloatLinear: ("weight",),
-    FloatLstm: ("weight_ih", "weight_hh"),
-}
 
 
 def load_network(
@@ -96,9 +91,7 @@ def quantise_file(
 def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
     """Return a network with its matrices (an LSTM has two) pruned, and a note that says so."""
     weights = {
-        (layer.name, key): getattr(layer, key)
-        for layer in network.layers
-        for key in _MATRICES.get(type(layer), ())
+        (layer.name, key): getattr(layer, key) for layer in network.layers for key in layer.matrices
     }
     labelled = {f"{layer}.{key}": weight for (layer, key), weight in weights.items()}
     densities = {
@@ -187,8 +180,7 @@ def _check_settings(source: Path, settings: Sequence[str]) -> None:
 
 
 def _with_weights(layer: FloatLayer, weights: dict[str, np.ndarray]) -> FloatLayer:
-    keys = _MATRICES.get(type(layer), ())
-    changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in keys}
+    changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in layer.matrices}
     return replace(layer, **changes)
 
 

@@ -19,7 +19,8 @@ from spusim.frontend.integer_file import (
     checkpoint_bytes,
     dequantise,
 )
-from spusim.frontend.quantise import Peaks, calibrate, quantise
+from spusim.frontend.layers import Peaks
+from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.weights import quantise_matrix

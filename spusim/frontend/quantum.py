@@ -1,30 +1,13 @@
 """Choosing number formats: quanta of activations, and which tensors of a chain share one."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spusim.frontend.chain import FloatActivation, FloatLayer, FloatLstm, FloatPool
-from spusim.network.check import GATE_OUTPUT, GATE_QUANTUM
+from spusim.frontend.layers import FloatLayer
+from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, mean_shift, quantum_for
 from spusim.network.records import NetworkError, Quantum
 
 Ranges = dict[str, float]
-
-
-def quantum_for(absmax: float, bits: int) -> Quantum:
-    """Return the finest quantum of `bits` in which +-absmax does not saturate.
-
-    A tensor that is all zero gets the range +-1.
-    """
-    if absmax <= 0.0:
-        return Quantum(bits, 1 - bits)
-    largest = 2 ** (bits - 1) - 1
-    exponent = math.ceil(math.log2(absmax) - math.log2(largest))
-    while absmax > math.ldexp(largest, exponent):  # log2 rounds
-        exponent += 1
-    while absmax <= math.ldexp(largest, exponent - 1):
-        exponent -= 1
-    return Quantum(bits, exponent)
 
 
 @dataclass(frozen=True)
@@ -41,9 +24,9 @@ class _Run:
         return [self.head.name if self.head else "input", *(layer.name for layer in self.keepers)]
 
     @property
-    def lstm(self) -> FloatLstm | None:
-        """An LSTM whose hidden state is in the run."""
-        return next((layer for layer in self.keepers if isinstance(layer, FloatLstm)), None)
+    def recurrent(self) -> FloatLayer | None:
+        """A layer whose hidden state is in the run."""
+        return next((layer for layer in self.keepers if layer.recurrent), None)
 
 
 def choose_quanta(
@@ -57,10 +40,10 @@ def choose_quanta(
     """
     quanta: list[Quantum] = []
     for run in _runs(layers):
-        if isinstance(run.head, FloatPool):
+        if run.head and run.head.sums is not None:
             before = "input" if len(quanta) == 1 else layers[len(quanta) - 2].name
-            quantum = _after_mean(run, run.head, quanta[-1], ranges[before])
-        elif isinstance(run.head, FloatActivation):
+            quantum = _after_mean(run, run.head.name, run.head.sums, quanta[-1], ranges[before])
+        elif run.head and run.head.tabulates:
             quantum = GATE_OUTPUT
         else:
             quantum = _calibrated(run, ranges, activation_bits if run.head else input_bits)
@@ -68,16 +51,11 @@ def choose_quanta(
     return quanta
 
 
-def mean_shift(frames: int, exponent: int, absmax: float) -> int:
-    """Return the smallest shift with which the sum of `frames` values +-absmax fits 16 bits."""
-    return max(0, quantum_for(frames * absmax, 16).exponent - exponent) if absmax else 0
-
-
 def _runs(layers: tuple[FloatLayer, ...]) -> Iterator[_Run]:
     head: FloatLayer | None = None
     keepers: list[FloatLayer] = []
     for layer in layers:
-        if _keeps(layer):
+        if layer.keeps:
             keepers.append(layer)
             continue
         yield _Run(head, tuple(keepers), layer)
@@ -85,29 +63,22 @@ def _runs(layers: tuple[FloatLayer, ...]) -> Iterator[_Run]:
     yield _Run(head, tuple(keepers), None)
 
 
-def _keeps(layer: FloatLayer) -> bool:
-    """Tell whether a layer's output has its input's quantum."""
-    if isinstance(layer, FloatActivation):
-        return layer.function == "relu"
-    return isinstance(layer, FloatLstm) or (isinstance(layer, FloatPool) and layer.kind != "mean")
-
-
-def _after_mean(run: _Run, mean: FloatPool, before: Quantum, absmax: float) -> Quantum:
+def _after_mean(run: _Run, mean: str, frames: int, before: Quantum, absmax: float) -> Quantum:
     """Return the quantum of a mean's sum; refuse what cannot divide that sum by its frames."""
-    table = run.closer if isinstance(run.closer, FloatActivation) else None
-    reader = run.lstm or table
-    if reader and mean.frames > 1:
+    table = run.closer if run.closer and run.closer.tabulates else None
+    reader = run.recurrent or table
+    if reader and frames > 1:
         raise NetworkError(
-            f"layer {reader.name} follows {mean.name}, whose output is a sum over frames that "
-            f"only a linear layer can divide by {mean.frames}; put one between them"
+            f"layer {reader.name} follows {mean}, whose output is a sum over frames that "
+            f"only a linear layer can divide by {frames}; put one between them"
         )
-    return Quantum(16, before.exponent + mean_shift(mean.frames, before.exponent, absmax))
+    return Quantum(16, before.exponent + mean_shift(frames, before.exponent, absmax))
 
 
 def _calibrated(run: _Run, ranges: Ranges, bits: int) -> Quantum:
     """Return the quantum that the calibrated ranges ask for, or the one that suits a table."""
-    if isinstance(run.closer, FloatActivation):
-        if run.head and not run.lstm:
+    if run.closer and run.closer.tabulates:
+        if run.head and not run.recurrent:
             return GATE_QUANTUM
         if bits != 16:
             raise NetworkError(

@@ -31,7 +31,7 @@ def random_stream(options: str, network: Network | None) -> Stream:
     chosen = random_options(options)
     if network is None:
         raise StreamError(f"stream random:{options} needs a network for its width; name one")
-    size, largest = network.input_size, network.input.largest
+    size, largest = network.input.size, network.input.quantum.largest
     generator = np.random.default_rng(chosen.seed)
     if chosen.files * chosen.frames * size > _MOST_VALUES:
         raise StreamError(

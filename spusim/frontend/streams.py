@@ -33,7 +33,7 @@ def load_stream(spec: str, network: Network | None = None) -> Stream:
     else:
         path, key = _split(spec)
         stream = _folder(path) if path.is_dir() else _file(path, key, tuple(registry))
-    check_stream(stream, network.input_size if network else None, f"stream {spec}")
+    check_stream(stream, network.input.size if network else None, f"stream {spec}")
     return stream
 
 
@@ -67,8 +67,8 @@ def quantise_input(stream: Stream, network: Network) -> Stream:
     Floats are rounded to nearest (ties to even) and clipped (see `clipped_inputs`); integers
     pass, if they are in range. Raises StreamError.
     """
-    check_stream(stream, network.input_size)
-    quantum, frames = network.input, stream.frames
+    check_stream(stream, network.input.size)
+    quantum, frames = network.input.quantum, stream.frames
     low, high = -quantum.largest - 1, quantum.largest
     if frames.dtype.kind == "f":
         integers = np.clip(np.rint(np.ldexp(frames, -quantum.exponent)), low, high)
@@ -86,8 +86,8 @@ def clipped_inputs(stream: Stream, network: Network) -> int:
     """Return how many values `quantise_input` clips."""
     if stream.frames.dtype.kind != "f":
         return 0
-    rounded = np.rint(np.ldexp(stream.frames, -network.input.exponent))
-    high = network.input.largest
+    rounded = np.rint(np.ldexp(stream.frames, -network.input.quantum.exponent))
+    high = network.input.quantum.largest
     return int(np.count_nonzero((rounded > high) | (rounded < -high - 1)))
 
 

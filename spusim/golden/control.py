@@ -3,8 +3,10 @@
 from spusim.golden.activation import Activation
 from spusim.golden.errors import CodeError
 from spusim.golden.state import WIDTHS, VectorState
+from spusim.numerics import Rounding
 
 Operands = dict[str, int]
+ROUNDINGS: tuple[Rounding | None, ...] = (None, "floor", "half_up", "half_even")
 MOST_LEFT, MOST_RIGHT = 30, 62  # shifts: sums of shifted operands stay within an int64
 
 
@@ -28,11 +30,12 @@ def loop(t: Activation, o: Operands) -> None:
 
 
 def vset(t: Activation, o: Operands) -> None:
-    """Set length, element widths and shifts."""
+    """Set length, element widths, shifts and rounding."""
     for name in ("sa", "sb", "sd"):
         if not -MOST_LEFT <= o[name] <= MOST_RIGHT:
             raise CodeError(
                 f"{name} (={o[name]}) must be a shift from -{MOST_LEFT} to {MOST_RIGHT}"
             )
     wa, wb, wd = (WIDTHS[o[name]] for name in ("wa", "wb", "wd"))
-    t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"])
+    rounding = ROUNDINGS[o["rounding"]]
+    t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"], rounding)

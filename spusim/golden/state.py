@@ -7,6 +7,7 @@ import numpy as np
 
 from spusim.formats import unpack_words
 from spusim.golden.errors import AccessError, CodeError
+from spusim.numerics import Rounding
 from spusim.program import CoreImage, Matrix, Program
 
 POISON = 0xA5
@@ -84,6 +85,7 @@ class VectorState:
     sa: int = 0
     sb: int = 0
     sd: int = 0
+    rounding: Rounding | None = None  # None: the architecture's
 
 
 @dataclass(frozen=True)

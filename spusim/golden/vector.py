@@ -1,11 +1,13 @@
 """What the vector unit's instructions mean. All of an operand is read before d is written."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from spusim.golden.activation import Activation
 from spusim.golden.control import MOST_RIGHT, Operands
 from spusim.golden.errors import CodeError, UnknownError
-from spusim.numerics import lookup, overflow, requantise, round_shift
+from spusim.numerics import Numerics, lookup, overflow, requantise, round_shift
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
 TABLE_BITS = 16  # width of a table's input
@@ -95,7 +97,13 @@ def _floored(x: np.ndarray, shift: int) -> np.ndarray:
 
 
 def _shifted(t: Activation, x: np.ndarray) -> np.ndarray:
-    return round_shift(x, t.vector.sd, t.chip.numerics.rounding)
+    return round_shift(x, t.vector.sd, _numerics(t).rounding)
+
+
+def _numerics(t: Activation) -> Numerics:
+    """Return the architecture's arithmetic with the thread's rounding."""
+    rounding = t.vector.rounding
+    return replace(t.chip.numerics, rounding=rounding) if rounding else t.chip.numerics
 
 
 def _narrow(t: Activation, x: np.ndarray, bits: int) -> np.ndarray:
@@ -122,7 +130,7 @@ def _requantise(
 ) -> None:
     acc = t.read_rows(o["acc"], t.vector.length)
     bits = t.vector.wd if o["table"] in (TABLE_NONE, TABLE_RELU) else TABLE_BITS
-    q = requantise(acc, multiplier, shift, bits, t.chip.numerics)
+    q = requantise(acc, multiplier, shift, bits, _numerics(t))
     _put(t, o, _function(t, o["table"], q))
 
 

@@ -202,7 +202,7 @@ class Assembler:
                 if target.name in bound:
                     raise FaultError(operand.start, f"{target.name} is given twice; remove one")
                 bound[target.name] = (target, operand)
-        missing = [f.name for f in spec.operands if f.name not in bound]
+        missing = [f.name for f in spec.operands if f.name not in bound and f.default is None]
         # a wrong operand may be the missing one
         if missing and len(bound) == len(operands):
             with self._collecting(self._line):
@@ -225,7 +225,8 @@ class Assembler:
         return Symbols(self._constants, {}, equ_lines)
 
     def _word(self, statement: _Statement, symbols: Symbols) -> int:
-        spec, values = statement.spec, {}
+        spec = statement.spec
+        values = {f.name: f.default for f in spec.operands if f.default is not None}
         for target, operand in statement.operands:
             with self._collecting(statement.line):
                 values[target.name] = value_of(
@@ -282,4 +283,5 @@ def _field_of(spec: InstructionSpec, operand: Operand, position: int, named: boo
 
 
 def _takes(spec: InstructionSpec) -> str:
-    return f"{spec.mnemonic} takes {', '.join(f.name for f in spec.operands) or 'nothing'}"
+    names = (f.name if f.default is None else f"{f.name} (or not)" for f in spec.operands)
+    return f"{spec.mnemonic} takes {', '.join(names) or 'nothing'}"

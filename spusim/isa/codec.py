@@ -20,7 +20,10 @@ class Instruction:
 
 
 def encode(isa: Isa, mnemonic: str, operands: Mapping[str, int]) -> int:
-    """Return the word of an instruction; raises IsaError unless every operand is given and fits."""
+    """Return the word of an instruction; operands left out have their defaults.
+
+    Raises IsaError unless every operand without one is given, and all fit.
+    """
     spec = isa.instructions.get(mnemonic)
     if spec is None:
         raise IsaError(
@@ -161,6 +164,7 @@ def _record(isa: Isa, name: str) -> RecordSpec:
 
 def _pack(what: str, fields: Sequence[Field], values: Mapping[str, int]) -> int:
     names = [f.name for f in fields]
+    values = {f.name: f.default for f in fields if f.default is not None} | dict(values)
     missing = [n for n in names if n not in values]
     unknown = [n for n in values if n not in names]
     if missing or unknown:

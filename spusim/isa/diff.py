@@ -227,10 +227,19 @@ def _field(subject: str, what: str, old: Field, new: Field, rest: int) -> Iterat
         yield Change(
             subject, f"{what} renamed", old.name, new.name, assembly=f"{old.name} is {new.name} now"
         )
-    reasons = misread(old, new, rest), refuses(old, new), rewords(old, new)
+    reasons = misread(old, new, rest), refuses(old, new), rewords(old, new) or _by_default(old, new)
+    if old.default is not None and new.default is None:
+        reasons = reasons[0], reasons[1] or f"{new.name} must be given now", reasons[2]
     if _place(old) != _place(new) or any(reasons):
         how = _how_changed(old, new)
         yield Change(subject, f"{what} {how}", _field_text(old), _field_text(new), *reasons)
+
+
+def _by_default(old: Field, new: Field) -> str:
+    """Return why assembly that leaves an operand out gives other bits; "" if the same."""
+    if old.default in (None, new.default) or new.default is None:
+        return ""
+    return f"{old.name} left out was {old.default}, is {new.default}"
 
 
 def _how_changed(old: Field, new: Field) -> str:
@@ -239,6 +248,7 @@ def _how_changed(old: Field, new: Field) -> str:
         "widened": old.bits < new.bits,
         "narrowed": old.bits > new.bits,
         "of another kind": old.kind != new.kind,
+        "of another default": old.default != new.default,
     }
     return ", ".join(way for way, holds in ways.items() if holds)
 
@@ -255,7 +265,8 @@ def _gained(subject: str, what: str, f: Field, old: Sequence[Field]) -> Change:
     return Change(
         subject, f"{what} added", "", _field_text(f),
         binaries=f"{f.name} reads bits that belonged to other {what}s" if overlaps else "",
-        assembly=f"lacks {f.name}, and operands have no defaults",
+        assembly="" if f.default is not None else f"lacks {f.name}, which has no default",
+        words=f"{f.name} is set where it is left out" if f.default else "",
     )  # fmt: skip
 
 
@@ -323,7 +334,10 @@ def _value_names(isa: Isa) -> frozenset[str]:
 
 
 def _field_text(f: Field) -> str:
-    return f"{f.name}:{f.kind.name}@{f.low}+{f.bits}"
+    plain = f"{f.name}:{f.kind.name}@{f.low}+{f.bits}"
+    if f.default is None:
+        return plain
+    return f"{plain}={f.kind.names[f.default] if f.kind.names else f.default}"
 
 
 def _names(fields: Iterable[Field]) -> str:

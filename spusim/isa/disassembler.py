@@ -47,11 +47,12 @@ def disassemble(
 
 
 def operand_text(isa: Isa, instruction: Instruction) -> str:
-    """Return one instruction as assembly, operands by name."""
+    """Return one instruction as assembly, operands by name; those at their default are left out."""
     spec = isa.instructions[instruction.mnemonic]
     operands = ", ".join(
         f"{field.name}={_value_text(field, instruction.operands[field.name])}"
         for field in spec.operands
+        if instruction.operands[field.name] != field.default
     )
     width = max(map(len, isa.instructions))
     return f"{instruction.mnemonic:<{width}} {operands}".rstrip()

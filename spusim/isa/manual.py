@@ -150,6 +150,8 @@ def _fields(fields: Iterable[Field], mnemonic: str = "") -> str:
         values = ", ".join(f.kind.names) or f"{f.smallest} to {f.largest}"
         if (mnemonic, f.name) in RELATIVE:
             values += ", or a label after it"
+        if f.default is not None:
+            values += f"; {f.kind.names[f.default] if f.kind.names else f.default} if left out"
         rows.append((f"`{f.name}`", f"`{f.kind.name}`", _span(f.high, f.low), str(f.bits), values))
     return _table(("field", "kind", "bits", "width", "values"), rows)
 

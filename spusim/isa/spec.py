@@ -26,12 +26,16 @@ class Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """An operand or record field: bits low + bits - 1 down to low."""
+    """An operand or record field: bits low + bits - 1 down to low.
+
+    default: what an operand is that assembly leaves out; None: it must be given.
+    """
 
     name: str
     kind: Kind
     low: int
     bits: int
+    default: int | None = None
 
     @property
     def high(self) -> int:

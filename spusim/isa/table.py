@@ -28,7 +28,7 @@ WORD_BITS = (32, 64)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ENUMERATOR = re.compile(r"[a-z_][a-z0-9_]*|0|[1-9][0-9]*")  # assembly writes a name or an integer
-_OPERAND = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)@([0-9]+)\+([0-9]+)")
+_OPERAND = re.compile(r"([a-z][a-z0-9_]*):([a-z][a-z0-9_]*)@([0-9]+)\+([0-9]+)(?:=([a-z0-9_]+))?")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _OPCODE = re.compile(r"0x[0-9a-f]{2}")
 _RANGE = re.compile(r"(0x[0-9a-f]{2})(?:-(0x[0-9a-f]{2}))?")
@@ -124,7 +124,9 @@ class _Reader:
         """Return the sha256 of the content in an order that the file's order does not change."""
 
         def fields(items: tuple[Field, ...]) -> list[list[object]]:
-            return [[f.name, f.kind.name, f.low, f.bits] for f in items]
+            defaults = [[] if f.default is None else [f.default] for f in items]
+            plain = [[f.name, f.kind.name, f.low, f.bits] for f in items]
+            return [[*one, *default] for one, default in zip(plain, defaults, strict=True)]
 
         def prose(text: str) -> list[str]:
             return [" ".join(text.split())] if meanings else []
@@ -291,7 +293,10 @@ class _Reader:
         kind = self.kinds.get(match[2])
         if kind is None:
             self.fail(f"{what}: kind {match[2]!r} is unknown; add a `kind` line above")
-        new = Field(match[1], kind, int(match[3]), int(match[4]))
+        default = self.default(what, kind, match[5]) if match[5] else None
+        new = Field(match[1], kind, int(match[3]), int(match[4]), default)
+        if default is not None and not new.smallest <= default <= new.largest:
+            self.fail(f"{what}: {new.name}'s default {default} does not fit its {new.bits} bits")
         if kind.bits not in (None, new.bits):
             self.fail(f"{what}: {new.name} has {new.bits} bits, its kind {kind.name} {kind.bits}")
         if len(kind.names) > 1 << new.bits:
@@ -300,6 +305,14 @@ class _Reader:
                 f"of {kind.name}; give it {(len(kind.names) - 1).bit_length()}"
             )
         return new
+
+    def default(self, what: str, kind: Kind, text: str) -> int:
+        if text in kind.names:
+            return kind.names.index(text)
+        if kind.names or not text.isdecimal():
+            choices = ", ".join(kind.names) or "a number"
+            self.fail(f"{what}: default {text!r} is no value of {kind.name}; use {choices}")
+        return int(text)
 
 
 _DIRECTIVES: dict[str, Callable[[_Reader, list[str], str | None], None]] = {

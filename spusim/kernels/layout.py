@@ -108,9 +108,10 @@ class X(IntEnum):
     SA = 5
     SB = 6
     SD = 7
-    DEPTH = 8
-    LOOPS = 9  # five words a level: first, last, left, iteration, bump
-    COUNT = 29
+    ROUNDING = 8  # 0: the architecture's, else one more than `P.ROUNDING`
+    DEPTH = 9
+    LOOPS = 10  # five words a level: first, last, left, iteration, bump
+    COUNT = 30
 
 
 LOOP_LEVELS = 4

@@ -56,6 +56,7 @@ _MUL, _MIN, _RELU, _LOOKUP, _FILL = (
 )
 _PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
 _WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
+_THREAD_ROUNDING = int(X.ROUNDING)
 _WORD_BYTES, _ROUNDING, _RESULT_WRAP = int(P.WORD_BYTES), int(P.ROUNDING), int(P.RESULT_WRAP)
 _SHARED = int(P.SHARED_PORTS)
 _ELEMENT, _MULTIPLY, _INSTRUCTION = (
@@ -147,6 +148,7 @@ def _set_vector(context, operands):
         context[_SA + k] = operands[4 + k]
         if operands[4 + k] < -MOST_LEFT or operands[4 + k] > MOST_RIGHT:
             fault = _SHIFT
+    context[_THREAD_ROUNDING] = operands[7]
     return fault
 
 
@@ -205,6 +207,8 @@ def _apply_table(core, table, values, n):
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     n = context[_LENGTH]
     rounding, wrap = core.params[_ROUNDING], core.params[_RESULT_WRAP]
+    if context[_THREAD_ROUNDING]:
+        rounding = context[_THREAD_ROUNDING] - 1
     va, vb = core.va, core.vb
     if op >= _Q_FIRST and op <= _Q_CHANNEL:
         acc = core.acc[operands[1] : operands[1] + n]

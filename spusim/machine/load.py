@@ -65,7 +65,7 @@ def load_core(
     """Decode an image for the kernels; raises MachineError for what the machine cannot do."""
     code, instructions = decode_program(image.code)
     kinds = mac_kinds(program)
-    tape = taping(image, code)
+    tape = taping(image)
     if tape.mode != Tape.REPLAY and any(outlined(matrix) for matrix in image.matrices):
         raise MachineError(
             f"program {program.name} was outlined, so it can be timed from a recording but not "

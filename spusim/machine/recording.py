@@ -9,55 +9,49 @@ from typing import Any
 import numpy as np
 
 from spusim.machine.errors import RecordingError
+from spusim.program import Operand
 from spusim.result import RunResult
 
-FORMAT = 1
+FORMAT = 2
 _META = "meta"
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Which activations of a layer's operand are not zero, product after product.
+    """Which activations that a product multiplies are not zero: frames, and in them windows.
 
-    bits (products, ceil(columns / 8)) uint8, the first activation lowest. Where an operand is two
-    vectors end to end, as [x | h], the first has `head` columns; a machine may leave a gap between
-    them, to begin the second with a word.
+    bits (frames x windows, ceil(columns / 8)) uint8, the first activation lowest. Where machines
+    leave gaps between activations is not of its concern.
     """
 
     bits: np.ndarray
     columns: int
-    head: int
+    windows: int
 
-    def columns_of(self, first: int, columns: int, operand_columns: int) -> np.ndarray:
-        """Return (products, columns) uint8, 1 for a nonzero, of an operand with its gap.
+    def columns_of(self, operand: Operand, columns: int) -> np.ndarray:
+        """Return (frames x windows used, columns of the matrix) uint8, 1 for a nonzero.
 
-        Raises RecordingError for an operand that is narrower, or wider without two vectors.
+        Raises RecordingError for a product of another size.
         """
-        gap = operand_columns - self.columns
-        if gap < 0 or (gap and self.head == self.columns):
+        if (operand.columns, operand.windows) != (self.columns, self.windows):
             raise RecordingError(
-                f"the recording has {self.columns} activations of a product, and the program "
-                f"multiplies {operand_columns}; record the network again"
+                f"the recording has {self.windows} windows of {self.columns} activations of "
+                f"product {operand.product}, and the program multiplies {operand.windows} of "
+                f"{operand.columns}; record the network again"
             )
         flags = np.unpackbits(self.bits, axis=1, count=self.columns, bitorder="little")
-        if gap:
-            flags = np.insert(flags, [self.head] * gap, 0, axis=1)
-        return np.ascontiguousarray(flags[:, first : first + columns])
+        used = flags.reshape(-1, self.windows, self.columns)[:, operand.used]
+        found = np.zeros((used.shape[0] * used.shape[1], columns), np.uint8)
+        for at, first, count in operand.runs:
+            found[:, at : at + count] = used[..., first : first + count].reshape(-1, count)
+        return found
 
 
-def pattern(flags: np.ndarray, head: int, columns: int) -> Pattern:
-    """Pack flags (products, operand columns) to `columns`: without the gap behind `head`, if any.
-
-    Raises RecordingError for an operand that is not two vectors with nothing between them.
-    """
-    gap = flags.shape[1] - columns
-    if gap < 0 or (gap and head == columns) or flags[:, head : head + gap].any():
-        raise RecordingError(
-            f"a product of {flags.shape[1]} activations is recorded as {columns}, {head} of them "
-            "first, and what lies between is not zero; such a layer must be simulated in full"
-        )
-    flags = np.concatenate([flags[:, :head], flags[:, head + gap :]], axis=1)
-    return Pattern(np.packbits(flags != 0, axis=1, bitorder="little"), columns, head)
+def pattern(flags: np.ndarray) -> Pattern:
+    """Pack flags (frames, windows, columns)."""
+    frames, windows, columns = flags.shape
+    rows = flags.reshape(frames * windows, columns)
+    return Pattern(np.packbits(rows != 0, axis=1, bitorder="little"), columns, windows)
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Recording:
     """Values and activation patterns of a network on a stream, with one arithmetic.
 
     network, stream, numerics: hashes of what it was made of. starts: first frame of each file.
-    outputs (frames, features) int64. patterns: by layer. It can be pickled.
+    outputs (frames, features) int64. patterns: by product. It can be pickled.
     """
 
     name: str
@@ -107,7 +101,7 @@ def recording_bytes(recording: Recording) -> bytes:
         "stream": recording.stream,
         "numerics": recording.numerics,
         "starts": list(recording.starts),
-        "layers": [[name, p.columns, p.head] for name, p in patterns.items()],
+        "products": [[name, p.columns, p.windows] for name, p in patterns.items()],
     }
     arrays: dict[str, Any] = {f"pattern{k}": p.bits for k, p in enumerate(patterns.values())}
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
@@ -127,10 +121,10 @@ def read_recording(data: bytes) -> Recording:
                     f"recording has format {meta['format']}, and this version reads {FORMAT}; "
                     "record the network again"
                 )
-            layers = [(name, Pattern(arrays[f"pattern{k}"], columns, head))
-                      for k, (name, columns, head) in enumerate(meta["layers"])]  # fmt: skip
+            products = [(name, Pattern(arrays[f"pattern{k}"], columns, windows))
+                      for k, (name, columns, windows) in enumerate(meta["products"])]  # fmt: skip
             told = (meta["name"], meta["network"], meta["stream"], meta["numerics"])
-            return Recording(*told, tuple(meta["starts"]), arrays["outputs"], dict(layers))
+            return Recording(*told, tuple(meta["starts"]), arrays["outputs"], dict(products))
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(
             "these bytes are no recording, or a damaged one; record the network again"

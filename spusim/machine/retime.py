@@ -1,6 +1,6 @@
 """Recording a run, and timing it again on another architecture without computing any value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from spusim.machine.errors import RecordingError
 from spusim.machine.load import LoadedCore
 from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
 from spusim.machine.spu import Spu
-from spusim.machine.tape import blank_tape, operand_places, recorded_tape, unskipped_tape
+from spusim.machine.tape import blank_tape, operand_of, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -22,16 +22,14 @@ def record(
     arch: Arch,
     frames: np.ndarray,
     starts: Sequence[int],
-    operands: Mapping[str, tuple[int, int]],
 ) -> tuple[RunResult, dict[str, Pattern]]:
-    """Run a program, and return the result and by layer the patterns of its products' operands.
+    """Run a program, and return the result and by product the patterns of what it multiplies.
 
-    operands: by layer, the columns of its operand's first vector, and of all its vectors. Raises
-    RecordingError for a program that does not use each matrix once a frame.
+    Raises RecordingError for a program that uses its matrices otherwise than it says.
     """
     spu = Spu(program, arch, taping=blank_tape(len(frames)))
     result = spu.run(frames, starts)
-    return result, _patterns(program, spu.cores, operands)
+    return result, _patterns(program, spu.cores, len(frames))
 
 
 def retime(
@@ -75,22 +73,24 @@ def unskipped_cycles(
     )
 
 
-def _patterns(
-    program: Program, cores: Sequence[LoadedCore], operands: Mapping[str, tuple[int, int]]
-) -> dict[str, Pattern]:
-    """Put the tapes of all tiles of columns together; tiles of rows and cores agree."""
+def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dict[str, Pattern]:
+    """Put the tapes of all matrices together; tiles of rows and cores agree."""
     flags: dict[str, np.ndarray] = {}
     for core in cores:
         arrays = core.arrays
-        for number, place in enumerate(operand_places(core.image, program, arrays.code)):
+        for number, matrix in enumerate(core.image.matrices):
+            operand, columns = operand_of(matrix, program), matrix.packed.columns
             fields, used = arrays.matrices[number], int(arrays.matrix_use[number, 2])
             if used != fields[M.PRODUCTS]:
                 raise RecordingError(
-                    f"layer {place.layer} of {program.name} was multiplied {used} times in "
-                    f"{fields[M.PRODUCTS]} frames; only what is used once a frame can be recorded"
+                    f"product {operand.product} of {program.name} was multiplied {used} times in "
+                    f"{frames} frames of {len(operand.used)} windows; only what is used as often "
+                    "in every frame can be recorded"
                 )
-            begin, size = int(fields[M.TAPE]), used * place.columns
-            whole = flags.setdefault(place.layer, np.zeros((used, place.operand_columns), np.uint8))
-            tape = arrays.tape[begin : begin + size].reshape(used, place.columns)
-            whole[:, place.first : place.first + place.columns] = tape
-    return {layer: pattern(whole, *operands[layer]) for layer, whole in flags.items()}
+            shape = (frames, operand.windows, operand.columns)
+            whole = flags.setdefault(operand.product, np.zeros(shape, np.uint8))
+            begin, size = int(fields[M.TAPE]), used * columns
+            tape = arrays.tape[begin : begin + size].reshape(frames, -1, columns)
+            for at, first, count in operand.runs:
+                whole[:, operand.used, first : first + count] = tape[..., at : at + count]
+    return {product: pattern(whole) for product, whole in flags.items()}

@@ -1,59 +1,61 @@
 """Consistency of a quantised network: what every room after the front end may rely on."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from spusim.network.graph import inputs_of, outputs_of, tensors_of
 from spusim.network.records import (
-    Activation,
-    Layer,
-    Linear,
-    Lstm,
+    Apply,
+    Combine,
+    Constant,
+    Curve,
+    Cut,
+    Function,
+    Head,
+    Join,
     Network,
     NetworkError,
-    PoolTime,
-    Quantum,
-    Requant,
+    Node,
+    Product,
+    Shift,
+    State,
+    Tensor,
 )
 
 WEIGHT_BITS = (4, 8, 16)
-BIAS_LIMIT = 2**31
-GATE_QUANTUM = Quantum(16, -12)  # +-8: sigmoid and tanh saturate to 16 bits within it
-GATE_OUTPUT = Quantum(16, -15)
+TENSOR_BITS = (8, 16, 32)
+TABLE_BITS = 16
+BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
+MOST_LEFT, MOST_RIGHT = 30, 62
+KINDS = ("add", "sub", "mul", "max", "min")
+ROUNDINGS = (None, "floor", "half_up", "half_even")
+CURVES = ("relu", "sigmoid", "tanh")
 
-_SIZES: dict[type, Callable[[Any], tuple[int, int]]] = {
-    Linear: lambda layer: (layer.weight.shape[1], layer.weight.shape[0]),
-    Lstm: lambda layer: (layer.weight.shape[1] - layer.hidden, layer.hidden),
-    Activation: lambda layer: (layer.size, layer.size),
-    PoolTime: lambda layer: (layer.size, layer.size),
-}
-
-
-def layer_sizes(layer: Layer) -> tuple[int, int]:
-    """Return the number of features that a layer takes and gives."""
-    return _SIZES[type(layer)](layer)
+Tensors = dict[str, Tensor]
 
 
 def check_network(network: Network) -> None:
-    """Raise NetworkError unless sizes, quanta and integer ranges of all layers fit together."""
-    if not network.layers:
-        raise NetworkError(f"network {network.name} has no layers; give it at least one")
-    size, quantum = network.input_size, network.input
-    for layer in network.layers:
-        inputs, outputs = layer_sizes(layer)
-        if inputs != size:
-            raise NetworkError(
-                f"layer {layer.name} takes {inputs} features, but is given {size}; "
-                "the size must be what the layer before gives"
-            )
-        if layer.input != quantum:
-            raise NetworkError(
-                f"layer {layer.name} takes {layer.input}, but is given {quantum}; "
-                "the quantum must be that of the layer before"
-            )
-        _CHECKS[type(layer)](layer)
-        size, quantum = outputs, layer.output
+    """Raise NetworkError for the first thing in a network that is not as `records` says."""
+    _check_names(network)
+    known: Tensors = {network.input.name: network.input}
+    known |= {state.tensor.name: state.tensor for state in network.states}
+    for made in known.values():
+        _check_tensor(made)
+    made_later = {out.name for node in network.nodes for out in outputs_of(node)}
+    for node in network.nodes:
+        for name in inputs_of(node):
+            _check_known(f"node {node.name}", name, known, made_later)
+        for out in outputs_of(node):
+            _check_tensor(out)
+        _CHECKS[type(node)](node, known)
+        known |= {out.name: out for out in outputs_of(node)}
+    for state in network.states:
+        _check_state(state, known)
+    _check_known(f"network {network.name}: its output", network.output, known, set())
+    size = known[network.output].size
     if network.labels and len(network.labels) != size:
         raise NetworkError(
             f"network {network.name} has {len(network.labels)} labels for {size} outputs; "
@@ -61,79 +63,276 @@ def check_network(network: Network) -> None:
         )
 
 
-def _check_matrix(layer: Linear | Lstm) -> None:
-    rows = layer.weight.shape[0]
-    if layer.weight_bits not in WEIGHT_BITS:
+def _check_names(network: Network) -> None:
+    kinds = {
+        "tensors": [each.name for each in tensors_of(network)],
+        "nodes": [node.name for node in network.nodes],
+    }
+    for what, names in kinds.items():
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise NetworkError(
+                f"network {network.name} has several {what} called {', '.join(twice)}; "
+                "names must be unique"
+            )
+
+
+def _check_known(who: str, name: str, known: Tensors, made_later: set[str]) -> None:
+    if name in known:
+        return
+    if name in made_later:
         raise NetworkError(
-            f"layer {layer.name} has {layer.weight_bits}-bit weights; use one of {WEIGHT_BITS}"
+            f"{who} takes {name} before it is made; nodes must stand in order, and what goes "
+            "round needs a state"
         )
-    limit = 2 ** (layer.weight_bits - 1)
-    if layer.weight.dtype.kind != "i" or not _within(layer.weight, -limit, limit - 1):
+    raise NetworkError(f"{who} takes {name}, which no node makes; there is {', '.join(known)}")
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    if tensor.size < 1:
+        raise NetworkError(f"tensor {tensor.name} has {tensor.size} elements; it needs one")
+    if tensor.quantum.bits not in TENSOR_BITS:
         raise NetworkError(
-            f"layer {layer.name} has weights outside {layer.weight_bits}-bit integers; "
+            f"tensor {tensor.name} has elements of {tensor.quantum.bits} bits; use one of "
+            f"{TENSOR_BITS}"
+        )
+
+
+def _check_state(state: State, known: Tensors) -> None:
+    name = state.tensor.name
+    if state.next not in known:
+        raise NetworkError(
+            f"state {name} is never set: no node makes its next value {state.next}; name a tensor"
+        )
+    found = known[state.next]
+    if (found.size, found.quantum) != (state.tensor.size, state.tensor.quantum):
+        raise NetworkError(
+            f"state {name} has {_told(state.tensor)}, its next value {found.name} {_told(found)}; "
+            "they must agree"
+        )
+    start = np.asarray(state.start)
+    if start.shape not in ((), (state.tensor.size,)):
+        raise NetworkError(
+            f"state {name} starts with shape {start.shape}; use () or ({state.tensor.size},)"
+        )
+    _check_values(f"state {name} starts", start, state.tensor)
+
+
+def _check_values(what: str, values: np.ndarray, tensor: Tensor) -> None:
+    largest = tensor.quantum.largest
+    if values.dtype.kind not in "iu" or not _within(values, -largest - 1, largest):
+        raise NetworkError(
+            f"{what} with values outside integers of {tensor.quantum.bits} bits; quantise them"
+        )
+
+
+def _check_product(node: Product, known: Tensors) -> None:
+    _check_weight(node)
+    rows, columns = node.weight.shape
+    size = known[node.input].size
+    if not node.windows:
+        raise NetworkError(f"product {node.name} has no windows; use (0,) for a linear layer")
+    for first in node.windows:
+        if first < 0 or first + columns > size:
+            raise NetworkError(
+                f"product {node.name} has a window from {first} to {first + columns - 1}, beyond "
+                f"{node.input}'s {size} elements; pad the input or drop the window"
+            )
+    _check_rounding(node)
+    row = 0
+    for head in node.heads:
+        here, rest = divmod(head.output.size, len(node.windows))
+        if head.first != row or rest:
+            raise NetworkError(
+                f"product {node.name}: head {head.output.name} begins with row {head.first} and "
+                f"gives {head.output.size} elements in {len(node.windows)} windows, after {row} "
+                "rows; heads take rows in order, without gap or overlap"
+            )
+        _check_head(node, head, here)
+        row += here
+    if row != rows:
+        raise NetworkError(
+            f"product {node.name} has heads for {row} of its {rows} rows; give every row a head"
+        )
+
+
+def _check_weight(node: Product) -> None:
+    if node.weight_bits not in WEIGHT_BITS:
+        raise NetworkError(
+            f"product {node.name} has {node.weight_bits}-bit weights; use one of {WEIGHT_BITS}"
+        )
+    if node.weight.ndim != 2 or 0 in node.weight.shape:
+        raise NetworkError(
+            f"product {node.name} has a weight of shape {node.weight.shape}; use (rows, columns)"
+        )
+    limit = 2 ** (node.weight_bits - 1)
+    if node.weight.dtype.kind != "i" or not _within(node.weight, -limit, limit - 1):
+        raise NetworkError(
+            f"product {node.name} has weights outside {node.weight_bits}-bit integers; "
             "quantise them first"
         )
-    if layer.bias is not None:
-        if layer.bias.shape != (rows,):
+    rows = len(node.weight)
+    if node.bias is None:
+        return
+    if node.bias.shape != (rows,):
+        raise NetworkError(
+            f"product {node.name} has bias of shape {node.bias.shape} for {rows} rows"
+        )
+    if node.bias.dtype.kind != "i" or not _within(node.bias, -BIAS_LIMIT, BIAS_LIMIT - 1):
+        raise NetworkError(f"product {node.name} has a bias wider than 48 bits; rescale it")
+
+
+def _check_head(node: Product, head: Head, rows: int) -> None:
+    name = head.output.name
+    multiplier, shift = head.requant.multiplier, head.requant.shift
+    shapes = ((1,), (rows,))
+    if multiplier.shape not in shapes or shift.shape not in shapes:
+        raise NetworkError(
+            f"head {name} has requant shapes {(multiplier.shape, shift.shape)}; use (1,) or "
+            f"({rows},)"
+        )
+    left = np.broadcast_to(multiplier, (rows,))[np.broadcast_to(shift, (rows,)) < 0]
+    fits = _within(multiplier, 1, 2**31 - 1) and _within(shift, -MOST_LEFT, MOST_RIGHT)
+    if not fits or not _within(left, 1, 1):
+        raise NetworkError(
+            f"head {name} has a requant outside multiplier 1 to 2**31-1, shift 0 to {MOST_RIGHT} "
+            f"(-{MOST_LEFT} with multiplier 1)"
+        )
+    table = head.function is not None and head.function != Curve("relu")
+    if table != (head.entry is not None):
+        raise NetworkError(
+            f"head {name} has a {'table without' if table else 'table input'} quantum; `entry` is "
+            "for tables, and only for them"
+        )
+    if head.entry is not None and head.entry.bits != TABLE_BITS:
+        raise NetworkError(f"head {name} enters its table with {head.entry.bits} bits; use 16")
+    if head.function is not None:
+        _check_function(name, head.function)
+
+
+def _check_function(name: str, function: Function) -> None:
+    if isinstance(function, Curve):
+        if function.function not in CURVES:
             raise NetworkError(
-                f"layer {layer.name} has bias of shape {layer.bias.shape} for {rows} rows"
+                f"{name} has function {function.function}; use {', '.join(CURVES)} or a Lut"
             )
-        if not _within(layer.bias, -BIAS_LIMIT, BIAS_LIMIT - 1):
-            raise NetworkError(f"layer {layer.name} has a bias wider than 32 bits; rescale it")
-    _check_requant(layer.name, layer.requant, rows)
-
-
-def _check_requant(name: str, requant: Requant, rows: int) -> None:
-    shapes = (requant.multiplier.shape, requant.shift.shape)
-    if shapes[0] != shapes[1] or shapes[0] not in ((1,), (rows,)):
-        raise NetworkError(f"layer {name} has requant shapes {shapes}; use (1,) or ({rows},)")
-    if not _within(requant.multiplier, 1, 2**31 - 1) or not _within(requant.shift, 0, 62):
+        return
+    entries, bits = function.entries, function.address_bits
+    if not 1 <= bits <= TABLE_BITS or entries.shape != (2**bits,):
         raise NetworkError(
-            f"layer {name} has a requant outside multiplier 1 to 2**31-1, shift 0 to 62"
+            f"{name}: table {function.name} has {entries.shape} entries for {bits} address bits; "
+            "use 1 to 16 bits and 2**bits entries"
+        )
+    limit = 2 ** (TABLE_BITS - 1)
+    if entries.dtype.kind != "i" or not _within(entries, -limit, limit - 1):
+        raise NetworkError(f"{name}: table {function.name} has entries outside 16 bits")
+
+
+def _check_combine(node: Combine, known: Tensors) -> None:
+    a, b = known[node.a], known[node.b]
+    if node.kind not in KINDS:
+        raise NetworkError(f"node {node.name} has kind {node.kind}; use {', '.join(KINDS)}")
+    if node.output.size != a.size or b.size not in (1, a.size):
+        raise NetworkError(
+            f"node {node.name} makes {node.output.size} elements of {a.size} and {b.size}; "
+            "all must be as many, or b one"
+        )
+    if node.kind == "mul" and (node.sa or node.sb):
+        raise NetworkError(
+            f"node {node.name} multiplies shifted operands ({node.sa}, {node.sb}); shift the "
+            "product by sd instead"
+        )
+    _check_shifts(node, node.sa, node.sb, node.sd)
+    _check_rounding(node)
+
+
+def _check_shift(node: Shift, known: Tensors) -> None:
+    _check_same_size(node, known[node.a])
+    _check_shifts(node, node.sd)
+    _check_rounding(node)
+
+
+def _check_apply(node: Apply, known: Tensors) -> None:
+    _check_same_size(node, known[node.a])
+    _check_shifts(node, node.sa)
+    if node.function == Curve("relu"):
+        raise NetworkError(f"node {node.name} applies relu, which is no table; use a Shift")
+    _check_function(f"node {node.name}", node.function)
+
+
+def _check_constant(node: Constant, known: Tensors) -> None:
+    if node.values.shape != (node.output.size,):
+        raise NetworkError(
+            f"constant {node.name} has values {node.values.shape} for {node.output.size} elements"
+        )
+    _check_values(f"constant {node.name} is", node.values, node.output)
+
+
+def _check_join(node: Join, known: Tensors) -> None:
+    if not node.inputs:
+        raise NetworkError(f"node {node.name} joins nothing; give it inputs")
+    size = sum(known[name].size for name in node.inputs)
+    if size != node.output.size:
+        raise NetworkError(
+            f"node {node.name} joins {size} elements to {node.output.size}; they must be as many"
+        )
+    for name in node.inputs:
+        _check_quantum(node, known[name])
+
+
+def _check_cut(node: Cut, known: Tensors) -> None:
+    size = known[node.a].size
+    if node.first < 0 or node.first + node.output.size > size:
+        raise NetworkError(
+            f"node {node.name} cuts {node.first} to {node.first + node.output.size - 1} out of "
+            f"{node.a}'s {size} elements; cut within them"
+        )
+    _check_quantum(node, known[node.a])
+
+
+def _check_quantum(node: Join | Cut, source: Tensor) -> None:
+    if source.quantum != node.output.quantum:
+        raise NetworkError(
+            f"node {node.name} makes {node.output.quantum} of {source.name} in {source.quantum}; "
+            "the quantum must stay"
         )
 
 
-def _check_lstm(layer: Lstm) -> None:
-    if layer.weight.shape[0] != 4 * layer.hidden:
+def _check_same_size(node: Shift | Apply, source: Tensor) -> None:
+    if node.output.size != source.size:
         raise NetworkError(
-            f"layer {layer.name} has {layer.weight.shape[0]} rows for hidden {layer.hidden}; "
-            "an LSTM has 4 * hidden: i, f, g, o"
+            f"node {node.name} makes {node.output.size} elements of {source.size}; they must be "
+            "as many"
         )
-    _check_matrix(layer)
 
 
-def _check_activation(layer: Activation) -> None:
-    if layer.function not in ("relu", "sigmoid", "tanh"):
+def _check_shifts(node: Node, *shifts: int) -> None:
+    if not all(-MOST_LEFT <= shift <= MOST_RIGHT for shift in shifts):
         raise NetworkError(
-            f"layer {layer.name} has function {layer.function}; use relu, sigmoid or tanh"
+            f"node {node.name} shifts by {shifts}; use -{MOST_LEFT} (left) to {MOST_RIGHT}"
         )
-    if layer.function == "relu" and layer.input != layer.output:
-        raise NetworkError(f"layer {layer.name} is a relu and must keep its quantum")
 
 
-def _check_pool(layer: PoolTime) -> None:
-    if layer.kind not in ("mean", "max", "last"):
-        raise NetworkError(f"layer {layer.name} has kind {layer.kind}; use mean, max or last")
-    if layer.frames < 1 or layer.shift < 0:
-        raise NetworkError(
-            f"layer {layer.name} has frames {layer.frames}, shift {layer.shift}; "
-            "frames is at least 1, shift at least 0"
-        )
-    shift = layer.shift if layer.kind == "mean" else 0
-    if layer.output.exponent != layer.input.exponent + shift:
-        raise NetworkError(
-            f"layer {layer.name} has output exponent {layer.output.exponent}; it must be "
-            f"{layer.input.exponent + shift}"
-        )
+def _check_rounding(node: Product | Combine | Shift) -> None:
+    if node.rounding not in ROUNDINGS:
+        known = ", ".join(filter(None, ROUNDINGS))
+        raise NetworkError(f"node {node.name} rounds by {node.rounding}; use {known} or None")
+
+
+def _told(tensor: Tensor) -> str:
+    return f"{tensor.size} elements of {tensor.quantum.bits} bits, 2**{tensor.quantum.exponent}"
 
 
 def _within(values: np.ndarray, low: int, high: int) -> bool:
     return values.size == 0 or bool(values.min() >= low and values.max() <= high)
 
 
-_CHECKS: dict[type, Callable[[Any], None]] = {
-    Linear: _check_matrix,
-    Lstm: _check_lstm,
-    Activation: _check_activation,
-    PoolTime: _check_pool,
+_CHECKS: dict[type, Callable[[Any, Tensors], None]] = {
+    Product: _check_product,
+    Combine: _check_combine,
+    Shift: _check_shift,
+    Apply: _check_apply,
+    Constant: _check_constant,
+    Join: _check_join,
+    Cut: _check_cut,
 }

@@ -1,4 +1,10 @@
-"""Quantised layers and the Network they make; integers with a scale, and no float arithmetic."""
+"""A quantised network: a graph of integer operations that every frame goes through once.
+
+Layers (LSTM, GRU, convolutions, ...) are words of the front end; here they have become the few
+operations that a machine must do, exactly. A `layer` names where an operation comes from, for
+people. Tensors are vectors of integers with a quantum; nodes stand in an order in which every
+tensor is made before it is used. `State` is what one frame leaves to the next of its file.
+"""
 
 from dataclasses import dataclass
 
@@ -25,10 +31,20 @@ class Quantum:
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """A vector of `size` integers; names are unique in a network."""
+
+    name: str
+    size: int
+    quantum: Quantum
+
+
+@dataclass(frozen=True)
 class Requant:
     """acc -> round_shift(acc * multiplier, shift): multipliers (1,) or (rows,) int64 in [1, 2**31).
 
-    A power-of-two scale has multiplier 1. shift (1,) or (rows,) int64, 0 to 62.
+    A power-of-two scale has multiplier 1. shift (1,) or (rows,) int64, -30 to 62: a negative one
+    shifts left, and has multiplier 1.
     """
 
     multiplier: np.ndarray
@@ -36,82 +52,166 @@ class Requant:
 
 
 @dataclass(frozen=True)
-class Linear:
-    """y = requant(bias + W x): weight (out, in) int, bias (out,) int64 or None."""
+class Curve:
+    """A function of real numbers (relu, sigmoid, tanh, sqrt, ...), by the machine's own tables.
 
-    name: str
-    weight: np.ndarray
-    weight_bits: int
-    bias: np.ndarray | None
-    input: Quantum
-    output: Quantum
-    requant: Requant
-
-
-@dataclass(frozen=True)
-class Lstm:
-    """PyTorch's LSTM layer, one step a frame; gate order i, f, g, o.
-
-    weight (4H, in + H): [W_ih | W_hh], applied to [x; h], which share the quantum `input`.
-    bias (4H,) int64 = b_ih + b_hh. gate: quantum of pre-activations (table inputs);
-    cell: quantum of c; gates' outputs are 16-bit with exponent -15. h leaves in `input`.
+    Tables take 16 bits; size and interpolation are the architecture's. relu needs none.
     """
 
-    name: str
-    hidden: int
-    weight: np.ndarray
-    weight_bits: int
-    bias: np.ndarray | None
-    input: Quantum
-    gate: Quantum
-    cell: Quantum
-    requant: Requant
-
-    @property
-    def output(self) -> Quantum:
-        """Quantum of h."""
-        return self.input
-
-
-@dataclass(frozen=True)
-class Activation:
-    """y = function(x): relu (same quantum), sigmoid or tanh (by table)."""
-
-    name: str
     function: str
-    size: int
-    input: Quantum
-    output: Quantum
 
 
 @dataclass(frozen=True)
-class PoolTime:
-    """Pooling over the frames of a file, running: mean (as a sum; see `frames`), max or last.
+class Lut:
+    """A table of integers: y = entries[saturate(x, address_bits) + 2**(address_bits-1)].
 
-    mean: state += x >> shift, saturating; the output is the sum, its quantum
-    input.exponent + shift; dividing by `frames` gives the mean.
+    entries (2**address_bits,) int32, each in 16 bits; no interpolation.
     """
 
     name: str
+    entries: np.ndarray
+    address_bits: int
+
+
+Function = Curve | Lut
+
+
+@dataclass(frozen=True)
+class Head:
+    """Rows of a product, from `first` on, as they leave the accumulators.
+
+    output = function(requant(acc)) where there is a function; what goes into a table is 16 bits
+    wide (`entry` is its quantum), what goes into relu or leaves as it is has the output's.
+    """
+
+    first: int
+    output: Tensor
+    requant: Requant
+    function: Function | None = None
+    entry: Quantum | None = None  # quantum of a table's input
+
+
+@dataclass(frozen=True)
+class Product:
+    """For every window w, bias + W x[w : w + columns], cut into heads.
+
+    weight (rows, columns) int, bias (rows,) int64 or None. windows: first elements, one for a
+    linear layer, one for each output position of a convolution; a head's output holds its rows of
+    the first window, then of the second, and so on. Heads take rows without gap or overlap.
+    """
+
+    name: str
+    layer: str
+    input: str
+    weight: np.ndarray
+    weight_bits: int
+    bias: np.ndarray | None
+    heads: tuple[Head, ...]
+    windows: tuple[int, ...] = (0,)
+    rounding: str | None = None  # of the requantisation; None: the architecture's
+
+
+@dataclass(frozen=True)
+class Combine:
+    """output = kind(a >> sa, b >> sb) >> sd, element by element: add, sub, mul, max or min.
+
+    sa and sb floor, and are 0 for mul; sd rounds; negative shifts go left, exactly. The result is
+    brought into the output's bits. b may have one element, which then meets every one of a.
+    """
+
+    name: str
+    layer: str
     kind: str
-    size: int
-    shift: int
-    frames: int
-    input: Quantum
-    output: Quantum
+    a: str
+    b: str
+    output: Tensor
+    sa: int = 0
+    sb: int = 0
+    sd: int = 0
+    rounding: str | None = None
 
 
-Layer = Linear | Lstm | Activation | PoolTime
+@dataclass(frozen=True)
+class Shift:
+    """output = a >> sd, rounded, brought into the output's bits; with relu max(0, .) of that."""
+
+    name: str
+    layer: str
+    a: str
+    output: Tensor
+    sd: int = 0
+    relu: bool = False
+    rounding: str | None = None
+
+
+@dataclass(frozen=True)
+class Apply:
+    """output = function(a >> sa), by table; the shift floors, its result saturates to 16 bits."""
+
+    name: str
+    layer: str
+    a: str
+    function: Function
+    output: Tensor
+    sa: int = 0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """output = values (size,), which never change."""
+
+    name: str
+    layer: str
+    values: np.ndarray
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class Join:
+    """output = the inputs, one after the other; all of the output's quantum."""
+
+    name: str
+    layer: str
+    inputs: tuple[str, ...]
+    output: Tensor
+
+
+@dataclass(frozen=True)
+class Cut:
+    """output = a[first : first + size]; keeps the quantum."""
+
+    name: str
+    layer: str
+    a: str
+    first: int
+    output: Tensor
+
+
+Node = Product | Combine | Shift | Apply | Constant | Join | Cut
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor that holds `start` in a file's first frame, and what `next` was in the last after.
+
+    start: one integer for all elements, or (size,).
+    """
+
+    tensor: Tensor
+    next: str
+    start: int | np.ndarray
+    layer: str
 
 
 @dataclass(frozen=True)
 class Network:
-    """A chain of quantised layers."""
+    """A graph of integer operations: `input` is a frame's tensor, `output` names what leaves."""
 
     name: str
-    layers: tuple[Layer, ...]
-    input_size: int
-    input: Quantum
+    input: Tensor
+    states: tuple[State, ...]
+    nodes: tuple[Node, ...]
+    output: str
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what quantising did, for people
 

@@ -8,7 +8,7 @@ from compiler_networks import NetworkBuilder, arch_of
 
 from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_network
-from spusim.network.records import Linear, Network, Quantum, Requant
+from spusim.network.records import Head, Network, Product, Quantum, Requant, Tensor
 
 
 def linear_network(
@@ -20,8 +20,9 @@ def linear_network(
     weight = np.repeat(kept, 4, axis=0).astype(int) * 3
     quantum = Quantum(bits, -10)
     requant = Requant(np.array([1]), np.array([8]))
-    layer = Linear("fc", weight, weight_bits, None, quantum, quantum, requant)
-    return Network("net", (layer,), columns, quantum)
+    head = Head(0, Tensor("fc", rows, quantum), requant)
+    product = Product("fc", "fc", "input", weight, weight_bits, None, (head,))
+    return Network("net", Tensor("input", columns, quantum), (), (product,), "fc")
 
 
 def refusal(network: Network, arch: Arch) -> str:
@@ -163,5 +164,5 @@ def test_messages_that_wait_together_must_fit_together() -> None:
     """Hidden state and output of a part are two messages of 3 words in one channel."""
     network = NetworkBuilder(1, 4).lstm(21).activation("relu").linear(8).build()
     message = refusal(network, arch_of("cores=2", "link.channel_words=5"))
-    assert "core 0's part of lstm0 takes 6 words of a channel" in message
+    assert "core 0's part of lstm0, relu1 takes 6 words of a channel" in message
     assert compile_network(network, arch_of("cores=2", "link.channel_words=6")).cores

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.compiler.code import VECTOR_STATE, Op, with_vector_state
-from spusim.compiler.stages import split
+from spusim.compiler.split import split
 from spusim.isa import load_isa
 
 FIELDS = ("len", "wd", "sd")

@@ -16,7 +16,7 @@ from spusim.frontend import (
     load_network,
     network_hash,
 )
-from spusim.network import Stream
+from spusim.network import Network, Product, Stream
 from spusim.resources import shipped
 
 FILE = """\
@@ -53,13 +53,19 @@ def test_both_formats_give_the_identical_network(folder: Path) -> None:
     assert first.notes == second.notes
 
 
+def products(network: Network) -> list[Product]:
+    """Return a network's products."""
+    return [node for node in network.nodes if isinstance(node, Product)]
+
+
 def test_settings_prune_and_quantise(folder: Path) -> None:
     plain = load_network(folder / "net.yaml")
     settings = ("prune.density=0.25", "prune.structure=pencil:4", "quantise.per_channel=true")
     found = load_network(folder / "net.yaml", settings=settings)
     assert network_hash(found) != network_hash(plain)
-    assert len(found.layers[0].requant.multiplier) == 64
-    pencils = found.layers[0].weight.reshape(16, 4, 22).any(axis=1)
+    lstm = products(found)[0]
+    assert [len(head.requant.multiplier) for head in lstm.heads] == [16] * 4
+    pencils = lstm.weight.reshape(16, 4, 22).any(axis=1)
     assert np.count_nonzero(pencils[:, :6]) == round(0.25 * 16 * 6)
     assert np.count_nonzero(pencils[:, 6:]) == round(0.25 * 16 * 16)
     assert found.notes[0].startswith("pruned by pencil:4, scope layer: ")
@@ -68,7 +74,7 @@ def test_settings_prune_and_quantise(folder: Path) -> None:
 def test_pruning_single_layers_and_globally(folder: Path) -> None:
     settings = ("prune.density=0.5", "prune.layers.fc=1.0")
     found = load_network(folder / "net.yaml", settings=settings)
-    assert np.count_nonzero(found.layers[1].weight) > 70
+    assert np.count_nonzero(products(found)[1].weight) > 70
     settings = ("prune.density=0.3", "prune.scope=global")
     total = 64 * 22 + 5 * 16
     note = load_network(folder / "net.yaml", settings=settings).notes[0]
@@ -80,7 +86,7 @@ def test_calibration_can_be_given(folder: Path) -> None:
     stream = Stream(frames, (0,), ("a",))
     np.save(folder / "big.npy", frames)
     found = load_network(folder / "net.yaml", calibrate=stream)
-    assert found.input.exponent == -11
+    assert found.input.quantum.exponent == -11
     other = load_network(folder / "net.yaml", calibrate=str(folder / "big.npy"))
     assert network_hash(found) == network_hash(other)
 
@@ -103,16 +109,12 @@ def test_missing_pieces_are_named(folder: Path) -> None:
 
 def test_shipped_networks_and_streams() -> None:
     found = load_network("kws")
-    assert [type(layer).__name__ for layer in found.layers] == [
-        "Lstm",
-        "Linear",
-        "Activation",
-        "Linear",
-        "PoolTime",
-    ]
+    layers = [node.layer for node in found.nodes]
+    assert list(dict.fromkeys(layers)) == ["lstm", "fc1", "relu1", "fc2", "pool"]
+    assert found.output == "pool"
     assert found.labels[:2] == ("yes", "no")
-    assert np.mean(found.layers[0].weight != 0) < 0.15
-    assert np.mean(load_network("kws_dense").layers[0].weight != 0) > 0.95
+    assert np.mean(products(found)[0].weight != 0) < 0.15
+    assert np.mean(products(load_network("kws_dense"))[0].weight != 0) > 0.95
     assert {"kws", "kws_heldout"} <= set(list_streams())
 
 

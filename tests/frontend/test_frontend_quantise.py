@@ -17,10 +17,10 @@ from spusim.frontend.chain import (
     FloatNetwork,
     FloatPool,
 )
+from spusim.frontend.quanta import mean_shift, quantum_for
 from spusim.frontend.quantise import calibrate, quantise
-from spusim.frontend.quantum import mean_shift, quantum_for
 from spusim.frontend.weights import quantise_matrix
-from spusim.network import Network, NetworkError, Quantum, Stream
+from spusim.network import Network, NetworkError, Product, Quantum, Shift, Stream, tensor
 
 
 def rng_of(name: str) -> np.random.Generator:
@@ -106,17 +106,18 @@ def test_bias_that_would_not_fit_makes_its_scale_coarser() -> None:
 def test_weights_all_zero() -> None:
     layer = FloatLinear("fc", np.zeros((3, 4)), np.array([0.5, -1.0, 0.0]))
     for per_channel in (False, True):
-        found = quantised([layer], per_channel=per_channel).layers[0]
+        (found,) = quantised([layer], per_channel=per_channel).nodes
+        (head,) = found.heads
         assert not found.weight.any()
-        output = found.bias * found.requant.multiplier / 2.0**found.requant.shift
-        assert output * 2.0**found.output.exponent == pytest.approx([0.5, -1, 0], abs=1e-4)
-    assert quantised([FloatLinear("fc", np.zeros((3, 4)), None)]).layers[0].bias is None
+        output = found.bias * head.requant.multiplier / 2.0**head.requant.shift
+        assert output * 2.0**head.output.quantum.exponent == pytest.approx([0.5, -1, 0], abs=1e-4)
+    assert quantised([FloatLinear("fc", np.zeros((3, 4)), None)]).nodes[0].bias is None
 
 
 def test_input_all_zero_in_the_calibration() -> None:
     silent = Stream(np.zeros((3, 4)), (0,), ("a",))
     found = quantise(FloatNetwork("net", (linear("fc", 4, 2),), 4), silent)
-    assert found.input == Quantum(16, -15)
+    assert found.input.quantum == Quantum(16, -15)
 
 
 def test_quanta_of_a_linear_chain() -> None:
@@ -124,10 +125,12 @@ def test_quanta_of_a_linear_chain() -> None:
     found = quantised(layers, absmax=3.0, activation_bits=8, input_bits=16)
     ranges = calibrate(FloatNetwork("net", tuple(layers), 4), stream(4))
     assert set(ranges) == {"input", "fc", "relu", "out"}
-    assert found.input == Quantum(16, -13)
-    first, relu, last = found.layers
-    assert first.output == relu.input == relu.output == last.input
-    assert (first.output.bits, last.output.bits) == (8, 8)
+    assert found.input.quantum == Quantum(16, -13)
+    first, relu, last = (tensor(found, name).quantum for name in ("fc", "relu", "out"))
+    assert first == relu
+    assert (first.bits, last.bits) == (8, 8)
+    assert [type(node) for node in found.nodes] == [Product, Shift, Product]
+    assert [node.layer for node in found.nodes] == ["fc", "relu", "out"]
 
 
 def test_linear_before_relu_uses_the_range_before_it() -> None:
@@ -135,7 +138,7 @@ def test_linear_before_relu_uses_the_range_before_it() -> None:
     frames = Stream(np.array([[10.0], [0.1]]), (0,), ("a",))
     relu = FloatActivation("relu", "relu", 1)
     found = quantise(FloatNetwork("net", (layer, relu), 1), frames)
-    assert found.layers[0].output == quantum_for(10.0, 16)
+    assert tensor(found, "fc").quantum == quantum_for(10.0, 16)
 
 
 def test_lstm_shares_one_quantum_and_has_margin_in_its_cell() -> None:
@@ -144,12 +147,22 @@ def test_lstm_shares_one_quantum_and_has_margin_in_its_cell() -> None:
     frames = stream(4)
     ranges = {name: peak.max() for name, peak in calibrate(network, frames).items()}
     found = quantise(network, frames)
-    cell = found.layers[1]
-    assert cell.input == cell.output == found.layers[0].output
-    assert cell.input == quantum_for(max(ranges["fc"], ranges["lstm"]), 16)
-    assert cell.gate == Quantum(16, -12)
-    assert cell.cell == quantum_for(2 * ranges["lstm.cell"], 16)
+    names = ("fc", "lstm", "lstm.h", "lstm.xh")
+    assert {tensor(found, name).quantum for name in names} == {
+        quantum_for(max(ranges["fc"], ranges["lstm"]), 16)
+    }
+    (cell,) = (node for node in found.nodes if node.name == "lstm")
+    assert {head.entry for head in cell.heads} == {Quantum(16, -12)}
+    functions = [head.function.function for head in cell.heads]
+    assert functions == ["sigmoid", "sigmoid", "tanh", "sigmoid"]
+    assert {tensor(found, name).quantum for name in ("lstm.c", "lstm.new_c", "lstm.kept")} == {
+        quantum_for(2 * ranges["lstm.cell"], 16)
+    }
     assert cell.weight.shape == (24, 11)
+    assert {(s.tensor.name, s.next, s.start) for s in found.states} == {
+        ("lstm.h", "lstm", 0),
+        ("lstm.c", "lstm.new_c", 0),
+    }
     scale = np.abs(np.concatenate([layers[1].weight_ih, layers[1].weight_hh], 1)).max() / 127
     np.testing.assert_array_equal(cell.weight[:, :5], np.rint(layers[1].weight_ih / scale))
     assert not any("clip" in note for note in found.notes)
@@ -182,17 +195,18 @@ def test_sums_beyond_a_common_accumulator_are_noted() -> None:
 
 
 def test_functions_get_the_quanta_of_their_tables() -> None:
-    layers = [linear("a", 4, 3, 9.0), FloatActivation("sigmoid", "sigmoid", 3), linear("b", 3, 2)]
+    layers = [linear("a", 4, 3, 9.0), FloatActivation("f", "sigmoid", 3), linear("b", 3, 2)]
     found = quantised(layers, activation_bits=8)
-    assert found.layers[0].output == Quantum(16, -12)
-    assert found.layers[1].output == found.layers[2].input == Quantum(16, -15)
+    assert tensor(found, "a").quantum == Quantum(16, -12)
+    assert tensor(found, "f").quantum == Quantum(16, -15)
+    assert found.nodes[-1].input == "f"
     assert any("a: outputs reach" in note and "clip at 8" in note for note in found.notes)
 
 
 def test_table_on_eight_bits_is_refused() -> None:
     with pytest.raises(NetworkError, match="f is a table, which takes 16 bits, but is given 8"):
         quantised([FloatActivation("f", "tanh", 3)], input_bits=8)
-    assert quantised([FloatActivation("f", "tanh", 3)]).layers[0].input == quantum_for(1.0, 16)
+    assert quantised([FloatActivation("f", "tanh", 3)]).input.quantum == quantum_for(1.0, 16)
 
 
 def test_mean_shift_fits_the_sum_and_the_next_layer_divides() -> None:
@@ -201,14 +215,17 @@ def test_mean_shift_fits_the_sum_and_the_next_layer_divides() -> None:
     frames = stream(4)
     absmax = calibrate(network, frames)["a"].max()
     found = quantise(network, frames)
-    pool, after = found.layers[1], found.layers[2]
-    assert 61 * absmax <= 32767 * 2.0**pool.output.exponent < 4 * 61 * absmax
-    assert pool.shift == pool.output.exponent - pool.input.exponent
-    ratio = after.requant.multiplier[0] / 2.0 ** after.requant.shift[0]
+    _, step, after = found.nodes
+    pool = tensor(found, "pool").quantum.exponent
+    assert 61 * absmax <= 32767 * 2.0**pool < 4 * 61 * absmax
+    assert step.sb == pool - tensor(found, "a").quantum.exponent
+    assert (step.kind, step.a, step.b, step.sa, step.sd) == ("add", "pool.so_far", "a", 0, 0)
+    requant = after.heads[0].requant
+    ratio = requant.multiplier[0] / 2.0 ** requant.shift[0]
     scale = np.abs(layers[2].weight).max() / 127
-    expected = scale * 2.0**pool.output.exponent / 61 / 2.0**after.output.exponent
+    expected = scale * 2.0**pool / 61 / 2.0 ** tensor(found, "b").quantum.exponent
     assert ratio == pytest.approx(expected, rel=1e-6)
-    bias = after.bias * scale * 2.0**pool.output.exponent / 61
+    bias = after.bias * scale * 2.0**pool / 61
     assert bias == pytest.approx(layers[2].bias, abs=1e-3)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from spusim.frontend import StreamError, clipped_inputs, load_stream, quantise_input
-from spusim.network.records import Activation, Network, Quantum, Stream
+from spusim.network.records import Network, Quantum, Stream, Tensor
 
 FRAMES = np.random.default_rng(2).normal(size=(6, 4))
 
@@ -18,7 +18,7 @@ FRAMES = np.random.default_rng(2).normal(size=(6, 4))
 def network(size: int = 4, bits: int = 16, exponent: int = -12) -> Network:
     """Return a network of one relu, for its input."""
     quantum = Quantum(bits, exponent)
-    return Network("net", (Activation("r", "relu", size, quantum, quantum),), size, quantum)
+    return Network("net", Tensor("input", size, quantum), (), (), "input")
 
 
 def refused(spec: object, *patterns: str, net: Network | None = None) -> None:

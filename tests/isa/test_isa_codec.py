@@ -37,7 +37,7 @@ def test_encoding_is_the_documented_bits():
 
 
 def test_signed_operands_are_twos_complement():
-    operands = {"len": 1, "wa": 0, "wb": 1, "wd": 2, "sa": -1, "sb": -64, "sd": 63}
+    operands = {"len": 1, "wa": 0, "wb": 1, "wd": 2, "sa": -1, "sb": -64, "sd": 63, "rounding": 2}
     word = encode(ISA, "vset", operands)
     assert word >> 22 & 0x7F == 0x7F
     assert word >> 29 & 0x7F == 0x40
@@ -133,11 +133,11 @@ def test_words_that_are_no_instruction_say_why(word, reason):
 def test_table_of_fields_equals_decoding_one_by_one(cases):
     words = np.array([encode(ISA, *case) for case in cases], dtype=np.uint64)
     opcodes, fields = decode_table(ISA, words)
-    assert fields.shape == (len(cases), 7) and fields.dtype == np.int64
+    assert fields.shape == (len(cases), 8) and fields.dtype == np.int64
     for row, instruction in enumerate(decode_all(ISA, words)):
         values = list(instruction.operands.values())
         assert opcodes[row] == instruction.opcode
-        assert fields[row].tolist() == values + [0] * (7 - len(values))
+        assert fields[row].tolist() == values + [0] * (8 - len(values))
 
 
 @pytest.mark.parametrize("bad", [0x45 << 56, 1, 0x04 << 56 | 3 << 16, 0xFF << 56])

@@ -20,6 +20,7 @@ from spusim.program import InputPort, Matrix, OutputPort, Program, Segment, Tabl
 HEAD, SINK, JOIN, TICK, INIT, COUNT, SIDE = range(7)  # thread numbers; sides from SIDE on
 NAMES = ("head", "sink", "join", "tick", "init", "count")
 NEVER = 1000  # tokens that a sink never gets
+ROUNDINGS = ("arch", "floor", "half_up", "half_even")
 REGION = 24  # words of a thread's own region
 FRAME, CHAIN = 0, 1  # channels: from the host, from the core before; from 2 on: to the sides
 SCALES, SCALE_ENTRIES = 16, 4  # word address
@@ -126,7 +127,8 @@ class Block:
         wa, wb, wd = self.widths
         sa, sb, sd = (int(s) for s in self.rng.integers(-3, 17, 3))
         self.lines.append(
-            f"vset len={self.length}, wa={wa}, wb={wb}, wd={wd}, sa={sa}, sb={sb}, sd={sd}"
+            f"vset len={self.length}, wa={wa}, wb={wb}, wd={wd}, sa={sa}, sb={sb}, sd={sd}, "
+            f"rounding={ROUNDINGS[(sa + sb + sd) % 4]}"
         )
 
     def source(self, words: int) -> int:

@@ -1,8 +1,8 @@
 """What a quantised Network computes, in plain integers: independent of golden and machine.
 
-Follows `spusim/network/records.py` and the meaning of the instructions a compiler lowers to. Of
-spusim's arithmetic it uses the look-up tables only; rounding, overflow, requantisation and
-accumulation are written here a second time, as plainly as they go.
+Follows `spusim/network/records.py`, node by node. Of spusim's arithmetic it uses the look-up
+tables of real functions only; rounding, overflow, requantisation and accumulation are written here
+a second time, as plainly as they go.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,10 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from spusim.network.records import Activation, Linear, Lstm, Network, PoolTime
+from spusim.network.records import (
+    Apply,
+    Combine,
+    Constant,
+    Curve,
+    Cut,
+    Function,
+    Head,
+    Join,
+    Lut,
+    Network,
+    Product,
+    Quantum,
+    Shift,
+)
 from spusim.numerics import Numerics, build_table, lookup
-
-GATE_FRACTION = 15  # gates leave their tables in units of 2**-15
 
 
 @dataclass(frozen=True)
@@ -26,55 +38,66 @@ class TableSettings:
 
 
 @dataclass(frozen=True)
-class _Machine:
-    """The arithmetic that all layers share."""
+class Machine:
+    """The arithmetic that all nodes share."""
 
     numerics: Numerics
     tables: TableSettings
 
-    def shift(self, value: np.ndarray, amount: int) -> np.ndarray:
+    def shift(self, values: Sequence[int], amount: int, rounding: str | None) -> list[int]:
         """Shift right with rounding, left where `amount` is negative; exact."""
-        return np.array([_rounded(int(v), amount, self.numerics.rounding) for v in value])
+        return [rounded(v, amount, rounding or self.numerics.rounding) for v in values]
 
-    def fit(self, value: np.ndarray, bits: int) -> np.ndarray:
+    def fit(self, values: Sequence[int], bits: int) -> list[int]:
         """Bring results that are written to memory into `bits`."""
-        return _fit(value, bits, self.numerics.requantize_overflow)
+        return [fitted(v, bits, self.numerics.requantize_overflow) for v in values]
 
-    def product(self, weight: np.ndarray, x: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    def product(self, weight: np.ndarray, x: np.ndarray, bias: np.ndarray | None) -> list[int]:
         """bias + W x in the accumulators, which overflow after every accumulation."""
-        start = np.zeros(len(weight), np.int64) if bias is None else bias
+        start = np.zeros(len(weight), np.int64) if bias is None else bias.astype(np.int64)
         bits, mode = self.numerics.accumulator_bits, self.numerics.overflow
         wide = weight.astype(np.int64)
         bound = np.abs(start) + np.abs(wide) @ np.abs(x)
         if bound.max(initial=0) < 2 ** (bits - 1):
-            return start + wide @ x
-        acc = _fit(start, bits, mode)
+            return [int(v) for v in start + wide @ x]
+        acc = [fitted(int(v), bits, mode) for v in start]
         for column in np.flatnonzero(x):
-            acc = _fit(acc + wide[:, column] * x[column], bits, mode)
+            terms = wide[:, column] * x[column]
+            acc = [fitted(a + int(t), bits, mode) for a, t in zip(acc, terms, strict=True)]
         return acc
 
-    def requantise(self, acc: np.ndarray, requant: Any, bits: int) -> np.ndarray:
+    def requantise(
+        self, acc: Sequence[int], requant: Any, bits: int, rounding: str | None = None
+    ) -> list[int]:
         """Multiply by the multiplier, shift, fit."""
-        multiplier = np.broadcast_to(requant.multiplier, acc.shape)
-        shift = np.broadcast_to(requant.shift, acc.shape)
-        rounding = self.numerics.rounding
+        multipliers = np.broadcast_to(requant.multiplier, len(acc))
+        shifts = np.broadcast_to(requant.shift, len(acc))
+        way = rounding or self.numerics.rounding
         scaled = [
-            _rounded(int(a) * int(m), int(s), rounding)
-            for a, m, s in zip(acc, multiplier, shift, strict=True)
+            rounded(a * int(m), int(s), way)
+            for a, m, s in zip(acc, multipliers, shifts, strict=True)
         ]
-        return self.fit(np.array(scaled, dtype=object), bits)
+        return self.fit(scaled, bits)
 
-    def table(self, function: str, in_exponent: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Return a function by table: inputs of 2**in_exponent, outputs of 2**-15, 16 bits."""
-        address_bits, interpolate = self.tables.address_bits, self.tables.interpolate
-        fraction_bits = 16 - address_bits
+    def function(
+        self, values: Sequence[int], function: Function, entry: Quantum, output: Quantum
+    ) -> list[int]:
+        """Apply a function to integers of quantum `entry`."""
+        if function == Curve("relu"):
+            return [max(0, v) for v in values]
+        if isinstance(function, Lut):
+            half = 2 ** (function.address_bits - 1)
+            places = [min(max(v, -half), half - 1) + half for v in values]
+            return self.fit([int(function.entries[place]) for place in places], output.bits)
+        bits, interpolate = self.tables.address_bits, self.tables.interpolate
         entries = build_table(
-            function, address_bits, fraction_bits, in_exponent, 16, -GATE_FRACTION, interpolate
-        )
+            function.function, bits, 16 - bits, entry.exponent, output.bits, output.exponent,
+            interpolate,
+        )  # fmt: skip
         rounding = self.numerics.rounding
-        return lambda x: self.fit(
-            lookup(entries, x, address_bits, fraction_bits, interpolate, rounding), 16
-        )
+        x = np.array([fitted(v, 16, "saturate") for v in values])
+        found = lookup(entries, x, bits, 16 - bits, interpolate, rounding)
+        return self.fit([int(v) for v in found], output.bits)
 
 
 def evaluate(
@@ -88,81 +111,114 @@ def evaluate(
 
     State is reset at every frame of `starts`.
     """
-    machine = _Machine(numerics or Numerics(), tables or TableSettings())
-    outputs = []
-    for frame, x in enumerate(np.asarray(frames, dtype=np.int64)):
-        if frame in starts:
-            steps = [_STEPS[type(layer)](machine, layer) for layer in network.layers]
-        for step in steps:
-            x = step(x)
-        outputs.append(x)
+    machine = Machine(numerics or Numerics(), tables or TableSettings())
+    outputs, values = [], {}
+    for number, frame in enumerate(np.asarray(frames)):
+        if number in starts:
+            values = {
+                s.tensor.name: [int(v) for v in np.broadcast_to(s.start, s.tensor.size)]
+                for s in network.states
+            }
+        values[network.input.name] = [int(v) for v in frame]
+        quanta = {network.input.name: network.input.quantum}
+        quanta |= {s.tensor.name: s.tensor.quantum for s in network.states}
+        for node in network.nodes:
+            _NODES[type(node)](machine, node, values, quanta)
+        outputs.append(values[network.output])
+        values = {s.tensor.name: values[s.next] for s in network.states}
     return np.array(outputs, dtype=np.int32)
 
 
-Step = Callable[[np.ndarray], np.ndarray]
+Values = dict[str, list[int]]
+Quanta = dict[str, Quantum]
 
 
-def _linear(machine: _Machine, layer: Linear) -> Step:
-    def step(x: np.ndarray) -> np.ndarray:
-        acc = machine.product(layer.weight, x, layer.bias)
-        return machine.requantise(acc, layer.requant, layer.output.bits)
-
-    return step
-
-
-def _lstm(machine: _Machine, layer: Lstm) -> Step:
-    sigmoid = machine.table("sigmoid", layer.gate.exponent)
-    tanh = machine.table("tanh", layer.gate.exponent)
-    cell_tanh = machine.table("tanh", layer.cell.exponent)
-    hidden = np.zeros(layer.hidden, np.int64)
-    cell = np.zeros(layer.hidden, np.int64)
-
-    def step(x: np.ndarray) -> np.ndarray:
-        nonlocal hidden, cell
-        acc = machine.product(layer.weight, np.concatenate([x, hidden]), layer.bias)
-        enter, forget, new, leave = machine.requantise(acc, layer.requant, 16).reshape(4, -1)
-        kept = machine.fit(machine.shift(sigmoid(forget) * cell, GATE_FRACTION), 16)
-        product = sigmoid(enter) * tanh(new)
-        added = machine.fit(machine.shift(product, 2 * GATE_FRACTION + layer.cell.exponent), 16)
-        cell = machine.fit(kept + added, 16)
-        product = sigmoid(leave) * cell_tanh(cell)
-        hidden = machine.fit(
-            machine.shift(product, 2 * GATE_FRACTION + layer.input.exponent), layer.input.bits
-        )
-        return hidden
-
-    return step
+def _product(machine: Machine, node: Product, values: Values, quanta: Quanta) -> None:
+    x = values[node.input]
+    found: dict[str, list[int]] = {head.output.name: [] for head in node.heads}
+    columns = node.weight.shape[1]
+    for first in node.windows:
+        window = np.array(x[first : first + columns])
+        acc = machine.product(node.weight, window, node.bias)
+        for head in node.heads:
+            rows = head.output.size // len(node.windows)
+            mine = acc[head.first : head.first + rows]
+            found[head.output.name] += _head(machine, node, head, mine)
+    for head in node.heads:
+        values[head.output.name] = found[head.output.name]
+        quanta[head.output.name] = head.output.quantum
 
 
-def _activation(machine: _Machine, layer: Activation) -> Step:
-    if layer.function == "relu":
-        return lambda x: np.maximum(x, 0)
-    return machine.table(layer.function, layer.input.exponent)
+def _head(machine: Machine, node: Product, head: Head, acc: list[int]) -> list[int]:
+    entry = head.entry or head.output.quantum
+    q = machine.requantise(acc, head.requant, entry.bits, node.rounding)
+    if head.function is None:
+        return q
+    return machine.function(q, head.function, entry, head.output.quantum)
 
 
-def _pool(machine: _Machine, layer: PoolTime) -> Step:
-    state = np.full(layer.size, -32768 if layer.kind == "max" else 0, dtype=np.int64)
-
-    def step(x: np.ndarray) -> np.ndarray:
-        nonlocal state
-        if layer.kind == "mean":  # the pre-shift floors, whatever the rounding
-            state = machine.fit(state + (x >> layer.shift), layer.output.bits)
-        else:
-            state = np.maximum(state, x) if layer.kind == "max" else x
-        return state
-
-    return step
-
-
-_STEPS: dict[type, Callable[[_Machine, Any], Step]] = {
-    Linear: _linear,
-    Lstm: _lstm,
-    Activation: _activation,
-    PoolTime: _pool,
+_KINDS: dict[str, Callable[[int, int], int]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "max": max,
+    "min": min,
 }
 
 
-def _rounded(value: int, shift: int, rounding: str) -> int:
+def _combine(machine: Machine, node: Combine, values: Values, quanta: Quanta) -> None:
+    a, b = values[node.a], values[node.b]
+    b = b * len(a) if len(b) < len(a) else b
+    before = [
+        _KINDS[node.kind](rounded(x, node.sa, "floor"), rounded(y, node.sb, "floor"))
+        for x, y in zip(a, b, strict=True)
+    ]
+    after = machine.shift(before, node.sd, node.rounding)
+    _put(values, quanta, node, machine.fit(after, node.output.quantum.bits))
+
+
+def _shift(machine: Machine, node: Shift, values: Values, quanta: Quanta) -> None:
+    after = machine.shift(values[node.a], node.sd, node.rounding)
+    after = machine.fit(after, node.output.quantum.bits)
+    _put(values, quanta, node, [max(0, v) for v in after] if node.relu else after)
+
+
+def _apply(machine: Machine, node: Apply, values: Values, quanta: Quanta) -> None:
+    before = quanta[node.a]
+    entry = Quantum(16, before.exponent + node.sa)
+    shifted = [fitted(rounded(v, node.sa, "floor"), 16, "saturate") for v in values[node.a]]
+    _put(values, quanta, node, machine.function(shifted, node.function, entry, node.output.quantum))
+
+
+def _constant(machine: Machine, node: Constant, values: Values, quanta: Quanta) -> None:
+    _put(values, quanta, node, [int(v) for v in node.values])
+
+
+def _join(machine: Machine, node: Join, values: Values, quanta: Quanta) -> None:
+    _put(values, quanta, node, [v for name in node.inputs for v in values[name]])
+
+
+def _cut(machine: Machine, node: Cut, values: Values, quanta: Quanta) -> None:
+    _put(values, quanta, node, values[node.a][node.first : node.first + node.output.size])
+
+
+def _put(values: Values, quanta: Quanta, node: Any, found: list[int]) -> None:
+    values[node.output.name] = found
+    quanta[node.output.name] = node.output.quantum
+
+
+_NODES: dict[type, Callable[[Machine, Any, Values, Quanta], None]] = {
+    Product: _product,
+    Combine: _combine,
+    Shift: _shift,
+    Apply: _apply,
+    Constant: _constant,
+    Join: _join,
+    Cut: _cut,
+}
+
+
+def rounded(value: int, shift: int, rounding: str) -> int:
     """Divide a Python integer by 2**shift with rounding."""
     if shift <= 0:
         return value << -shift
@@ -176,8 +232,9 @@ def _rounded(value: int, shift: int, rounding: str) -> int:
     return quotient + up[rounding]
 
 
-def _fit(values: np.ndarray, bits: int, mode: str) -> np.ndarray:
+def fitted(value: int, bits: int, mode: str) -> int:
+    """Bring a Python integer into `bits`: saturate, or wrap around."""
     half = 1 << (bits - 1)
     if mode == "saturate":
-        return np.clip(values, -half, half - 1).astype(np.int64)
-    return ((values + half) % (2 * half) - half).astype(np.int64)
+        return min(max(value, -half), half - 1)
+    return (value + half) % (2 * half) - half

@@ -1,5 +1,6 @@
 """The plain integer evaluator: by hand where that is possible, against floats where it is not."""
 
+from dataclasses import replace
 from itertools import product
 from types import ModuleType
 
@@ -19,7 +20,21 @@ from spusim.frontend.chain import (
 from spusim.frontend.load import find_network, load_float_network
 from spusim.frontend.quantise import quantise
 from spusim.frontend.topology_file import load_topology
-from spusim.network import Activation, Linear, Network, PoolTime, Quantum, Requant, Stream
+from spusim.network import (
+    Apply,
+    Combine,
+    Curve,
+    Head,
+    Network,
+    Product,
+    Quantum,
+    Requant,
+    Shift,
+    State,
+    Stream,
+    Tensor,
+    tensor,
+)
 from spusim.numerics import Numerics, overflow, requantise, round_shift
 
 Q = Quantum(16, 0)
@@ -29,8 +44,9 @@ def linear(weight: list, bias: list | None, multiplier: int = 1, shift: int = 0)
     """Return a network of one linear layer."""
     requant = Requant(np.array([multiplier]), np.array([shift]))
     bias_array = None if bias is None else np.array(bias, np.int64)
-    layer = Linear("fc", np.array(weight), 8, bias_array, Q, Q, requant)
-    return Network("net", (layer,), len(weight[0]), Q)
+    head = Head(0, Tensor("y", len(weight), Q), requant)
+    layer = Product("fc", "fc", "input", np.array(weight), 8, bias_array, (head,))
+    return Network("net", Tensor("input", len(weight[0]), Q), (), (layer,), "y")
 
 
 def test_linear_rounds_and_saturates(reference: ModuleType) -> None:
@@ -57,19 +73,38 @@ def test_accumulator_saturates_in_canonical_order(reference: ModuleType) -> None
     assert reference.evaluate(network, [[50, -10, 3]], (0,), wrapping).tolist() == [[-113]]
 
 
-def test_pools_floor_and_restart(reference: ModuleType) -> None:
+def test_states_restart_and_operands_floor(reference: ModuleType) -> None:
     frames, starts = np.array([[3], [-3], [-1], [7]]), (0, 2)
-    expected = {"mean": [1, -1, -1, 2], "max": [3, 3, -1, 7], "last": [3, -3, -1, 7]}
-    for kind, values in expected.items():
-        out = Quantum(16, 1) if kind == "mean" else Q
-        network = Network("net", (PoolTime("p", kind, 1, 1, 2, Q, out),), 1, Q)
+    x, old, new = (Tensor(name, 1, Q) for name in ("input", "old", "new"))
+    for kind, start, values in (("add", 0, [1, -1, -1, 2]), ("max", -9, [1, 1, -1, 3])):
+        step = Combine("step", "pool", kind, "old", "input", new, sb=1)
+        network = Network("net", x, (State(old, "new", start, "pool"),), (step,), "new")
         assert reference.evaluate(network, frames, starts)[:, 0].tolist() == values
+        late = replace(network, output="old")
+        expected = [start, values[0], start, values[2]]
+        assert reference.evaluate(late, frames, starts)[:, 0].tolist() == expected
+
+
+def test_shifts_round_and_cut_off_as_they_say(reference: ModuleType) -> None:
+    x, y = Tensor("input", 1, Q), Tensor("y", 1, Quantum(8, 0))
+    frames = np.array([[6], [-6], [1000], [-2]])
+    cases = {
+        (2, False, None): [2, -1, 127, 0],
+        (2, False, "floor"): [1, -2, 127, -1],
+        (2, True, "half_even"): [2, 0, 127, 0],
+        (-1, False, None): [12, -12, 127, -4],
+    }
+    for (sd, relu, rounding), values in cases.items():
+        node = Shift("s", "s", "input", y, sd, relu, rounding)
+        network = Network("net", x, (), (node,), "y")
+        assert reference.evaluate(network, frames, (0,))[:, 0].tolist() == values
 
 
 @pytest.mark.parametrize("function", ["sigmoid", "tanh"])
 def test_tables_are_near_their_function(reference: ModuleType, function: str) -> None:
     quantum, out = Quantum(16, -12), Quantum(16, -15)
-    network = Network("net", (Activation("f", function, 1, quantum, out),), 1, quantum)
+    node = Apply("f", "f", "input", Curve(function), Tensor("y", 1, out))
+    network = Network("net", Tensor("input", 1, quantum), (), (node,), "y")
     x = np.arange(-32768, 32768, 97)[:, None]
     real = x * 2.0**-12
     expected = np.tanh(real) if function == "tanh" else 1 / (1 + np.exp(-real))
@@ -87,12 +122,12 @@ def test_two_opinions_of_requantisation(
     reference: ModuleType, acc: int, multiplier: int, shift: int, modes: tuple
 ) -> None:
     numerics = Numerics(48, "saturate", *modes)
-    machine = reference._Machine(numerics, reference.TableSettings())
+    machine = reference.Machine(numerics, reference.TableSettings())
     requant = Requant(np.array([multiplier]), np.array([shift]))
-    found = machine.requantise(np.array([acc]), requant, 16)
+    found = machine.requantise([acc], requant, 16)
     assert found[0] == requantise(np.array([acc]), multiplier, shift, 16, numerics)[0]
-    assert machine.shift(np.array([acc]), shift)[0] == round_shift(acc, shift, modes[0])
-    assert machine.fit(np.array([acc]), 16)[0] == overflow(acc, 16, modes[1])
+    assert machine.shift([acc], shift, None)[0] == round_shift(acc, shift, modes[0])
+    assert machine.fit([acc], 16)[0] == overflow(acc, 16, modes[1])
 
 
 def random_chain(rng: np.random.Generator, pool: str) -> FloatNetwork:
@@ -144,10 +179,10 @@ def test_keyword_spotter_agrees_with_its_float_network(reference: ModuleType, na
     expected = float_forward(layers, stream.frames, stream.starts)
     codes = quantise_input(stream, network)
     found = reference.evaluate(network, codes.frames, codes.starts)
-    pool = network.layers[-1]
+    exponent, frames = tensor(network, "pool").quantum.exponent, layers[-1].frames
     ends = [*(start - 1 for start in stream.starts[1:]), len(stream.frames) - 1]
-    real = found[ends] * 2.0**pool.output.exponent / pool.frames
+    real = found[ends] * 2.0**exponent / frames
     # The running sum floors each frame: half a unit of 2**-5 a frame on average.
-    real += 2.0 ** (pool.output.exponent - 1)
+    real += 2.0 ** (exponent - 1)
     assert np.abs(real - expected[ends]).max() < 0.25
     assert [network.labels[index] for index in found[ends].argmax(axis=1)] == list(stream.labels)

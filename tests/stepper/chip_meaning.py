@@ -21,6 +21,7 @@ class VectorState:
     sa: int = 0
     sb: int = 0
     sd: int = 0
+    rounding: str = "arch"
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,15 @@ class Element:
         """b >> sb."""
         return shifted(self.b, self.state.sb, "floor")
 
+    @property
+    def rounding(self) -> str:
+        """How sd and requantisation round; look-ups round as the architecture does."""
+        own = self.state.rounding
+        return self.numerics.rounding if own == "arch" else own
+
     def post(self, value: int) -> int:
         """Return value >> sd, rounded."""
-        return shifted(value, self.state.sd, self.numerics.rounding)
+        return shifted(value, self.state.sd, self.rounding)
 
     def function(self, value: int) -> int:
         """Apply the identity, max(0, .) or a table."""
@@ -66,7 +73,7 @@ class Element:
         """Return f of the accumulator times multiplier / 2**shift, in the width that f takes."""
         plain = self.table in (TABLE_NONE, TABLE_RELU)
         bits = self.state.wd if plain else TABLE_INPUT_BITS
-        scaled = shifted(self.acc * multiplier, shift, self.numerics.rounding)
+        scaled = shifted(self.acc * multiplier, shift, self.rounding)
         return self.function(limited(scaled, bits, self.numerics.requantize_overflow))
 
 

@@ -69,7 +69,9 @@ def summary(results: Results) -> Summary:
     """Return what the page says first."""
     sweep = results.sweep
     axes = tuple((a["name"], a["about"], _values(a["values"])) for a in sweep["axes"])
-    parts = tuple((p["name"], p["points"]) for p in sweep["parts"]) if len(sweep["parts"]) > 1 else ()
+    parts = (
+        tuple((p["name"], p["points"]) for p in sweep["parts"]) if len(sweep["parts"]) > 1 else ()
+    )
     failures = results.table.filter(results.table["status"] != "done").height
     return Summary(
         name=results.name,

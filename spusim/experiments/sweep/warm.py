@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.api import load_arch, simulate, simulate_layer
-from spusim.network.records import Linear, Network, Quantum, Requant, Stream
+from spusim.network.records import Head, Network, Product, Quantum, Requant, Stream, Tensor
 
 _BITS = 8
 
@@ -19,6 +19,8 @@ def warm_network() -> None:
     quantum = Quantum(16, 0)
     requant = Requant(np.array([1]), np.array([0]))
     weight = np.ones((4, 4), np.int8)
-    layer = Linear("warm", weight, _BITS, None, quantum, quantum, requant)
+    heads = (Head(0, Tensor("output", 4, quantum), requant),)
+    product = Product("warm", "warm", "input", weight, _BITS, None, heads)
+    network = Network("warm", Tensor("input", 4, quantum), (), (product,), "output")
     stream = Stream(np.ones((1, 4), np.int32), (0,), ("warm",))
-    simulate(Network("warm", (layer,), 4, quantum), load_arch("tiny"), stream)
+    simulate(network, load_arch("tiny"), stream)

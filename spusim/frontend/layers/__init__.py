@@ -1,0 +1,18 @@
+"""The layer types: each file says how a layer is computed in floats, and which nodes it becomes."""
+
+from spusim.frontend.layers.activation import FloatActivation
+from spusim.frontend.layers.base import FloatLayer, Job, Observer, Peaks
+from spusim.frontend.layers.linear import FloatLinear
+from spusim.frontend.layers.lstm import FloatLstm
+from spusim.frontend.layers.pool import FloatPool
+
+__all__ = [
+    "FloatActivation",
+    "FloatLayer",
+    "FloatLinear",
+    "FloatLstm",
+    "FloatPool",
+    "Job",
+    "Observer",
+    "Peaks",
+]

@@ -1,0 +1,170 @@
+"""What every layer type says of itself, and what it is given to expand into a graph's nodes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from spusim.frontend.weights import QuantisedMatrix, quantise_matrix
+from spusim.network.records import (
+    Combine,
+    Head,
+    Node,
+    Product,
+    Quantum,
+    Requant,
+    State,
+    Tensor,
+)
+
+Observer = Callable[[str, np.ndarray], None]
+Peaks = dict[str, np.ndarray]
+
+COMMON_ACCUMULATOR_BITS = 32
+
+
+@dataclass(frozen=True)
+class FloatLayer(ABC):
+    """A layer before quantising. One file a type: its reference in numpy, and its expansion."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int]:
+        """Features in and out."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its output has its input's quantum."""
+        return False
+
+    @property
+    def tabulates(self) -> bool:
+        """Whether it is a table of 16 bits, with the quantum of sigmoid and tanh."""
+        return False
+
+    @property
+    def sums(self) -> int | None:
+        """Frames that its output is a sum over, by which a later layer divides; None: no sum."""
+        return None
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether input and state share a quantum in one matrix."""
+        return False
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Names of its fields that are matrices, to be pruned."""
+        return ()
+
+    @abstractmethod
+    def evaluate(
+        self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames (frames, in) -> (frames, out) float64, state reset at `starts`.
+
+        `observe(name, values)` gets what quantising must know the range of, beside the output.
+        """
+
+    @abstractmethod
+    def expand(self, job: "Job", x: Tensor, output: Quantum) -> Tensor:
+        """Add the nodes that compute the layer of x, and return the output, named as the layer."""
+
+
+@dataclass
+class Job:
+    """A quantisation under way: what was calibrated, and the graph and notes so far."""
+
+    peaks: Peaks
+    ranges: dict[str, float]
+    weight_bits: int
+    per_channel: bool
+    nodes: list[Node] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    divisor: int = 1  # the tensor at hand is this many times its real value: a sum for a mean
+
+    def add(self, node: Node) -> None:
+        """Add a node."""
+        self.nodes.append(node)
+
+    def state(self, tensor: Tensor, becomes: str, layer: str, start: int = 0) -> Tensor:
+        """Add a state and return its tensor."""
+        self.states.append(State(tensor, becomes, start, layer))
+        return tensor
+
+    def combine(
+        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str, sb: int = 0, sd: int = 0
+    ) -> Tensor:
+        """Add a Combine, named after its output, and return that."""
+        name = f"{output.name} {kind}"
+        self.add(Combine(name, layer, kind, a.name, b.name, output, sb=sb, sd=sd))
+        return output
+
+    def product(
+        self, layer: str, x: Tensor, matrix: QuantisedMatrix, heads: tuple[Head, ...]
+    ) -> None:
+        """Add the product of a layer's one matrix."""
+        weight, bias = matrix.weight, matrix.bias
+        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads))
+
+    def matrix(
+        self,
+        name: str,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        sums: np.ndarray,
+        in_scale: float,
+        out_exponent: int,
+    ) -> QuantisedMatrix:
+        """Quantise a layer's weight (out, in), and note what that does.
+
+        sums (out,): the largest of its products with the input; in_scale: real value of a unit of
+        the input.
+        """
+        matrix = quantise_matrix(
+            weight, bias, self.weight_bits, self.per_channel, in_scale, 2.0**out_exponent
+        )
+        if matrix.lost:
+            total = np.count_nonzero(weight)
+            self.notes.append(f"{name}: {matrix.lost} of {total} nonzero weights rounded to zero")
+        if matrix.widened:
+            self.notes.append(
+                f"{name}: {matrix.widened} weight scale(s) made coarser, so that bias and "
+                "requantisation fit 32 bits"
+            )
+        needed = int(np.ceil(np.log2((sums / matrix.units).max(initial=1.0) + 1))) + 1
+        if needed > COMMON_ACCUMULATOR_BITS:
+            self.notes.append(
+                f"{name}: sums reach {needed} bits in the calibration; give "
+                f"numerics.accumulator_bits={needed + 2} or narrower weights"
+            )
+        return matrix
+
+    def note_clipping(self, name: str, what: str, quantum: Quantum, absmax: float) -> None:
+        """Note that a tensor's calibrated range is larger than its quantum."""
+        limit = quantum.largest * 2.0**quantum.exponent
+        if absmax > limit:
+            self.notes.append(
+                f"{name}: {what} reach {absmax:.4g} in the calibration and clip at {limit:.4g}"
+            )
+
+
+def rows_of(requant: Requant, rows: slice) -> Requant:
+    """Return the requantisation of some rows; that of a whole tensor is theirs too."""
+    multiplier, shift = (x if len(x) == 1 else x[rows] for x in (requant.multiplier, requant.shift))
+    return Requant(multiplier, shift)
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """Logistic function, without overflow for large magnitudes."""
+    return 0.5 * (1.0 + np.tanh(0.5 * values))
+
+
+def files(starts: tuple[int, ...], frames: int) -> Iterator[slice]:
+    """Yield the frames of each file."""
+    ends = (*starts[1:], frames)
+    return (slice(start, end) for start, end in zip(starts, ends, strict=True))

@@ -1,0 +1,45 @@
+"""A fully connected layer: one product with one head."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spusim.frontend.layers.base import FloatLayer, Job, Observer
+from spusim.network.records import Head, Quantum, Tensor
+
+
+@dataclass(frozen=True)
+class FloatLinear(FloatLayer):
+    """y = bias + W x: weight (out, in), bias (out,) or None; float64."""
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Features in and out."""
+        return self.weight.shape[1], self.weight.shape[0]
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Names of its matrices."""
+        return ("weight",)
+
+    def evaluate(
+        self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames (frames, in) -> (frames, out)."""
+        product = values @ self.weight.T
+        return np.asarray(product if self.bias is None else product + self.bias)
+
+    def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
+        """Add a product; where x is a sum over frames, its scale divides."""
+        in_scale = 2.0**x.quantum.exponent / job.divisor
+        job.divisor = 1
+        job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
+        matrix = job.matrix(
+            self.name, self.weight, self.bias, job.peaks[self.name], in_scale, output.exponent
+        )
+        y = Tensor(self.name, len(self.weight), output)
+        job.product(self.name, x, matrix, (Head(0, y, matrix.requant),))
+        return y
