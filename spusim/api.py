@@ -181,7 +181,7 @@ def record_layer(
         _numerics_hash(arch),
         (0,),
         result.outputs,
-        {name: pattern(frames[:, None, :])},
+        {name: pattern(frames)},
     )
 
 
