@@ -217,7 +217,7 @@ def simulate_layer_recorded(
         _numerics_hash(arch),
         (0,),
         result.outputs,
-        {name: pattern(frames[:, None, :])},
+        {name: pattern(frames)},
     )
     return result, recording
 

@@ -25,25 +25,27 @@ class Thread:
 class Operand:
     """What a matrix multiplies in a frame, so that another machine's recording can stand for it.
 
-    The product has `columns` in each of `windows` windows; the matrix multiplies those numbered
-    `used`, one after the other. runs: (the matrix's column, the product's, how many) of those that
-    are not gaps.
+    The product `product` reads a tensor of `size` elements; the matrix multiplies those of
+    windows that begin with elements `windows`, one window after the other. runs: (the matrix's
+    column, the element counted from the window's first, how many) of columns that are not gaps.
     """
 
     product: str
-    columns: int
-    windows: int
-    used: tuple[int, ...]
+    size: int
+    windows: tuple[int, ...]
     runs: tuple[tuple[int, int, int], ...]
 
     def part(self, first: int, end: int) -> "Operand":
         """Return what a tile of the columns from `first` up to `end` multiplies."""
         runs = []
-        for at, column, count in self.runs:
+        for at, element, count in self.runs:
             begin, stop = max(at, first), min(at + count, end)
             if begin < stop:
-                runs.append((begin - first, column + begin - at, stop - begin))
-        return Operand(self.product, self.columns, self.windows, self.used, tuple(runs))
+                runs.append((begin - first, element + begin - at, stop - begin))
+        return Operand(self.product, self.size, self.windows, tuple(runs))
+
+
+NO_OPERAND = Operand("", 0, (), ())
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Matrix:
     `base` is the first weight memory row (with the data banks as weight banks: the first row of
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
-    `operand` is known of compiled matrices, and not kept in images.
+    `operand` is known of what is compiled from a network or layer.
     """
 
     name: str
@@ -62,7 +64,7 @@ class Matrix:
     base: int
     index_base: int
     preload: bool
-    operand: Operand | None = None
+    operand: Operand = NO_OPERAND
 
 
 @dataclass(frozen=True)

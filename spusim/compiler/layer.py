@@ -84,7 +84,7 @@ def _layer_thread(
     """Return a core's thread: the products of its tiles of rows; no part, no products."""
     ops = []
     columns = weight.shape[1]
-    multiplied = Operand(name, columns, 1, (0,), ((0, 0, columns),))
+    multiplied = Operand(name, columns, (0,), ((0, 0, columns),))
     for part in parts:
         operand = space.data.vector(f"{name}.operand", columns, activation_bits)
         step = group_rows(space.arch)

@@ -43,13 +43,16 @@ class Strip:
 class Group:
     """Windows with the same strips, whose elements lie alike, so that they share matrices.
 
-    columns (columns,): places of the window's elements from its first word on. sources: first
-    word of each window; targets: first word of each strip, window by window.
+    columns (columns,): places of the window's elements from its first word on. windows: their
+    first elements, of an operand of `size` elements of `bits`. sources: first word of each window;
+    targets: first word of each strip, window by window.
     """
 
     strips: tuple[Strip, ...]
     columns: np.ndarray
     windows: tuple[int, ...]
+    size: int
+    bits: int
     sources: tuple[int, ...]
     targets: tuple[tuple[int, ...], ...]
 
@@ -130,7 +133,7 @@ def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: P
     groups = _groups(space, node, plan, places)
     for number, group in enumerate(groups):
         name = node.name if len(groups) == 1 else f"{node.name}.w{number}"
-        ops += _lower_group(space, node, name, group, places.operands[node.input].bits)
+        ops += _lower_group(space, node, name, group)
     return ops
 
 
@@ -142,19 +145,21 @@ def _groups(
     everywhere = layout.places()
     per_word = elements_per_word(space.arch, operand.bits)
     found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, tuple[int, ...]]]] = {}
-    for window, first in enumerate(node.windows):
+    for number, first in enumerate(node.windows):
         where = everywhere[first : first + node.weight.shape[1]]
         word = int(where[0]) // per_word
         columns = where - word * per_word
-        strips, targets = _strips(space, node, window, plan, places)
+        strips, targets = _strips(space, node, number, plan, places)
         if strips:
             key = (strips, columns.astype(np.int64).tobytes())
-            found.setdefault(key, []).append((window, operand.address + word, targets))
+            found.setdefault(key, []).append((first, operand.address + word, targets))
     groups = []
     for (strips, columns_bytes), members in found.items():
         windows, sources, targets_of = zip(*members, strict=True)
         columns = np.frombuffer(columns_bytes, np.int64)
-        groups.append(Group(strips, columns, windows, sources, targets_of))
+        groups.append(
+            Group(strips, columns, windows, layout.size, layout.bits, sources, targets_of)
+        )
     return tuple(groups)
 
 
@@ -188,9 +193,7 @@ def _goes_on(
     return follows and not rest and target + words == address
 
 
-def _lower_group(
-    space: CoreSpace, node: Product, name: str, group: Group, operand_bits: int
-) -> list[Op]:
+def _lower_group(space: CoreSpace, node: Product, name: str, group: Group) -> list[Op]:
     arch = space.arch
     widths = {node.heads[strip.head].output.quantum.bits for strip in group.strips}
     step = math.lcm(group_rows(arch), *(elements_per_word(arch, bits) for bits in widths))
@@ -199,7 +202,7 @@ def _lower_group(
     ops: list[Op] = []
     for number, tile in enumerate(tiles):
         tile_name = f"{name}.r{number}" if len(tiles) > 1 else name
-        columns = _store_rows(space, node, tile_name, group, tile, operand_bits)
+        columns = _store_rows(space, node, tile_name, group, tile)
         scalings = [_scaling(space, node, group.strips[run.strip], run) for run in tile]
         for source, targets in zip(group.sources, group.targets, strict=True):
             ops += lower_matrix(space, columns, source)
@@ -211,9 +214,8 @@ def _lower_group(
 
 
 def _store_rows(
-    space: CoreSpace, node: Product, name: str, group: Group, tile: tuple[RowRun, ...],
-    operand_bits: int,
-) -> Columns:  # fmt: skip
+    space: CoreSpace, node: Product, name: str, group: Group, tile: tuple[RowRun, ...]
+) -> Columns:
     """Store the rows of a tile, with zero columns where the operand has gaps."""
     rows = np.concatenate(
         [
@@ -227,20 +229,24 @@ def _store_rows(
         weight = np.zeros((len(rows), group.columns[-1] + 1), node.weight.dtype)
         weight[:, group.columns] = node.weight[rows]
     bias = None if node.bias is None else node.bias[rows]
-    operand = Operand(
-        node.name, len(group.columns), len(node.windows), group.windows, _runs(group.columns)
-    )
-    return store_tile(space, name, node, weight, bias, operand_bits, operand)
+    operand = Operand(node.name, group.size, group.windows, _runs(group.columns))
+    return store_tile(space, name, node, weight, bias, group.bits, operand)
 
 
 def _runs(columns: np.ndarray) -> tuple[tuple[int, int, int], ...]:
-    """Return (place, first column, columns) of columns that lie together; columns (n,) rising."""
+    """Return (place, first column, columns) of columns that lie together; columns (n,) rising.
+
+    In front of a window that begins within a word are the elements before it.
+    """
+    before = int(columns[0])
     begins = np.flatnonzero(np.diff(columns, prepend=columns[0] - 2) != 1)
     ends = [*begins[1:], len(columns)]
-    return tuple(
+    runs = [
         (int(columns[begin]), int(begin), int(end - begin))
         for begin, end in zip(begins, ends, strict=True)
-    )
+    ]
+    runs[0] = (0, -before, before + runs[0][2])
+    return tuple(runs)
 
 
 def _scaling(space: CoreSpace, node: Product, strip: Strip, run: RowRun) -> Scaling:

@@ -18,40 +18,44 @@ _META = "meta"
 
 @dataclass(frozen=True)
 class Pattern:
-    """Which activations that a product multiplies are not zero: frames, and in them windows.
+    """Which elements of a product's operand are not zero, frame by frame.
 
-    bits (frames x windows, ceil(columns / 8)) uint8, the first activation lowest. Where machines
-    leave gaps between activations is not of its concern.
+    bits (frames, ceil(size / 8)) uint8, the first element lowest. known (size,) bool: which of
+    them the recording machine has multiplied. Where machines leave gaps is not of its concern.
     """
 
     bits: np.ndarray
-    columns: int
-    windows: int
+    known: np.ndarray
 
     def columns_of(self, operand: Operand, columns: int) -> np.ndarray:
-        """Return (frames x windows used, columns of the matrix) uint8, 1 for a nonzero.
+        """Return (frames x windows, columns of the matrix) uint8, 1 for a nonzero.
 
-        Raises RecordingError for a product of another size.
+        Raises RecordingError for an operand of another size, or elements that were not recorded.
         """
-        if (operand.columns, operand.windows) != (self.columns, self.windows):
+        size = len(self.known)
+        if operand.size != size:
             raise RecordingError(
-                f"the recording has {self.windows} windows of {self.columns} activations of "
-                f"product {operand.product}, and the program multiplies {operand.windows} of "
-                f"{operand.columns}; record the network again"
+                f"the recording has {size} activations of product {operand.product}, and the "
+                f"program has {operand.size}; record the network again"
             )
-        flags = np.unpackbits(self.bits, axis=1, count=self.columns, bitorder="little")
-        used = flags.reshape(-1, self.windows, self.columns)[:, operand.used]
-        found = np.zeros((used.shape[0] * used.shape[1], columns), np.uint8)
-        for at, first, count in operand.runs:
-            found[:, at : at + count] = used[..., first : first + count].reshape(-1, count)
-        return found
+        flags = np.unpackbits(self.bits, axis=1, count=size, bitorder="little")
+        found = np.zeros((len(flags), len(operand.windows), columns), np.uint8)
+        for at, element, count in operand.runs:
+            for number, first in enumerate(operand.windows):
+                part = slice(first + element, first + element + count)
+                if not self.known[part].all():
+                    raise RecordingError(
+                        f"product {operand.product} reads activations that the recording lacks, "
+                        "since words begin elsewhere; record on a machine with these words"
+                    )
+                found[:, number, at : at + count] = flags[:, part]
+        return found.reshape(-1, columns)
 
 
-def pattern(flags: np.ndarray) -> Pattern:
-    """Pack flags (frames, windows, columns)."""
-    frames, windows, columns = flags.shape
-    rows = flags.reshape(frames * windows, columns)
-    return Pattern(np.packbits(rows != 0, axis=1, bitorder="little"), columns, windows)
+def pattern(flags: np.ndarray, known: np.ndarray | None = None) -> Pattern:
+    """Pack flags (frames, size); known (size,) bool, None: all."""
+    whole = np.ones(flags.shape[1], bool) if known is None else known
+    return Pattern(np.packbits(flags != 0, axis=1, bitorder="little"), whole)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Recording:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory: a bit an activation of every product, eight bytes an output."""
+        """Bytes of memory: a bit an activation of every operand, eight bytes an output."""
         return self.outputs.nbytes + sum(p.bits.nbytes for p in self.patterns.values())
 
 
@@ -101,9 +105,11 @@ def recording_bytes(recording: Recording) -> bytes:
         "stream": recording.stream,
         "numerics": recording.numerics,
         "starts": list(recording.starts),
-        "products": [[name, p.columns, p.windows] for name, p in patterns.items()],
+        "products": [*patterns],
     }
-    arrays: dict[str, Any] = {f"pattern{k}": p.bits for k, p in enumerate(patterns.values())}
+    arrays: dict[str, Any] = {}
+    for number, each in enumerate(patterns.values()):
+        arrays[f"pattern{number}"], arrays[f"known{number}"] = each.bits, each.known
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     arrays["outputs"] = recording.outputs
     buffer = io.BytesIO()
@@ -121,10 +127,12 @@ def read_recording(data: bytes) -> Recording:
                     f"recording has format {meta['format']}, and this version reads {FORMAT}; "
                     "record the network again"
                 )
-            products = [(name, Pattern(arrays[f"pattern{k}"], columns, windows))
-                      for k, (name, columns, windows) in enumerate(meta["products"])]  # fmt: skip
+            patterns = {
+                name: Pattern(arrays[f"pattern{number}"], arrays[f"known{number}"])
+                for number, name in enumerate(meta["products"])
+            }
             told = (meta["name"], meta["network"], meta["stream"], meta["numerics"])
-            return Recording(*told, tuple(meta["starts"]), arrays["outputs"], dict(products))
+            return Recording(*told, tuple(meta["starts"]), arrays["outputs"], patterns)
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(
             "these bytes are no recording, or a damaged one; record the network again"

@@ -76,6 +76,7 @@ def unskipped_cycles(
 def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dict[str, Pattern]:
     """Put the tapes of all matrices together; tiles of rows and cores agree."""
     flags: dict[str, np.ndarray] = {}
+    known: dict[str, np.ndarray] = {}
     for core in cores:
         arrays = core.arrays
         for number, matrix in enumerate(core.image.matrices):
@@ -84,13 +85,15 @@ def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dic
             if used != fields[M.PRODUCTS]:
                 raise RecordingError(
                     f"product {operand.product} of {program.name} was multiplied {used} times in "
-                    f"{frames} frames of {len(operand.used)} windows; only what is used as often "
-                    "in every frame can be recorded"
+                    f"{frames} frames of {len(operand.windows)} windows; only what is used as "
+                    "often in every frame can be recorded"
                 )
-            shape = (frames, operand.windows, operand.columns)
-            whole = flags.setdefault(operand.product, np.zeros(shape, np.uint8))
+            whole = flags.setdefault(operand.product, np.zeros((frames, operand.size), np.uint8))
+            seen = known.setdefault(operand.product, np.zeros(operand.size, bool))
             begin, size = int(fields[M.TAPE]), used * columns
             tape = arrays.tape[begin : begin + size].reshape(frames, -1, columns)
-            for at, first, count in operand.runs:
-                whole[:, operand.used, first : first + count] = tape[..., at : at + count]
-    return {product: pattern(whole) for product, whole in flags.items()}
+            for at, element, count in operand.runs:
+                for window, first in enumerate(operand.windows):
+                    part = slice(first + element, first + element + count)
+                    whole[:, part], seen[part] = tape[:, window, at : at + count], True
+    return {product: pattern(whole, known[product]) for product, whole in flags.items()}

@@ -95,13 +95,12 @@ def unskipped_tape(frames: int) -> Taping:
 
 def _uses(image: CoreImage) -> np.ndarray:
     """Return how often each matrix is multiplied in a frame, (matrices,) int64."""
-    operands = [matrix.operand for matrix in image.matrices]
-    return np.array([len(o.used) if o else 1 for o in operands], np.int64)
+    return np.array([len(matrix.operand.windows) or 1 for matrix in image.matrices], np.int64)
 
 
 def operand_of(matrix: Matrix, program: Program) -> Operand:
     """Return what a matrix multiplies; raises RecordingError where the program does not say."""
-    if matrix.operand is None:
+    if not matrix.operand.product:
         raise RecordingError(
             f"matrix {matrix.name} of program {program.name} belongs to no product of a network, "
             "so it cannot be timed from a recording; simulate it"

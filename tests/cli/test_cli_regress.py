@@ -213,10 +213,10 @@ def test_reports_as_files(base, spusim):
     done = spusim("regress", "base", "-o", "deep/report.md", *ONE)
     assert done.exit_code == 3
     assert "written: deep/report.md" in done.stdout
-    assert "1 → 507" in done.stdout
+    assert "1 → 512" in done.stdout
     text = Path("deep/report.md").read_text()
     assert text == spusim("regress", "base", "--markdown", *ONE).stdout
-    assert "| run | time | same | 1 → 507 |" in text
+    assert "| run | time | same | 1 → 512 |" in text
     spusim("regress", "base", "-o", "report.json", *ONE)
     assert Path("report.json").read_text() == spusim("regress", "base", "--json", *ONE).stdout
 

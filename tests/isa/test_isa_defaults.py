@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from spusim.isa import IsaError, assemble, decode, diff_tables, disassemble, encode, load_isa
+from spusim.isa import (
+    AssemblyError,
+    IsaError,
+    assemble,
+    decode,
+    diff_tables,
+    disassemble,
+    encode,
+    load_isa,
+)
 
 HEAD = """version 1.0 draft
 word 64
@@ -38,7 +47,7 @@ def test_assembly_leaves_out_and_disassembly_too(tmp_path):
     lines = [line.split(";")[0].strip() for line in text.splitlines()]
     assert lines == ["go n=1", "go n=2, k=4", "go n=3, by=far", "go n=4, by=up, k=0"]
     assert np.array_equal(assemble(text, "t", isa).words, code.words)
-    with pytest.raises(IsaError, match=r"lacks n; go takes n, by \(or not\), k \(or not\)"):
+    with pytest.raises(AssemblyError, match=r"lacks n; go takes n, by \(or not\), k \(or not\)"):
         assemble("go by=far", "t", isa)
 
 
