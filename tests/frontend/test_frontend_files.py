@@ -229,3 +229,51 @@ def test_foreign_integers_are_told(folder: Path) -> None:
     torch.save(state, folder / "int.pt")
     notes = load_network(folder / "net.yaml", folder / "int.pt").notes
     assert any("quantised anew: fc.weight" in note for note in notes)
+
+
+ENCODER = """\
+name: encoder
+input: {size: 40}
+layers:
+  - {type: lstm, name: lstm0, prefix: lstm, index: 0, hidden: 256}
+  - {type: lstm, name: lstm1, prefix: lstm, index: 1, hidden: 256}
+  - {type: lstm, name: lstm2, prefix: lstm, index: 2, hidden: 256}
+  - {type: linear, name: linear, outputs: 256}
+quantise: {calibrate: mel.npy}
+"""
+
+
+def test_a_speaker_encoder_of_a_training_checkpoint_becomes_a_network(tmp_path: Path) -> None:
+    torch.manual_seed(8)
+    parts = {"lstm": torch.nn.LSTM(40, 256, 3), "linear": torch.nn.Linear(256, 256)}
+    state = torch.nn.ModuleDict(parts).state_dict()
+    state |= {"similarity_weight": torch.ones(1), "similarity_bias": torch.ones(1)}
+    torch.save({"step": 7, "model_state": state, "optimizer_state": {}}, tmp_path / "pretrained.pt")
+    (tmp_path / "net.yaml").write_text(ENCODER)
+    np.save(tmp_path / "mel.npy", np.random.default_rng(9).normal(size=(6, 40)))
+    found = load_network(tmp_path / "net.yaml", tmp_path / "pretrained.pt")
+    assert [layer.name for layer in found.layers] == ["lstm0", "lstm1", "lstm2", "linear"]
+    assert any("similarity_bias, similarity_weight" in note for note in found.notes)
+    (tmp_path / "net.yaml").write_text(ENCODER.replace("hidden: 256", "hidden: 128"))
+    with pytest.raises(TopologyError) as caught:
+        load_network(tmp_path / "net.yaml", tmp_path / "pretrained.pt")
+    disagreeing = [line for line in str(caught.value).splitlines() if "has shape" in line]
+    assert len(disagreeing) == 13  # four of each LSTM layer, and the linear layer's weight
+
+
+def test_weights_that_a_large_bias_makes_coarser(folder: Path) -> None:
+    """Whatever the scale became, the file gives the network that quantising gave."""
+    state = torch.load(folder / "net.pt")["state_dict"]
+    kept = []
+    for bias in np.logspace(2, 8, 25):
+        state["fc.bias"][1] = float(bias)
+        torch.save(state, folder / "net.pt")
+        direct = load_network(folder / "net.yaml", folder / "net.pt")
+        done = spusim.quantize(folder / "net.yaml", folder / "net.pt")
+        (folder / "q.safetensors").write_bytes(done.to_bytes())
+        again = load_network(folder / "net.yaml", folder / "q.safetensors")
+        assert network_hash(again) == network_hash(direct)
+        assert len(done.integers) + len(done.kept) == 5
+        assert not done.kept or any("made coarser" in note for note in direct.notes)
+        kept += done.kept
+    assert set(kept) == {"fc.weight"}
