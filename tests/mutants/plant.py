@@ -31,7 +31,9 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "out", "build", "dist", ".*_cache", ".hypothesis"
 )
 KERNELS = "spusim/kernels/"
-TIMEOUT_S = 900
+TIMEOUT_S = 1800
+# most of a fault's time is a compilation of the kernels, and they run for seconds only
+QUICK_COMPILATION = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
@@ -119,6 +121,7 @@ class Nursery:
             **os.environ,
             "PYTHONPATH": str(self.root),
             "NUMBA_CACHE_DIR": str(cache),
+            **QUICK_COMPILATION,
             "OMP_NUM_THREADS": "1",
         }
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE"]
