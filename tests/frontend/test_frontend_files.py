@@ -18,6 +18,7 @@ from spusim.frontend import (
 )
 from spusim.frontend.integer_file import dequantise
 from spusim.network.identity import network_hash
+from spusim.network.records import Product
 
 NETWORK = """\
 name: small
@@ -252,7 +253,8 @@ def test_a_speaker_encoder_of_a_training_checkpoint_becomes_a_network(tmp_path: 
     (tmp_path / "net.yaml").write_text(ENCODER)
     np.save(tmp_path / "mel.npy", np.random.default_rng(9).normal(size=(6, 40)))
     found = load_network(tmp_path / "net.yaml", tmp_path / "pretrained.pt")
-    assert [layer.name for layer in found.layers] == ["lstm0", "lstm1", "lstm2", "linear"]
+    products = [node.layer for node in found.nodes if isinstance(node, Product)]
+    assert products == ["lstm0", "lstm1", "lstm2", "linear"]
     assert any("similarity_bias, similarity_weight" in note for note in found.notes)
     (tmp_path / "net.yaml").write_text(ENCODER.replace("hidden: 256", "hidden: 128"))
     with pytest.raises(TopologyError) as caught:

@@ -21,7 +21,6 @@ from spusim.machine import (
     MachineError,
     Recording,
     RecordingError,
-    pattern,
     read_recording,
     recording_bytes,
     unskipped_cycles,
@@ -194,24 +193,6 @@ def test_a_recording_survives_files_and_pickles() -> None:
         assert differences(*both(network, stream, copy, arch)) == []
     bits = sum(p.bits.size for p in recording.patterns.values())
     assert recording.nbytes == bits + recording.outputs.size * 8
-
-
-@pytest.mark.parametrize(("flags", "head", "columns"), [
-    ([[1, 0, 1]], 4, 4), ([[1, 0, 1]], 2, 2), ([[1, 1, 1]], 1, 2),
-])  # fmt: skip
-def test_operands_of_another_make_are_not_recorded(
-    flags: list[list[int]], head: int, columns: int
-) -> None:
-    with pytest.raises(RecordingError, match="must be simulated in full"):
-        pattern(np.array(flags), head, columns)
-
-
-def test_a_gap_between_two_vectors_is_left_out_and_put_back() -> None:
-    packed = pattern(np.array([[1, 0, 0, 1], [0, 0, 0, 1]]), 1, 2)
-    assert packed.columns_of(0, 2, 2).tolist() == [[1, 1], [0, 1]]
-    assert packed.columns_of(1, 4, 5).tolist() == [[0, 0, 0, 1], [0, 0, 0, 1]]
-    with pytest.raises(RecordingError, match="has 2 activations of a product, and the program"):
-        packed.columns_of(0, 1, 1)
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:-200], lambda b: b"", lambda b: b"PK" + b[9:]])
