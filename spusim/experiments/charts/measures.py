@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -49,7 +50,17 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "core.queue.depth": ("queue depth", "columns"),
     "core.scanner.width": ("scanner width", "activations"),
     "core.data_memory.banks": ("data banks a core", "number"),
-    "prune.density": ("weights kept by pruning", "%"),
+    "core.data_memory.words": ("words a bank", "words"),
+    "core.data_memory.word_bits": ("word width", "bit"),
+    "prune.structure": ("structure", "name"),
+    "core.sparse.format": ("format", "name"),
+    "core.sparse.weights": ("weights", "name"),
+    "core.sparse.activations": ("activations", "name"),
+    "core.queue.release": ("slot freed at", "name"),
+    "core.ports": ("ports", "name"),
+    "arch": ("architecture", "name"),
+    "technology": ("technology", "name"),
+    "prune.density": ("weights kept", "%"),
     "layer.weight_density": ("weight density", "%"),
     "layer.activation_density": ("activation density", "%"),
     "stream.density": ("input density", "%"),
@@ -76,6 +87,13 @@ def parameter_quantity(name: str) -> Quantity:
 def parameter_factor(name: str) -> float:
     """Return what a swept parameter's values are multiplied by to be in its quantity's unit."""
     return 100.0 if parameter_quantity(name).unit == "%" else 1.0
+
+
+def bar_text(name: str, value: Any) -> str:
+    """Return a swept parameter's value, without name and unit, as ticks show it."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value * parameter_factor(name):.6g}"
+    return str(value)
 
 
 def scaled(name: str, table: pl.DataFrame) -> tuple[Quantity, list[float | None]]:

@@ -100,7 +100,8 @@ class Panel:
 class LineChart:
     """Panels of series, `columns` side by side.
 
-    key: what letters stand for; roles: what the legend calls each role, where it names them.
+    key: what letters stand for, its parts as key_title says; roles: what the legend calls each
+    role, where it names them.
     """
 
     name: str
@@ -109,6 +110,7 @@ class LineChart:
     columns: int
     notes: tuple[str, ...] = ()
     key: tuple[tuple[str, str], ...] = ()
+    key_title: str = ""
     roles: tuple[tuple[Role, str], ...] = ()
 
     def rows(self) -> Iterator[dict[str, Cell]]:
@@ -156,13 +158,17 @@ class StackPanel:
 
 @dataclass(frozen=True)
 class StackChart:
-    """Panels of stacked bars, `columns` side by side. causes: parts are causes of stalls."""
+    """Panels of stacked bars, `columns` side by side.
+
+    causes: parts are causes of stalls; shared: all panels have one scale.
+    """
 
     name: str
     title: str
     panels: tuple[StackPanel, ...]
     columns: int
     causes: bool = False
+    shared: bool = True
     notes: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[dict[str, Cell]]:

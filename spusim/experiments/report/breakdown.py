@@ -24,9 +24,7 @@ def energy_terms(columns: Columns) -> dict[str, Any]:
     """Return names, labels and colours of the energy columns, and their unit."""
     found = [c for c in columns if c["group"] == TERM]
     labels = [c["label"] for c in found]
-    colours = [
-        _REST if label == OTHER_TERMS else PALETTE[k] for k, label in enumerate(labels)
-    ]
+    colours = [_REST if label == OTHER_TERMS else PALETTE[k] for k, label in enumerate(labels)]
     unit = found[0]["shown_unit"] if found else "J"
     return {"columns": [c["name"] for c in found], "names": labels, "colours": colours,
             "unit": unit}  # fmt: skip

@@ -5,7 +5,7 @@ imported by whoever makes a report, and by nobody else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import altair as alt
 
@@ -15,7 +15,7 @@ _TEXT = "currentColor"  # follows the page, in light, dark and print
 _FADED, _SOLID = 0.12, 0.85
 _LABELLED = 0.09  # share from which a part of a bar has room for its name
 
-Views = alt.LayerChart | alt.Chart
+Views: TypeAlias = Any  # Altair's types are not looked into
 
 
 def chart_spec() -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _terms(energy: list[dict[str, Any]], terms: Mapping[str, Any]) -> Views:
 
 
 def _causes(stalls: list[dict[str, Any]]) -> Views:
-    """Bars whose parts are named where they are wide enough: there are more causes than colours."""
+    """Return bars whose parts are named where there is room: there are more causes than colours."""
     share = alt.X("share:Q", stack="zero", title="share of unit-cycles",
                   axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))  # fmt: skip
     base = alt.Chart(alt.InlineData(stalls)).encode(
@@ -113,7 +113,7 @@ def _styled(charts: alt.ConcatChart) -> dict[str, Any]:
 
 
 def _scatter(brush: alt.Parameter, corner: alt.Parameter) -> Views:
-    """Any column against any other; dragging selects points for the other charts."""
+    """Return any column against any other; dragging selects points for the other charts."""
     base = _valid("slot_x", "slot_y")
     lines = (
         base.transform_filter("slot_lines")
@@ -137,7 +137,7 @@ def _scatter(brush: alt.Parameter, corner: alt.Parameter) -> Views:
 
 
 def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
-    """Two metrics and the points that no other one beats in both."""
+    """Return two metrics, and the points that no other one beats in both."""
     order = [alt.SortField(name) for name in ("u", "v", "point")]
     base = (
         _valid("slot_px", "slot_py")
@@ -172,7 +172,7 @@ def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
 
 
 def _stack(selected: Any, fields: str, how: str, title: str, y_title: str) -> Views:
-    """Parts of a whole along a chosen column, over the points that are selected."""
+    """Return parts of a whole along a chosen column, over the points that are selected."""
     share = how == "sum"
     scale = alt.Scale(domain=[f"{fields}_names"], range=[f"{fields}_colours"])
     return (
@@ -207,7 +207,7 @@ def _stack(selected: Any, fields: str, how: str, title: str, y_title: str) -> Vi
     )
 
 
-def _valid(*fields: str) -> alt.Chart:
+def _valid(*fields: str) -> Views:
     return alt.Chart().transform_filter(" && ".join(f"isValid(datum.{f})" for f in fields))
 
 
@@ -223,8 +223,8 @@ def _opacity(brush: alt.Parameter, corner: alt.Parameter) -> Any:
     return alt.when(brush & corner).then(alt.value(_SOLID)).otherwise(alt.value(_FADED))
 
 
-def _ring(base: alt.Chart, x: str, y: str) -> alt.Chart:
-    """A ring around the point whose details are shown."""
+def _ring(base: Views, x: str, y: str) -> Views:
+    """Return a ring around the point whose details are shown."""
     return (
         base.transform_filter("datum.point === chosen")
         .mark_point(filled=False, size=260, stroke=_TEXT, strokeWidth=2.5)

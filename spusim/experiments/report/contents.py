@@ -69,7 +69,9 @@ def summary(results: Results) -> Summary:
     """Return what the page says first."""
     sweep = results.sweep
     axes = tuple((a["name"], a["about"], _values(a["values"])) for a in sweep["axes"])
-    parts = tuple((p["name"], p["points"]) for p in sweep["parts"]) if len(sweep["parts"]) > 1 else ()
+    parts = (
+        tuple((p["name"], p["points"]) for p in sweep["parts"]) if len(sweep["parts"]) > 1 else ()
+    )
     failures = results.table.filter(results.table["status"] != "done").height
     return Summary(
         name=results.name,
@@ -133,7 +135,7 @@ def _details(
 
 def _memory(banks: Mapping[str, Mapping[str, int]], pool: _Pool) -> list[Any]:
     """Return places of names, capacities and word widths, and the words used, a bank each."""
-    told = [list(banks)]
+    told: list[list[Any]] = [list(banks)]
     told += [[bank[key] for bank in banks.values()] for key in ("capacity_words", "word_bits")]
     return [*map(pool.place, told), [bank["used_words"] for bank in banks.values()]]
 
