@@ -8,7 +8,7 @@ SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 MINUTES ?= 5
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
-.PHONY: run test verify soak mutants check format bench rtl-tools rtl isa-example clean
+.PHONY: run test verify soak mutants check format bench rtl-tools browser-tools rtl isa-example clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -49,6 +49,14 @@ rtl-tools:
 	    echo "install verilator (5.006 or later), yosys and g++ with your package manager"; exit 1; }; \
 	$(SUDO) apt-get update && \
 	$(SUDO) apt-get install --yes --no-install-recommends verilator yosys g++
+
+# What the tests of reports need besides Python; without it they are skipped (and fail where CI=true).
+browser-tools:
+	@if command -v chromium && command -v chromedriver; then exit 0; fi; \
+	command -v apt-get >/dev/null || { \
+	    echo "install chromium and chromedriver with your package manager"; exit 1; }; \
+	$(SUDO) apt-get update && \
+	$(SUDO) apt-get install --yes --no-install-recommends chromium chromium-driver
 
 # Builds every parameter set ahead of the tests, which else build what they find missing.
 rtl: $(SETUP)

@@ -4,8 +4,8 @@ A reader chooses what is drawn, so fields are slots (`slot_x`) that the page fil
 imported by whoever makes a report, and by nobody else.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import altair as alt
 
@@ -13,8 +13,9 @@ from spusim.experiments.report.breakdown import PALETTE
 
 _TEXT = "currentColor"  # follows the page, in light, dark and print
 _FADED, _SOLID = 0.12, 0.85
+_LABELLED = 0.09  # share from which a part of a bar has room for its name
 
-Views = alt.LayerChart | alt.Chart
+Views: TypeAlias = Any  # Altair's types are not looked into
 
 
 def chart_spec() -> dict[str, Any]:
@@ -42,13 +43,19 @@ def run_spec(
         {"part": name, "value": found[column]["values"][0] * found[column]["factor"]}
         for column, name in zip(terms["columns"], terms["names"], strict=True)
     ]
-    stalls = [
-        {"unit": kind, "part": name, "place": place, "value": found[column]["values"][0]}
-        for kind, parts in causes.items()
-        for place, (column, name) in enumerate(zip(parts["columns"], parts["names"], strict=True))
-    ]
-    colours = {n: c for k in causes.values() for n, c in zip(k["names"], k["colours"], strict=True)}
-    return _styled(alt.concat(_terms(energy, terms), _causes(stalls, colours), spacing=28))
+    stalls = [row for kind, parts in causes.items() for row in _shares(kind, parts, found)]
+    return _styled(alt.concat(_terms(energy, terms), _causes(stalls), spacing=28))
+
+
+def _shares(
+    kind: str, parts: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    values = [found[column]["values"][0] for column in parts["columns"]]
+    for place, (name, colour) in enumerate(zip(parts["names"], parts["colours"], strict=True)):
+        share = values[place] / sum(values)
+        label = name if share > _LABELLED else ""
+        yield {"unit": kind, "part": name, "colour": colour, "place": place, "label": label,
+               "value": values[place], "share": share}  # fmt: skip
 
 
 def _terms(energy: list[dict[str, Any]], terms: Mapping[str, Any]) -> Views:
@@ -64,20 +71,25 @@ def _terms(energy: list[dict[str, Any]], terms: Mapping[str, Any]) -> Views:
     )
 
 
-def _causes(stalls: list[dict[str, Any]], colours: Mapping[str, str]) -> Views:
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return (
-        alt.Chart(alt.InlineData(stalls), title="What every kind of unit did with its cycles")
-        .mark_bar()
-        .encode(
-            alt.X("value:Q", stack="normalize", title="share of unit-cycles",
-                  axis=alt.Axis(format="%")),
-            alt.Y("unit:N", title=None),
-            alt.Color("part:N", title=None, scale=scale),
-            order=alt.Order("place:Q"),
-            tooltip=["unit:N", "part:N", alt.Tooltip("value:Q", title="unit-cycles", format=",")],
-        )
+def _causes(stalls: list[dict[str, Any]]) -> Views:
+    """Return bars whose parts are named where there is room: there are more causes than colours."""
+    share = alt.X("share:Q", stack="zero", title="share of unit-cycles",
+                  axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))  # fmt: skip
+    base = alt.Chart(alt.InlineData(stalls)).encode(
+        share,
+        alt.Y("unit:N", title=None),
+        order=alt.Order("place:Q"),
+        tooltip=["unit:N", "part:N", alt.Tooltip("value:Q", title="unit-cycles", format=","),
+                 alt.Tooltip("share:Q", format=".1%")],
     )  # fmt: skip
+    bars = base.mark_bar().encode(alt.Color("colour:N", scale=None))
+    texts = base.mark_text(fontSize=11).encode(
+        alt.X("share:Q", stack="zero", bandPosition=0.5),
+        text=alt.Text("label:N"),
+        color=alt.when("datum.part === 'busy'").then(alt.value("white")).otherwise(
+            alt.value("black")),
+    )  # fmt: skip
+    return alt.layer(bars, texts, title="What every kind of unit did with its cycles")
 
 
 def _styled(charts: alt.ConcatChart) -> dict[str, Any]:
@@ -101,7 +113,7 @@ def _styled(charts: alt.ConcatChart) -> dict[str, Any]:
 
 
 def _scatter(brush: alt.Parameter, corner: alt.Parameter) -> Views:
-    """Any column against any other; dragging selects points for the other charts."""
+    """Return any column against any other; dragging selects points for the other charts."""
     base = _valid("slot_x", "slot_y")
     lines = (
         base.transform_filter("slot_lines")
@@ -118,13 +130,14 @@ def _scatter(brush: alt.Parameter, corner: alt.Parameter) -> Views:
             opacity=_opacity(brush, corner),
             tooltip=alt.Tooltip(field="slot_tooltip", type="nominal"),
         )
+        .properties(name="scatter")
         .add_params(brush)
     )
     return alt.layer(lines, points, _ring(base, "slot_x", "slot_y"), title="slot_title_main")
 
 
 def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
-    """Two metrics and the points that no other one beats in both."""
+    """Return two metrics, and the points that no other one beats in both."""
     order = [alt.SortField(name) for name in ("u", "v", "point")]
     base = (
         _valid("slot_px", "slot_py")
@@ -147,6 +160,7 @@ def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
             opacity=_opacity(brush, corner),
             tooltip=alt.Tooltip(field="slot_tooltip", type="nominal"),
         )
+        .properties(name="tradeoff")
         .add_params(corner)
     )
     outlines = on_front.mark_point(filled=False, size=75, stroke=_TEXT, strokeWidth=1.2).encode(
@@ -158,7 +172,7 @@ def _trade_off(brush: alt.Parameter, corner: alt.Parameter) -> Views:
 
 
 def _stack(selected: Any, fields: str, how: str, title: str, y_title: str) -> Views:
-    """Parts of a whole along a chosen column, over the points that are selected."""
+    """Return parts of a whole along a chosen column, over the points that are selected."""
     share = how == "sum"
     scale = alt.Scale(domain=[f"{fields}_names"], range=[f"{fields}_colours"])
     return (
@@ -193,7 +207,7 @@ def _stack(selected: Any, fields: str, how: str, title: str, y_title: str) -> Vi
     )
 
 
-def _valid(*fields: str) -> alt.Chart:
+def _valid(*fields: str) -> Views:
     return alt.Chart().transform_filter(" && ".join(f"isValid(datum.{f})" for f in fields))
 
 
@@ -209,8 +223,8 @@ def _opacity(brush: alt.Parameter, corner: alt.Parameter) -> Any:
     return alt.when(brush & corner).then(alt.value(_SOLID)).otherwise(alt.value(_FADED))
 
 
-def _ring(base: alt.Chart, x: str, y: str) -> alt.Chart:
-    """A ring around the point whose details are shown."""
+def _ring(base: Views, x: str, y: str) -> Views:
+    """Return a ring around the point whose details are shown."""
     return (
         base.transform_filter("datum.point === chosen")
         .mark_point(filled=False, size=260, stroke=_TEXT, strokeWidth=2.5)

@@ -67,14 +67,14 @@ def _column(results: Results, name: str, units: dict[str, str]) -> Column:
     unit = units.get(name, "")
     if name in MEASURES:
         measure = MEASURES[name]
-        quantity, factor = measure, measure.factor
-        shown_unit = measure.unit
+        factor, shown_unit = measure.factor, measure.unit
+        unit = unit or ("share" if "%" in measure.unit else "")
         if measure.si:
             each, prefix = si_prefix([v for v in values if isinstance(v, int | float)])
             factor, shown_unit = factor / each, prefix + measure.unit
         better = -1 if measure.smaller else 1
         return Column(
-            name, "metric", quantity.label, unit, shown_unit, factor,
+            name, "metric", measure.label, unit, shown_unit, factor,
             better=better, values=values,
         )  # fmt: skip
     family = next((prefix for prefix in FAMILIES if name.startswith(prefix)), None)

@@ -9,6 +9,7 @@ from typing import Any
 from spusim.experiments.results import Results
 from spusim.experiments.runs import list_runs, load_run
 from spusim.experiments.sweep.axes import shown
+from spusim.frontend import list_networks
 
 _RANDOM = "random:"
 _CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
@@ -109,4 +110,5 @@ def _of_checkpoint(target: str | None, chosen: dict[str, Any]) -> str:
 
 
 def _is_network(target: str) -> bool:
-    return target not in list_runs() and Path(target).suffix.lower() not in _CHECKPOINTS
+    # a file's name does not tell, but one with another network over it is a run's
+    return target not in list_runs() and target in list_networks()

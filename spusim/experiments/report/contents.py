@@ -135,7 +135,7 @@ def _details(
 
 def _memory(banks: Mapping[str, Mapping[str, int]], pool: _Pool) -> list[Any]:
     """Return places of names, capacities and word widths, and the words used, a bank each."""
-    told = [list(banks)]
+    told: list[list[Any]] = [list(banks)]
     told += [[bank[key] for bank in banks.values()] for key in ("capacity_words", "word_bits")]
     return [*map(pool.place, told), [bank["used_words"] for bank in banks.values()]]
 

@@ -63,7 +63,8 @@ function commandParts(command) {
     try { await navigator.clipboard.writeText(command); copy.textContent = "Copied"; }
     catch { copy.textContent = "Selected: copy it with the keyboard"; }
   }}, "Copy");
-  return [el("h3", {}, "Run it again"), pre, copy];
+  const where = el("p", {class: "hint"}, "Files it names, if any, lie where the sweep's file says: run it in that folder.");
+  return [el("h3", {}, "Run it again"), pre, copy, where];
 }
 
 function configuration(n, identity) {
