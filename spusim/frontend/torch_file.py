@@ -85,6 +85,8 @@ def _load(path: Path, torch: ModuleType, names: list[str]) -> Any:
     try:
         with (
             torch.serialization.safe_globals(stand_ins(torch, names)),
+            # else an index beyond a sparse tensor writes wherever it points
+            torch.sparse.check_sparse_tensor_invariants(),
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # about how the file was written

@@ -70,7 +70,7 @@ class TensorReader:
     def _dense(self, name: str, tensor: Any) -> Any:
         try:
             return tensor.to_dense()
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise CheckpointError(
                 f"{self.path}: sparse tensor {name} is damaged ({str(error).splitlines()[0]}); "
                 "save it again"

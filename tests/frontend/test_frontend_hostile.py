@@ -192,6 +192,22 @@ def test_a_tensor_that_unfolds_to_terabytes(tmp_path: Path, kind: str) -> None:
     assert megabytes_to_refuse(path) < MOST_MEGABYTES
 
 
+@pytest.mark.parametrize("layout", ["coo", "csr", "csc", "bsr", "bsc"])
+def test_a_sparse_tensor_that_points_beyond_itself(tmp_path: Path, layout: str) -> None:
+    far, path = 1 << 40, tmp_path / "net.pt"
+    if layout == "coo":
+        where = torch.tensor([[far], [0]])
+        tensor = torch.sparse_coo_tensor(where, torch.ones(1), (2, 2), check_invariants=False)
+    else:
+        value = torch.ones(1) if layout.startswith("c") else torch.ones(1, 1, 1)
+        make = getattr(torch, f"sparse_{layout}_tensor")
+        parts = torch.tensor([0, 1, 1]), torch.tensor([far]), value
+        tensor = make(*parts, (2, 2), check_invariants=False)
+    torch.save({"w": tensor}, path)
+    assert megabytes_to_refuse(path) < MOST_MEGABYTES  # in a process of its own: it might crash
+    refused(path, "not a complete torch checkpoint")
+
+
 def test_zip_bomb(tmp_path: Path) -> None:
     path = tmp_path / "bomb.pt"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
