@@ -18,7 +18,7 @@ def machine_run(
     program: Program, arch: Arch, frames: np.ndarray, *rest: object, **options: object
 ) -> tuple[RunResult, list[LoadedCore]]:
     """Run the machine as a user does; return also its cores, as the run left them."""
-    spu = Spu(program, arch)
+    spu = Spu(program, arch, options.pop("order", None))  # type: ignore[arg-type]
     result = spu.run(frames, *rest, **options)  # type: ignore[arg-type]
     return result, spu.cores
 
