@@ -121,7 +121,7 @@ def simulate_layer(
     result = attach_energy(run_layer(program, arch, frames), arch)
     if not baseline:
         return result
-    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits)
+    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits, name)
 
 
 def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
@@ -247,7 +247,7 @@ def retime_layer(
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)
     if not baseline:
         return result
-    return _with_layer_speedup(result, arch, *sizes)
+    return _with_layer_speedup(result, arch, *sizes, name)
 
 
 def _check_arithmetic(recording: Recording, arch: Arch) -> None:
@@ -315,11 +315,16 @@ def _with_speedup(
 
 
 def _with_layer_speedup(
-    result: RunResult, arch: Arch, weight: np.ndarray, weight_bits: int, activation_bits: int
+    result: RunResult,
+    arch: Arch,
+    weight: np.ndarray,
+    weight_bits: int,
+    activation_bits: int,
+    name: str,
 ) -> RunResult:
     dense = dense_arch(arch)
     program = compile_layer(
-        weight, weight_bits, activation_bits, dense, check_capacity=False, pack=outline
+        weight, weight_bits, activation_bits, dense, check_capacity=False, name=name, pack=outline
     )
     return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
 
