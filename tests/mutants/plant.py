@@ -189,6 +189,7 @@ def main() -> int:
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: no such fault in {PLAN.name}")
     mutants = [m for m in mutants if not options.only or m.name in options.only]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     console = Console(width=None if sys.stdout.isatty() else 200)
     try:
         verdicts = try_all(mutants, min(options.jobs, len(mutants)), console)
