@@ -19,7 +19,7 @@ from spusim.result import RunResult
 
 @dataclass(frozen=True)
 class FinalState:
-    """What a run leaves in the cores' memories, all addressable words of it."""
+    """What a run leaves in the cores' memories, all words of it."""
 
     data_memory: tuple[np.ndarray, ...]  # per core (words, word bytes) uint8
     accumulators: tuple[np.ndarray, ...]  # per core (rows,) int64

@@ -5,6 +5,5 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 
-sys.path += [
-    str(TESTS / room) for room in ("agreement", "stepper", "machine", "rtl", "compiler", "network")
-]
+ROOMS = ("agreement", "stepper", "machine", "rtl", "compiler", "network", "mutants")
+sys.path += [str(TESTS / room) for room in ROOMS]

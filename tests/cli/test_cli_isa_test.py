@@ -156,7 +156,7 @@ DEADLOCK = PROGRAM.replace("vadd d=y", "recv channel=1, dst=5, words=1\nvadd d=y
         (DEADLOCK, "waits at instruction 2 for a message on channel 1"),
         (PROGRAM.replace("vadd", "vda"), "bad.spuasm:13:3: `vda`: is no instruction"),
         (PROGRAM.replace(".frame", ";"), "has no frames"),
-        (PROGRAM.replace("d=y, a=x", "d=9000, a=x"), "the last one is 4095"),
+        (PROGRAM.replace("d=y, a=x", "d=9000, a=x"), "there are 4096"),
         ("", "is empty"),
     ],
 )

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -141,7 +141,7 @@ class Nursery:
 
 
 def try_all(mutants: list[Mutant], jobs: int, console: Console) -> list[Verdict]:
-    """Try every fault, `jobs` at a time; tell of each as it ends."""
+    """Try every fault, `jobs` at a time; tell of each as it ends. Ctrl-C leaves those tried."""
     tests = sorted({test for mutant in mutants for test in mutant.tests})
     with tempfile.TemporaryDirectory(prefix="spusim-mutants-") as folder:
         nurseries: Queue[Nursery] = Queue()
@@ -160,12 +160,20 @@ def try_all(mutants: list[Mutant], jobs: int, console: Console) -> list[Verdict]
             console.print(f"{mutant.name}: {verdict.caught_by or 'SURVIVES'}", highlight=False)
             return verdict
 
+        tried: list[Future[Verdict]] = []
         with ThreadPoolExecutor(jobs) as pool:
             console.print(f"{len(tests)} test files without a fault, in {jobs} copies ...")
             clean = [pool.submit(nursery.check_clean, tests) for nursery in list(nurseries.queue)]
-            for check in clean:
-                check.result()
-            return list(pool.map(one, mutants))
+            try:
+                for check in clean:
+                    check.result()
+                tried = [pool.submit(one, mutant) for mutant in mutants]
+                return [verdict.result() for verdict in tried]
+            except BaseException as stop:
+                pool.shutdown(cancel_futures=True)
+                if isinstance(stop, KeyboardInterrupt):
+                    return [v.result() for v in tried if not (v.cancelled() or v.exception())]
+                raise
 
 
 def table_of(verdicts: list[Verdict]) -> Table:
@@ -189,6 +197,7 @@ def main() -> int:
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: no such fault in {PLAN.name}")
     mutants = [m for m in mutants if not options.only or m.name in options.only]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     console = Console(width=None if sys.stdout.isatty() else 200)
     try:
         verdicts = try_all(mutants, min(options.jobs, len(mutants)), console)
@@ -197,8 +206,8 @@ def main() -> int:
         return 1
     survivors = [v.mutant.name for v in verdicts if v.caught_by is None]
     console.print(table_of(verdicts))
-    console.print(f"{len(verdicts) - len(survivors)} of {len(verdicts)} faults caught")
-    return 1 if survivors else 0
+    console.print(f"{len(verdicts) - len(survivors)} of {len(mutants)} faults caught")
+    return 1 if survivors or len(verdicts) < len(mutants) else 0
 
 
 if __name__ == "__main__":
