@@ -27,7 +27,15 @@ return [...section.querySelectorAll('tbody tr')].map(r => [...r.cells].map(c => 
 # the points of the chart that is first, and those outlined in the second
 DRAWN = "[...document.querySelectorAll('#charts svg .scatter_0_marks > path')]"
 FRONT = "[...document.querySelectorAll('#charts svg .concat_1_layer_2_marks > path')]"
-
+# clicks a filter; returns after how many ms the chart has so many points
+CLICKED = f"""
+const [points, done] = arguments;
+const box = document.querySelector('[data-column="core.pes"] input');
+const began = performance.now();
+const look = () => {DRAWN}.length === points
+    ? done(performance.now() - began) : requestAnimationFrame(look);
+box.click();
+look();"""
 # what screen readers are told of the lowest part of every bar of energy
 BARS = """
 const bars = [...document.querySelectorAll('#charts svg .concat_2_marks > path')];
@@ -94,19 +102,11 @@ def test_a_range_filters_an_axis_of_many_values(page, table):
 
 
 def test_filtering_is_quick(page, table):
-    done = table.filter(pl.col("core.pes") != 2, pl.col("status") == "done").height
-    took_ms = page.execute_async_script(
-        f"""
-        const done = arguments[arguments.length - 1];
-        const box = document.querySelector('[data-column="core.pes"] input');
-        const began = performance.now();
-        const look = () => {DRAWN}.length === {done}
-            ? done(performance.now() - began) : requestAnimationFrame(look);
-        box.click();
-        look();
-        """
-    )
-    assert took_ms / 1000 < FILTER_S
+    """From the click to the charts redrawn; the best of three, as others use the machine too."""
+    few = table.filter(pl.col("core.pes") != 2, pl.col("status") == "done").height
+    many = table.filter(pl.col("status") == "done").height
+    took_ms = [page.execute_async_script(CLICKED, n) for n in (few, many, few, many, few)]
+    assert min(took_ms[::2]) / 1000 < FILTER_S
     assert shown(page) == "750 of 1,000 points shown"
 
 
