@@ -130,4 +130,4 @@ def test_a_lost_record_costs_only_the_figures_that_need_it(spusim, refused, resu
 
 def test_a_file_in_the_way(refused, results, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "-o names a folder" in refused("plot", str(results), "-o", str(tmp_path / "file"))
+    assert "name a folder" in refused("plot", str(results), "-o", str(tmp_path / "file"))

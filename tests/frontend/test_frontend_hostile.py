@@ -49,11 +49,12 @@ def refused(path: Path, *patterns: str) -> str:
 def megabytes_to_refuse(path: Path) -> int:
     """Return the most memory that a process of its own takes to refuse a file."""
     code = (
-        "import resource, sys\n"
+        "import re, sys\n"
         "from spusim.frontend import CheckpointError, load_state_dict\n"
         "try:\n    load_state_dict(sys.argv[1])\n"
         "except CheckpointError:\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "    status = open('/proc/self/status').read()\n"
+        "    print(int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) // 1024)\n"
     )
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
