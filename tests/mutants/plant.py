@@ -32,7 +32,7 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "out", "build", "dist", ".*_cache", ".hypothesis"
 )
 KERNELS = "spusim/kernels/"
-TIMEOUT_S = 1800
+TIMEOUT_S = 900
 # most of a fault's time is a compilation of the kernels, and they run for seconds only
 QUICK_COMPILATION = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
