@@ -184,7 +184,9 @@ def table_of(verdicts: list[Verdict]) -> Table:
     for verdict in verdicts:
         mutant = verdict.mutant
         caught = escape(verdict.caught_by) if verdict.caught_by else "[bold red]survives[/]"
-        table.add_row(mutant.name, mutant.file, escape(mutant.what), caught, f"{verdict.seconds:.0f}")
+        table.add_row(
+            mutant.name, mutant.file, escape(mutant.what), caught, f"{verdict.seconds:.0f}"
+        )
     return table
 
 
