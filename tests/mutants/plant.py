@@ -22,6 +22,7 @@ from pathlib import Path
 from queue import Queue
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from ruamel.yaml import YAML
 
@@ -31,7 +32,7 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "out", "build", "dist", ".*_cache", ".hypothesis"
 )
 KERNELS = "spusim/kernels/"
-TIMEOUT_S = 1800
+TIMEOUT_S = 900
 # most of a fault's time is a compilation of the kernels, and they run for seconds only
 QUICK_COMPILATION = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
@@ -157,7 +158,8 @@ def try_all(mutants: list[Mutant], jobs: int, console: Console) -> list[Verdict]
 
         def one(mutant: Mutant) -> Verdict:
             verdict: Verdict = with_nursery(lambda nursery: nursery.try_out(mutant))
-            console.print(f"{mutant.name}: {verdict.caught_by or 'SURVIVES'}", highlight=False)
+            caught = escape(verdict.caught_by or "SURVIVES")
+            console.print(f"{mutant.name}: {caught}", highlight=False)
             return verdict
 
         tried: list[Future[Verdict]] = []
@@ -181,8 +183,10 @@ def table_of(verdicts: list[Verdict]) -> Table:
     table = Table("fault", "where", "what it does", "caught by", "s")
     for verdict in verdicts:
         mutant = verdict.mutant
-        caught = verdict.caught_by or "[bold red]survives[/]"
-        table.add_row(mutant.name, mutant.file, mutant.what, caught, f"{verdict.seconds:.0f}")
+        caught = escape(verdict.caught_by) if verdict.caught_by else "[bold red]survives[/]"
+        table.add_row(
+            mutant.name, mutant.file, escape(mutant.what), caught, f"{verdict.seconds:.0f}"
+        )
     return table
 
 
@@ -202,7 +206,7 @@ def main() -> int:
     try:
         verdicts = try_all(mutants, min(options.jobs, len(mutants)), console)
     except PlanError as error:
-        console.print(f"error: {error}", highlight=False)
+        console.print(f"error: {escape(str(error))}", highlight=False)
         return 1
     survivors = [v.mutant.name for v in verdicts if v.caught_by is None]
     console.print(table_of(verdicts))
