@@ -149,7 +149,16 @@ def test_every_kind_of_command_has_an_example() -> None:
         "isa asm",
         "isa disasm",
         "isa check",
+        "isa test",
+        "isa diff",
         "list",
+        "sweep",
+        "plot",
+        "report",
+        "trace",
+        "regress",
+        "compare",
+        "prune",
     ):
         assert any(command.startswith(f"spusim {start}") for command in commands), start
 

@@ -1,7 +1,7 @@
 """`spusim regress`."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +27,7 @@ from spusim.experiments.difference_sheets import outcome_record, outcome_sheets
 from spusim.experiments.differences import option_tolerances
 from spusim.experiments.regress import (
     ERROR,
+    Outcome,
     compare_cases,
     exit_code_of,
     record_cases,
@@ -91,12 +92,16 @@ def regress(
     )
     if told:
         typer.echo(told, err=json or markdown)
+    _tell_of_failures(outcomes)
+    code = exit_code_of(outcomes)
+    raise typer.Exit(code if code == ERROR or not record_results else 0)
+
+
+def _tell_of_failures(outcomes: Sequence[Outcome]) -> None:
     failed = [outcome.name for outcome in outcomes if outcome.error]
     if failed:
         said = f"{len(failed)} of {len(outcomes)} cases failed: {', '.join(failed)}"
         typer.echo(f"error: {said}", err=True)
-    code = exit_code_of(outcomes)
-    raise typer.Exit(code if code == ERROR or not record_results else 0)
 
 
 @contextmanager

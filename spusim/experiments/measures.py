@@ -201,10 +201,13 @@ def _stalls(record: Record) -> Named:
 def _layers(record: Record) -> Named:
     for name, layer in record.layers.items():
         for key, value in layer.items():
-            if key == "dense_engine_cycles":  # the twin's, there only where a baseline was run
-                continue
             if key == "engine_cycles":
                 yield f"layer.{name}.{key}", Quantity("cycles", value, "cycles")
+            elif key == "dense_engine_cycles":  # the baseline's, like the speedup
+                yield (
+                    f"layer.{name}.{key}",
+                    Quantity("cycles", value, "cycles", detail=True, optional=True),
+                )
             else:
                 yield f"layer.{name}.{key}", Quantity("counts", value, detail=True)
 

@@ -50,6 +50,14 @@ def handle_at(typing_context, like, address):
     return like(like, address), generate
 
 
+class HandleType(types.StructRef):
+    """Base of the compiled types of handles."""
+
+    def preprocess_fields(self, fields):
+        """Drop what is only known of a literal."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+
+
 class _UncountedModel(models.StructRefModel):
     """A pointer to a structref's payload of which compiled code counts no references."""
 

@@ -2,10 +2,9 @@
 
 from enum import IntEnum
 
-from numba.core import types
 from numba.experimental import structref
 
-from spusim.kernels.borrow import define_uncounted
+from spusim.kernels.borrow import HandleType, define_uncounted
 
 NEVER = 1 << 60  # beyond every cycle
 HOST_BIT = 15  # of a destination mask
@@ -245,12 +244,8 @@ FIELDS = (
 
 
 @structref.register
-class ChipStateType(types.StructRef):
+class ChipStateType(HandleType):
     """Compiled type of `ChipState`."""
-
-    def preprocess_fields(self, fields):
-        """Drop what is only known of a literal."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
 class ChipState(structref.StructRefProxy):

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from numba.core import types
 from numba.experimental import structref
 from numba.extending import overload
 
-from spusim.kernels.borrow import address_of, borrow, define_uncounted, handle_at
+from spusim.kernels.borrow import HandleType, address_of, borrow, define_uncounted, handle_at
 
 
 class CoreArrays(NamedTuple):
@@ -58,12 +57,8 @@ class CoreArrays(NamedTuple):
 
 
 @structref.register
-class CoreStateType(types.StructRef):
+class CoreStateType(HandleType):
     """Compiled type of `CoreState`."""
-
-    def preprocess_fields(self, fields):
-        """Drop what is only known of a literal."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
 class CoreState(structref.StructRefProxy):
@@ -120,12 +115,8 @@ def core_state(arrays):
 
 
 @structref.register
-class CoreTableType(types.StructRef):
+class CoreTableType(HandleType):
     """Compiled type of `CoreTable`."""
-
-    def preprocess_fields(self, fields):
-        """Drop what is only known of a literal."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
 class CoreTable(structref.StructRefProxy):

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numba as nb
 import numpy as np
-from numba.core import types
 from numba.experimental import structref
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
-from spusim.kernels.borrow import borrow, define_uncounted
+from spusim.kernels.borrow import HandleType, borrow, define_uncounted
 from spusim.kernels.chip import NEVER, A
 from spusim.kernels.contention import (
     ACTIVE,
@@ -97,12 +96,8 @@ class ReplayArrays(NamedTuple):
 
 
 @structref.register
-class ReplayType(types.StructRef):
+class ReplayType(HandleType):
     """Compiled type of `Replay`."""
-
-    def preprocess_fields(self, fields):
-        """Drop what is only known of a literal."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
 class Replay(structref.StructRefProxy):

@@ -18,6 +18,6 @@ def test_networks_use_all_modes() -> None:
     assert {f"cores={n}" for n in (1, 2, 3)} <= modes
     assert {"core.ports=shared", "core.ports=reserved", "core.hazard=stall"} <= modes
     assert {f"core.sparse.weights={mode}" for mode in ("skip", "dense", "decompress")} <= modes
-    kinds = {type(node).__name__ for network, *_ in drawn for node in network.nodes}
-    assert {"Product", "Combine", "Apply", "Join"} <= kinds
-    assert any(network.states for network, *_ in drawn)
+    parts = [part for network, *_ in drawn for part in (*network.nodes, *network.states)]
+    layers = {part.layer.rstrip("0123456789") for part in parts}
+    assert layers == {"fc", "lstm", "relu", "sigmoid", "tanh", "pool"}
