@@ -24,7 +24,7 @@ verify: $(SETUP)
 soak: $(SETUP)
 	$(BIN)/python tests/agreement/soak.py --minutes $(MINUTES) --jobs $(JOBS) $(SEED:%=--seed %)
 
-# Plants faults in a copy, one after the other, and sees a test notice each; takes half an hour.
+# Plants faults in a copy, one after the other, and sees a test notice each; takes a quarter of an hour.
 mutants: $(SETUP)
 	$(BIN)/python tests/mutants/plant.py --jobs $(JOBS)
 
