@@ -1,8 +1,17 @@
 """What a network file may say: the models behind `configs/networks/*.yaml` and their schema."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from spusim.frontend.layers import LAYERS, LayerModel, Model, Name, Size
+
+if TYPE_CHECKING:
+    AnyLayer = LayerModel
+else:
+    AnyLayer = Annotated[
+        Union[tuple(dict.fromkeys(LAYERS.values()))], Field(discriminator="type")  # noqa: UP007
+    ]
 
 Structure = Annotated[
     str,
@@ -12,17 +21,6 @@ Structure = Annotated[
     ),
 ]
 Density = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$", description="unique name")]
-Prefix = Annotated[
-    str | None, Field(description="prefix of the checkpoint's keys; default: the layer's name")
-]
-Size = Annotated[int, Field(ge=1, le=1_048_576)]
-
-
-class Model(BaseModel):
-    """Base of all models: frozen, strict, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class InputModel(Model):
@@ -30,55 +28,6 @@ class InputModel(Model):
 
     size: Size = Field(description="features of a frame")
     bits: Literal[8, 16] = Field(default=16, description="width of a feature")
-
-
-class LinearModel(Model):
-    """A fully connected layer: keys PREFIX.weight and, with bias, PREFIX.bias."""
-
-    type: Literal["linear"]
-    name: Name
-    outputs: Size = Field(description="features out")
-    bias: bool = Field(default=True, description="whether it has a bias")
-    prefix: Prefix = None
-
-
-class LstmModel(Model):
-    """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
-
-    type: Literal["lstm"]
-    name: Name
-    hidden: Size = Field(description="features of the hidden state")
-    bias: bool = Field(default=True, description="whether it has biases")
-    prefix: Prefix = None
-    index: int = Field(default=0, ge=0, le=99, description="N of the keys: which layer of a stack")
-
-
-class ActivationModel(Model):
-    """An elementwise function."""
-
-    type: Literal["relu", "sigmoid", "tanh"]
-    name: Name
-
-
-class MeanTimeModel(Model):
-    """Running mean over a file's frames."""
-
-    type: Literal["mean_time"]
-    name: Name
-    frames: Size = Field(description="frames of a file, by which the sum is divided")
-
-
-class PickTimeModel(Model):
-    """Running maximum, or last value, over a file's frames."""
-
-    type: Literal["max_time", "last_time"]
-    name: Name
-
-
-LayerModel = Annotated[
-    LinearModel | LstmModel | ActivationModel | MeanTimeModel | PickTimeModel,
-    Field(discriminator="type"),
-]
 
 
 class QuantiseModel(Model):
@@ -115,7 +64,7 @@ class TopologyModel(Model):
         default=None, description="default checkpoint, relative to this file"
     )
     input: InputModel
-    layers: tuple[LayerModel, ...] = Field(
+    layers: tuple[AnyLayer, ...] = Field(
         description="the chain, input first", json_schema_extra={"minItems": 1}
     )
     labels: tuple[str, ...] = Field(
@@ -125,16 +74,6 @@ class TopologyModel(Model):
     prune: PruneModel | None = None
 
 
-LAYER_MODELS: dict[str, type[Model]] = {
-    "linear": LinearModel,
-    "lstm": LstmModel,
-    "relu": ActivationModel,
-    "sigmoid": ActivationModel,
-    "tanh": ActivationModel,
-    "mean_time": MeanTimeModel,
-    "max_time": PickTimeModel,
-    "last_time": PickTimeModel,
-}
 SECTIONS: dict[str, type[Model]] = {
     "input": InputModel,
     "quantise": QuantiseModel,

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.topology import LAYER_MODELS, SECTIONS, TopologyModel
+from spusim.frontend.layers import LAYERS, Shape
+from spusim.frontend.topology import SECTIONS, TopologyModel
 from spusim.frontend.yaml_file import Location, YamlFile, dotted, nearest, parse_scalar, read_yaml
 
 
@@ -86,7 +87,7 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         found = error["input"].get("type", "(missing)")
         return f"{place}: {key}.type (={found}) is no layer type; " + nearest(
-            str(found), list(LAYER_MODELS)
+            str(found), list(LAYERS)
         )
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
     rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
@@ -104,7 +105,7 @@ def _nearest_key(data: dict[str, Any], location: Location) -> str:
     *parents, key = location
     model: Any = TopologyModel
     if parents and parents[0] == "layers":
-        model = LAYER_MODELS[data["layers"][parents[1]]["type"]]
+        model = LAYERS[data["layers"][parents[1]]["type"]]
     elif parents:
         model = SECTIONS[str(parents[0])]
     return nearest(str(key), list(model.model_fields))
@@ -120,7 +121,7 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
             yield ("layers", index, "name"), f"name (={name}) is taken; layers need unique names"
     yield from _label_rules(model)
     if model.prune:
-        weighted = [layer.name for layer in model.layers if layer.type in ("linear", "lstm")]
+        weighted = [layer.name for layer in model.layers if layer.weighted]
         for name in model.prune.layers:
             if name not in weighted:
                 yield (
@@ -135,9 +136,10 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
 
 
 def _label_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
-    size = model.input.size
+    shape = Shape(1, model.input.size)
     for layer in model.layers:
-        size = getattr(layer, "outputs", None) or getattr(layer, "hidden", None) or size
+        shape = layer.output(shape)
+    size = shape.size
     if model.labels and len(model.labels) != size:
         yield (
             ("labels",),

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from spusim.arch import Arch
 from spusim.arch.validate import leaves, section_of
 from spusim.experiments.sweep.file import LayerFile, PartFile, SweepError
-from spusim.frontend.topology import LayerModel, TopologyModel
+from spusim.frontend.layers import LayerModel
+from spusim.frontend.topology import TopologyModel
 
 
 class Kind(Enum):

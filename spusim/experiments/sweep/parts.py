@@ -12,7 +12,7 @@ from spusim.experiments.sweep.axes import Assignment, Axes, read_axes
 from spusim.experiments.sweep.file import Part, Sweep, SweepError
 from spusim.experiments.sweep.parameters import Parameter, find_parameter, known_parameters
 from spusim.frontend import find_network, list_networks
-from spusim.frontend.topology import LayerModel
+from spusim.frontend.layers import LayerModel
 from spusim.frontend.topology_file import load_topology
 
 _CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")

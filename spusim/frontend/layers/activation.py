@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from spusim.frontend.layers.base import FloatLayer, Job, Observer, sigmoid
+from spusim.frontend.layers.keys import Keys
+from spusim.frontend.layers.model import LayerModel, Shape
 from spusim.network.records import Apply, Curve, Quantum, Shift, Tensor
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -51,3 +54,13 @@ class FloatActivation(FloatLayer):
         else:
             job.add(Apply(self.name, self.name, x.name, Curve(self.function), y))
         return y
+
+
+class ActivationModel(LayerModel):
+    """An elementwise function."""
+
+    type: Literal["relu", "sigmoid", "tanh"]
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatActivation:
+        """Return the function over the whole input."""
+        return FloatActivation(self.name, self.type, shape.size)

@@ -1,10 +1,14 @@
 """A fully connected layer: one product with one head."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
+from spusim.frontend.layers.keys import Keys
+from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.network.records import Head, Quantum, Tensor
 
 
@@ -43,3 +47,21 @@ class FloatLinear(FloatLayer):
         y = Tensor(self.name, len(self.weight), output)
         job.product(self.name, x, matrix, (Head(0, y, matrix.requant),))
         return y
+
+
+class LinearModel(WeightedModel):
+    """A fully connected layer: keys PREFIX.weight and, with bias, PREFIX.bias."""
+
+    type: Literal["linear"]
+    outputs: Size = Field(description="features out")
+    bias: bool = Field(default=True, description="whether it has a bias")
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape of the output."""
+        return Shape(1, self.outputs)
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatLinear:
+        """Take the weight (outputs, features) and the bias."""
+        weight = keys.take(f"{self.dot}weight", self.outputs, shape.size)
+        bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
+        return FloatLinear(self.name, weight, bias)

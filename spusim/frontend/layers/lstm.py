@@ -1,10 +1,15 @@
 """PyTorch's LSTM: one product of [x; h] with a head for each gate, then the cell."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
+from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job, Observer, files, rows_of, sigmoid
+from spusim.frontend.layers.keys import Keys
+from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
 from spusim.network.records import Apply, Curve, Head, Join, Quantum, Tensor
 
@@ -105,3 +110,33 @@ class FloatLstm(FloatLayer):
         )
         job.product(name, both, matrix, heads)
         return [head.output for head in heads]
+
+
+class LstmModel(WeightedModel):
+    """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
+
+    type: Literal["lstm"]
+    hidden: Size = Field(description="features of the hidden state")
+    bias: bool = Field(default=True, description="whether it has biases")
+    index: int = Field(default=0, ge=0, le=99, description="N of the keys: which layer of a stack")
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape of the output."""
+        return Shape(1, self.hidden)
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatLstm:
+        """Take both weights, and the sum of both biases; raises TopologyError for other kinds."""
+        dot, end, rows = self.dot, f"_l{self.index}", 4 * self.hidden
+        for suffix, what in (("_reverse", "bidirectional"), ("", "projected")):
+            key = f"{dot}weight_{'ih' if suffix else 'hr'}{end}{suffix}"
+            if key in keys.tensors:
+                raise TopologyError(
+                    f"layer {self.name} is a {what} LSTM (key {key}), which spusim cannot run; "
+                    "train it without"
+                )
+        weight_ih = keys.take(f"{dot}weight_ih{end}", rows, shape.size)
+        weight_hh = keys.take(f"{dot}weight_hh{end}", rows, self.hidden)
+        bias = None
+        if self.bias:
+            bias = keys.take(f"{dot}bias_ih{end}", rows) + keys.take(f"{dot}bias_hh{end}", rows)
+        return FloatLstm(self.name, weight_ih, weight_hh, bias)

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from spusim.frontend.layers.base import FloatLayer, Job, Observer, files
+from spusim.frontend.layers.keys import Keys
+from spusim.frontend.layers.model import LayerModel, Shape, Size
 from spusim.network.records import Quantum, Tensor
 
 
@@ -63,3 +67,24 @@ _POOLS: dict[str, Callable[[FloatPool, np.ndarray], np.ndarray]] = {
     "max": lambda layer, values: np.maximum.accumulate(values, axis=0),
     "last": lambda layer, values: values,
 }
+
+
+class MeanTimeModel(LayerModel):
+    """Running mean over a file's frames."""
+
+    type: Literal["mean_time"]
+    frames: Size = Field(description="frames of a file, by which the sum is divided")
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatPool:
+        """Return the mean of every element."""
+        return FloatPool(self.name, "mean", shape.size, self.frames)
+
+
+class PickTimeModel(LayerModel):
+    """Running maximum, or last value, over a file's frames."""
+
+    type: Literal["max_time", "last_time"]
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatPool:
+        """Return the pool of every element."""
+        return FloatPool(self.name, self.type.removesuffix("_time"), shape.size, 1)
