@@ -19,6 +19,7 @@ from spusim.cli.report import report
 from spusim.cli.run import run
 from spusim.cli.sweep import sweep
 from spusim.cli.trace import trace
+from spusim.cli.validate import validate
 
 app = typer.Typer(
     name="spusim",
@@ -43,6 +44,7 @@ app.command("report")(report)
 app.command("compare")(compare)
 app.command("regress")(regress)
 app.command("plot")(plot)
+app.command("validate")(validate)
 app.command("list")(list_shipped)
 
 
