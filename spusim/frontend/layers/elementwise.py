@@ -99,7 +99,8 @@ class ElementwiseModel(MergeModel):
             )
         if self.type == "subtract" and shapes[0] != largest:
             raise TopologyError(
-                "subtract spreads its second input only; multiply by -1 and add the other way round"
+                "subtract takes a single element as its second input only; give the first as many "
+                "elements as the second"
             )
         return largest
 
