@@ -97,11 +97,12 @@ class Job:
         return tensor
 
     def combine(
-        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str, sb: int = 0, sd: int = 0
-    ) -> Tensor:
+        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str,
+        sa: int = 0, sb: int = 0, sd: int = 0,
+    ) -> Tensor:  # fmt: skip
         """Add a Combine, named after its output, and return that."""
         name = f"{output.name} {kind}"
-        self.add(Combine(name, layer, kind, a.name, b.name, output, sb=sb, sd=sd))
+        self.add(Combine(name, layer, kind, a.name, b.name, output, sa, sb, sd))
         return output
 
     def product(
