@@ -1,15 +1,26 @@
 """The layer types: each file says how a layer is computed in floats, and which nodes it becomes."""
 
 from spusim.frontend.layers.activation import ActivationModel, FloatActivation
-from spusim.frontend.layers.base import FloatLayer, Job, Observer, Peaks
+from spusim.frontend.layers.base import FloatLayer, FloatMerge, FloatNode, Job, Observer, Peaks
+from spusim.frontend.layers.concat import ConcatModel, FloatConcat
+from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
 from spusim.frontend.layers.gru import FloatGru, GruCellModel, GruModel
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
 from spusim.frontend.layers.lstm import FloatLstm, LstmCellModel, LstmModel
-from spusim.frontend.layers.model import LayerModel, Model, Name, Shape, Size
+from spusim.frontend.layers.model import (
+    LayerModel,
+    MergeModel,
+    Model,
+    Name,
+    NodeModel,
+    Shape,
+    Size,
+)
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
 from spusim.frontend.layers.rnn import FloatRnn, RnnCellModel, RnnModel
+from spusim.frontend.layers.slice import FloatSlice, SliceModel
 
-LAYERS: dict[str, type[LayerModel]] = {
+LAYERS: dict[str, type[NodeModel]] = {
     "linear": LinearModel,
     "lstm": LstmModel,
     "lstm_cell": LstmCellModel,
@@ -23,18 +34,32 @@ LAYERS: dict[str, type[LayerModel]] = {
     "mean_time": MeanTimeModel,
     "max_time": PickTimeModel,
     "last_time": PickTimeModel,
+    "add": ElementwiseModel,
+    "subtract": ElementwiseModel,
+    "multiply": ElementwiseModel,
+    "maximum": ElementwiseModel,
+    "minimum": ElementwiseModel,
+    "concat": ConcatModel,
+    "slice": SliceModel,
 }
 
 __all__ = [
     "LAYERS",
     "ActivationModel",
+    "ConcatModel",
+    "ElementwiseModel",
     "FloatActivation",
+    "FloatConcat",
+    "FloatElementwise",
     "FloatGru",
     "FloatLayer",
     "FloatLinear",
     "FloatLstm",
+    "FloatMerge",
+    "FloatNode",
     "FloatPool",
     "FloatRnn",
+    "FloatSlice",
     "GruCellModel",
     "GruModel",
     "Job",
@@ -43,8 +68,10 @@ __all__ = [
     "LstmCellModel",
     "LstmModel",
     "MeanTimeModel",
+    "MergeModel",
     "Model",
     "Name",
+    "NodeModel",
     "Observer",
     "Peaks",
     "PickTimeModel",
@@ -52,4 +79,5 @@ __all__ = [
     "RnnModel",
     "Shape",
     "Size",
+    "SliceModel",
 ]

@@ -7,8 +7,8 @@ import numpy as np
 
 from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
 from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import Shape
-from spusim.frontend.layers.recurrence import FloatRecurrence, IndexedModel, RecurrentModel
+from spusim.frontend.layers.model import Shape, StackedModel
+from spusim.frontend.layers.recurrence import FloatRecurrence, RecurrentModel
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
 from spusim.network.records import Apply, Curve, Head, Product, Quantum, Tensor
 
@@ -155,7 +155,7 @@ class _GruModel(RecurrentModel):
         return FloatGru(self.name, weight_ih, weight_hh, *(biases or (None, None)))
 
 
-class GruModel(_GruModel, IndexedModel):
+class GruModel(_GruModel, StackedModel):
     """A GRU layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
 
     type: Literal["gru"]

@@ -9,10 +9,9 @@ from pydantic import Field
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
 from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import Shape, Size
+from spusim.frontend.layers.model import Shape, Size, StackedModel
 from spusim.frontend.layers.recurrence import (
     FloatRecurrence,
-    IndexedModel,
     RecurrentModel,
     bias_sum,
 )
@@ -145,7 +144,7 @@ class _LstmModel(RecurrentModel):
         return FloatLstm(self.name, weight_ih, weight_hh, bias_sum(biases), weight_hr)
 
 
-class LstmModel(_LstmModel, IndexedModel):
+class LstmModel(_LstmModel, StackedModel):
     """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN.
 
     With `projection` also weight_hr_lN (projection, hidden).

@@ -107,9 +107,3 @@ class RecurrentModel(WeightedModel, ABC):
 
     def _take(self, keys: Keys, what: str, *shape: int) -> np.ndarray:
         return keys.take(f"{self.dot}{what}{self.ending}", *shape)
-
-
-class IndexedModel(RecurrentModel, ABC):
-    """One layer of a stack, whose keys end with its number."""
-
-    index: int = Field(default=0, ge=0, le=99, description="N of the keys: which layer of a stack")

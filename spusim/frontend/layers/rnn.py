@@ -8,10 +8,9 @@ from pydantic import Field
 
 from spusim.frontend.layers.base import Job, Observer, files
 from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import Shape
+from spusim.frontend.layers.model import Shape, StackedModel
 from spusim.frontend.layers.recurrence import (
     FloatRecurrence,
-    IndexedModel,
     RecurrentModel,
     bias_sum,
 )
@@ -71,7 +70,7 @@ class _RnnModel(RecurrentModel):
         return FloatRnn(self.name, weight_ih, weight_hh, bias_sum(biases), self.nonlinearity)
 
 
-class RnnModel(_RnnModel, IndexedModel):
+class RnnModel(_RnnModel, StackedModel):
     """An RNN layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
 
     type: Literal["rnn"]
