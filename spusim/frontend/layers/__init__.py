@@ -4,8 +4,9 @@ from spusim.frontend.layers.activation import ActivationModel, FloatActivation
 from spusim.frontend.layers.base import FloatLayer, FloatMerge, FloatNode, Job, Observer, Peaks
 from spusim.frontend.layers.concat import ConcatModel, FloatConcat
 from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
+from spusim.frontend.layers.gru import FloatGru, GruCellModel, GruModel
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
-from spusim.frontend.layers.lstm import FloatLstm, LstmModel
+from spusim.frontend.layers.lstm import FloatLstm, LstmCellModel, LstmModel
 from spusim.frontend.layers.model import (
     LayerModel,
     MergeModel,
@@ -16,11 +17,17 @@ from spusim.frontend.layers.model import (
     Size,
 )
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
+from spusim.frontend.layers.rnn import FloatRnn, RnnCellModel, RnnModel
 from spusim.frontend.layers.slice import FloatSlice, SliceModel
 
 LAYERS: dict[str, type[NodeModel]] = {
     "linear": LinearModel,
     "lstm": LstmModel,
+    "lstm_cell": LstmCellModel,
+    "gru": GruModel,
+    "gru_cell": GruCellModel,
+    "rnn": RnnModel,
+    "rnn_cell": RnnCellModel,
     "relu": ActivationModel,
     "sigmoid": ActivationModel,
     "tanh": ActivationModel,
@@ -44,16 +51,21 @@ __all__ = [
     "FloatActivation",
     "FloatConcat",
     "FloatElementwise",
+    "FloatGru",
     "FloatLayer",
     "FloatLinear",
     "FloatLstm",
     "FloatMerge",
     "FloatNode",
     "FloatPool",
+    "FloatRnn",
     "FloatSlice",
+    "GruCellModel",
+    "GruModel",
     "Job",
     "LayerModel",
     "LinearModel",
+    "LstmCellModel",
     "LstmModel",
     "MeanTimeModel",
     "MergeModel",
@@ -63,6 +75,8 @@ __all__ = [
     "Observer",
     "Peaks",
     "PickTimeModel",
+    "RnnCellModel",
+    "RnnModel",
     "Shape",
     "Size",
     "SliceModel",
