@@ -15,6 +15,7 @@ from spusim.network.records import Apply, Curve, Head, Join, Quantum, Tensor
 
 GATES = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}  # in PyTorch's order
 CELL_BITS = 16
+WIDEST_TANH = -11  # exponent of the coarsest input of tanh(c): +-16, in chords of 1/8
 CELL_MARGIN = 2.0  # one bit: cells grow with longer files than those of the calibration
 
 
@@ -85,7 +86,8 @@ class FloatLstm(FloatLayer):
         added = job.combine("mul", i, g, vector("added", cell), name, sd=cell.exponent - 2 * unit)
         new = job.combine("add", kept, added, vector("new_c", cell), name)
         shown = vector("tanh_c", GATE_OUTPUT)
-        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown))
+        entry = min(0, WIDEST_TANH - cell.exponent)
+        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown, sa=entry))
         shift = output.exponent - 2 * unit
         return job.combine("mul", o, shown, Tensor(name, size, output), name, sd=shift)
 
