@@ -155,7 +155,10 @@ def window_count(seen: int, taps: int, stride: int, dilation: int) -> int:
 def convolved(
     grid: np.ndarray, weight: np.ndarray, stride: int, dilation: int, count: int
 ) -> np.ndarray:
-    """Convolve grid (frames, positions, in), weight (out, in / groups, taps) -> (frames, count, out)."""
+    """Convolve grid (frames, positions, in) with weight (out, in / groups, taps).
+
+    Returns (frames, count, out).
+    """
     frames, _, channels = grid.shape
     out, inner, taps = weight.shape
     groups = channels // inner

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers import positions
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import LayerModel, Shape
@@ -27,11 +26,12 @@ WIDEST, FINEST, STEP = 16, -4, 4  # shifts of the sum of squares on its way into
 def add_magnitude(job: Job, name: str, re: Tensor, im: Tensor, output: Quantum) -> Tensor:
     """Add the nodes of the magnitude `name` of re and im, 16-bit tensors of one quantum."""
     square = Quantum(32, 2 * re.quantum.exponent)
-    parts = [
+    re_squared, im_squared = (
         job.combine("mul", part, part, Tensor(f"{name}.{what}_squared", part.size, square), name)
         for what, part in (("re", re), ("im", im))
-    ]
-    power = job.combine("add", *parts, Tensor(f"{name}.power", re.size, square), name)
+    )
+    power = Tensor(f"{name}.power", re.size, square)
+    job.combine("add", re_squared, im_squared, power, name)
     best: Tensor | None = None
     for shift in range(WIDEST, FINEST - 1, -STEP):
         last = shift == FINEST
@@ -62,7 +62,7 @@ class FloatMagnitude(FloatLayer):
     ) -> np.ndarray:
         """Evaluate frames (frames, positions * 2 * channels) -> (frames, positions * channels)."""
         grid = values.reshape(len(values), self.shape.positions, 2, -1)
-        return np.hypot(grid[:, :, 0], grid[:, :, 1]).reshape(len(values), -1)
+        return np.asarray(np.hypot(grid[:, :, 0], grid[:, :, 1]).reshape(len(values), -1))
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add views of both halves, and their magnitude."""

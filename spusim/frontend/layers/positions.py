@@ -25,8 +25,10 @@ def padded(positions: int, left: int, right: int, mode: str) -> list[int | None]
 
 def pad(values: np.ndarray, left: int, right: int, mode: str) -> np.ndarray:
     """Pad the positions of values (frames, positions, channels)."""
-    how = "reflect" if mode == "reflect" else "constant"
-    return np.pad(values, ((0, 0), (left, right), (0, 0)), mode=how)  # type: ignore[call-overload]
+    widths = ((0, 0), (left, right), (0, 0))
+    if mode == "reflect":
+        return np.asarray(np.pad(values, widths, mode="reflect"))
+    return np.asarray(np.pad(values, widths))
 
 
 def pick(job: Job, name: str, layer: str, x: Tensor, channels: int, picks: Picks) -> Tensor:

@@ -1,5 +1,6 @@
 """The short-time Fourier transform, as a convolution with sines and cosines."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +24,7 @@ def basis_of(n_fft: int, window: np.ndarray) -> np.ndarray:
     """Return the windowed basis (2 * bins, 1, n_fft): cosines, then minus the sines, by bin."""
     bins = np.arange(n_fft // 2 + 1)
     phases = 2 * np.pi * np.outer(bins, np.arange(n_fft)) / n_fft
-    return (np.concatenate([np.cos(phases), -np.sin(phases)]) * window)[:, None, :]
+    return np.asarray((np.concatenate([np.cos(phases), -np.sin(phases)]) * window)[:, None, :])
 
 
 def _hann(n_fft: int) -> np.ndarray:
@@ -34,7 +35,11 @@ def _hamming(n_fft: int) -> np.ndarray:
     return 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)
 
 
-WINDOWS = {"hann": _hann, "hamming": _hamming, "none": np.ones}  # periodic, as PyTorch's
+WINDOWS: dict[str, Callable[[int], np.ndarray]] = {  # periodic, as PyTorch's
+    "hann": _hann,
+    "hamming": _hamming,
+    "none": np.ones,
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class FloatStft(FloatConv1d):
             return spectrum
         observe(f"{self.name}.spectrum", spectrum)
         parts = spectrum.reshape(len(values), self.count, 2, -1)
-        return np.hypot(parts[:, :, 0], parts[:, :, 1]).reshape(len(values), -1)
+        return np.asarray(np.hypot(parts[:, :, 0], parts[:, :, 1]).reshape(len(values), -1))
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add the product, for a magnitude with a head for each part, and the magnitude."""
