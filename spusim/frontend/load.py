@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from spusim.frontend.bind import bind
-from spusim.frontend.chain import FloatLayer, FloatNetwork
+from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
+from spusim.frontend.layers import FloatNode
 from spusim.frontend.prune import prune_matrices
 from spusim.frontend.quantised import (
     Quantised,
@@ -23,6 +24,7 @@ from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.streams import load_stream
 from spusim.frontend.topology import PruneModel, TopologyModel
 from spusim.frontend.topology_file import load_topology
+from spusim.frontend.wiring import unstacked
 from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 from spusim.resources import shipped
@@ -146,6 +148,7 @@ def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) 
 
 
 def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> FloatNetwork:
+    topology = unstacked(topology)
     network = bind(topology, found.tensors, str(source))
     if found.requantised:
         names = ", ".join(found.requantised)
@@ -179,7 +182,7 @@ def _check_settings(source: Path, settings: Sequence[str]) -> None:
             )
 
 
-def _with_weights(layer: FloatLayer, weights: dict[str, np.ndarray]) -> FloatLayer:
+def _with_weights(layer: FloatNode, weights: dict[str, np.ndarray]) -> FloatNode:
     changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in layer.matrices}
     return replace(layer, **changes)
 

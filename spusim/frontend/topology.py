@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Field
 
 from spusim.frontend.audio import Framing
-from spusim.frontend.layers import LAYERS, LayerModel, Model, Name, Size
+from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Size
 
 if TYPE_CHECKING:
-    AnyLayer = LayerModel
+    AnyLayer = NodeModel
 else:
     AnyLayer = Annotated[
         Union[tuple(dict.fromkeys(LAYERS.values()))], Field(discriminator="type")  # noqa: UP007
@@ -76,7 +76,11 @@ class TopologyModel(Model):
     )
     input: InputModel
     layers: tuple[AnyLayer, ...] = Field(
-        description="the chain, input first", json_schema_extra={"minItems": 1}
+        description="what is computed of a frame, in order: each layer after what it reads",
+        json_schema_extra={"minItems": 1},
+    )
+    output: Name | None = Field(
+        default=None, description="the layer whose output leaves; default: the last"
     )
     labels: tuple[str, ...] = Field(
         default=(), description="names of the outputs (quote yes, no, on, off)"

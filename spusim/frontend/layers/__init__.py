@@ -1,19 +1,30 @@
 """The layer types: each file says how a layer is computed in floats, and which nodes it becomes."""
 
 from spusim.frontend.layers.activation import ActivationModel, FloatActivation
-from spusim.frontend.layers.base import FloatLayer, Job, Observer, Peaks
+from spusim.frontend.layers.base import FloatLayer, FloatMerge, FloatNode, Job, Observer, Peaks
+from spusim.frontend.layers.concat import ConcatModel, FloatConcat
 from spusim.frontend.layers.context import ContextModel
 from spusim.frontend.layers.conv1d import Conv1dModel
+from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
 from spusim.frontend.layers.lstm import FloatLstm, LstmModel
 from spusim.frontend.layers.magnitude import MagnitudeModel
-from spusim.frontend.layers.model import LayerModel, Model, Name, Shape, Size
+from spusim.frontend.layers.model import (
+    LayerModel,
+    MergeModel,
+    Model,
+    Name,
+    NodeModel,
+    Shape,
+    Size,
+)
 from spusim.frontend.layers.pad import PadModel
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
 from spusim.frontend.layers.reshape import ReshapeModel
+from spusim.frontend.layers.slice import FloatSlice, SliceModel
 from spusim.frontend.layers.stft import StftModel
 
-LAYERS: dict[str, type[LayerModel]] = {
+LAYERS: dict[str, type[NodeModel]] = {
     "linear": LinearModel,
     "lstm": LstmModel,
     "relu": ActivationModel,
@@ -28,26 +39,43 @@ LAYERS: dict[str, type[LayerModel]] = {
     "reshape": ReshapeModel,
     "pad": PadModel,
     "context": ContextModel,
+    "add": ElementwiseModel,
+    "subtract": ElementwiseModel,
+    "multiply": ElementwiseModel,
+    "maximum": ElementwiseModel,
+    "minimum": ElementwiseModel,
+    "concat": ConcatModel,
+    "slice": SliceModel,
 }
 
 __all__ = [
     "LAYERS",
     "ActivationModel",
+    "ConcatModel",
+    "ElementwiseModel",
     "FloatActivation",
+    "FloatConcat",
+    "FloatElementwise",
     "FloatLayer",
     "FloatLinear",
     "FloatLstm",
+    "FloatMerge",
+    "FloatNode",
     "FloatPool",
+    "FloatSlice",
     "Job",
     "LayerModel",
     "LinearModel",
     "LstmModel",
     "MeanTimeModel",
+    "MergeModel",
     "Model",
     "Name",
+    "NodeModel",
     "Observer",
     "Peaks",
     "PickTimeModel",
     "Shape",
     "Size",
+    "SliceModel",
 ]

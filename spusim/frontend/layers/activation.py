@@ -38,6 +38,11 @@ class FloatActivation(FloatLayer):
         return self.function == "relu"
 
     @property
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum: relu of it is the sum of the mean's relu."""
+        return self.keeps
+
+    @property
     def tabulates(self) -> bool:
         """Whether it is a table."""
         return self.function != "relu"

@@ -8,25 +8,16 @@ four, where one table of 1 / sqrt is good to 0.00015 of the value with 8 address
 A square of 31 bits goes through the engine in two halves of 16 bits, by rows of ones.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
-from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import LayerModel, Shape
+from spusim.frontend.layers.model import Shape
 from spusim.network.records import (
     Apply,
-    Combine,
     Curve,
-    Head,
-    Lut,
-    Product,
     Quantum,
-    Requant,
     Shift,
     Tensor,
 )

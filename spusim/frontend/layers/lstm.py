@@ -9,7 +9,7 @@ from pydantic import Field
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job, Observer, files, rows_of, sigmoid
 from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import Shape, Size, WeightedModel
+from spusim.frontend.layers.model import Shape, Size, StackedModel
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
 from spusim.network.records import Apply, Curve, Head, Join, Quantum, Tensor
 
@@ -114,13 +114,12 @@ class FloatLstm(FloatLayer):
         return [head.output for head in heads]
 
 
-class LstmModel(WeightedModel):
+class LstmModel(StackedModel):
     """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
 
     type: Literal["lstm"]
     hidden: Size = Field(description="features of the hidden state")
     bias: bool = Field(default=True, description="whether it has biases")
-    index: int = Field(default=0, ge=0, le=99, description="N of the keys: which layer of a stack")
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output."""
