@@ -6,8 +6,9 @@ from spusim.frontend.layers.concat import ConcatModel, FloatConcat
 from spusim.frontend.layers.context import ContextModel
 from spusim.frontend.layers.conv1d import Conv1dModel
 from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
+from spusim.frontend.layers.gru import FloatGru, GruCellModel, GruModel
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
-from spusim.frontend.layers.lstm import FloatLstm, LstmModel
+from spusim.frontend.layers.lstm import FloatLstm, LstmCellModel, LstmModel
 from spusim.frontend.layers.magnitude import MagnitudeModel
 from spusim.frontend.layers.model import (
     LayerModel,
@@ -21,12 +22,18 @@ from spusim.frontend.layers.model import (
 from spusim.frontend.layers.pad import PadModel
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
 from spusim.frontend.layers.reshape import ReshapeModel
+from spusim.frontend.layers.rnn import FloatRnn, RnnCellModel, RnnModel
 from spusim.frontend.layers.slice import FloatSlice, SliceModel
 from spusim.frontend.layers.stft import StftModel
 
 LAYERS: dict[str, type[NodeModel]] = {
     "linear": LinearModel,
     "lstm": LstmModel,
+    "lstm_cell": LstmCellModel,
+    "gru": GruModel,
+    "gru_cell": GruCellModel,
+    "rnn": RnnModel,
+    "rnn_cell": RnnCellModel,
     "relu": ActivationModel,
     "sigmoid": ActivationModel,
     "tanh": ActivationModel,
@@ -56,16 +63,21 @@ __all__ = [
     "FloatActivation",
     "FloatConcat",
     "FloatElementwise",
+    "FloatGru",
     "FloatLayer",
     "FloatLinear",
     "FloatLstm",
     "FloatMerge",
     "FloatNode",
     "FloatPool",
+    "FloatRnn",
     "FloatSlice",
+    "GruCellModel",
+    "GruModel",
     "Job",
     "LayerModel",
     "LinearModel",
+    "LstmCellModel",
     "LstmModel",
     "MeanTimeModel",
     "MergeModel",
@@ -75,6 +87,8 @@ __all__ = [
     "Observer",
     "Peaks",
     "PickTimeModel",
+    "RnnCellModel",
+    "RnnModel",
     "Shape",
     "Size",
     "SliceModel",
