@@ -33,26 +33,42 @@ class FloatAffine(FloatLayer):
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
         """Evaluate frames (frames, size) -> the same shape."""
-        return values * self.scale + self.offset
+        return np.asarray(values * self.scale + self.offset)
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
-        """Add a product of 32 bits by 16-bit scales, and a sum that is rounded once."""
+        """Add a product of 32 bits by 16-bit scales, and a sum that is rounded once.
+
+        Scales that are all 1, or offsets that are all 0, need no node.
+        """
         name = self.name
         job.note_clipping(name, "outputs", output, job.ranges[name])
-        scales = quantum_for(float(np.abs(self.scale).max()), SCALE_BITS)
-        codes = np.rint(np.ldexp(self.scale, -scales.exponent))
-        scale = job.constant(f"{name}.scale", name, codes, scales)
-        exact = x.quantum.exponent + scales.exponent
-        # The sum must hold the product's largest value and the offset's, each with a bit to spare.
+        y = Tensor(name, x.size, output)
+        if not self.offset.any():
+            return self._scaled(job, x, y)
         largest = math.ldexp(x.quantum.largest + 1, x.quantum.exponent) * np.abs(self.scale).max()
-        reach = quantum_for(float(largest + np.abs(self.offset * job.divisor).max()), SUM_BITS)
-        inner = Quantum(SUM_BITS, max(exact, reach.exponent))
-        scaled = Tensor(f"{name}.scaled", x.size, inner)
-        job.combine("mul", x, scale, scaled, name, sd=inner.exponent - exact)
-        codes = np.rint(np.ldexp(self.offset * job.divisor, -inner.exponent))
-        offset = job.constant(f"{name}.offset", name, codes, inner)
-        shift = output.exponent - inner.exponent
-        return job.combine("add", scaled, offset, Tensor(name, x.size, output), name, sd=shift)
+        reach = quantum_for(float(largest + np.abs(self.offset).max()), SUM_BITS)
+        if not (self.scale == 1.0).all():
+            exact = x.quantum.exponent + self._scales.exponent
+            inner = Quantum(SUM_BITS, max(exact, reach.exponent))
+            x = self._scaled(job, x, Tensor(f"{name}.scaled", x.size, inner))
+        # The offset has the same unit, or one in which it fits 32 bits.
+        unit = max(x.quantum.exponent, reach.exponent)
+        codes = np.rint(np.ldexp(self.offset, -unit))
+        offset = job.constant(f"{name}.offset", name, codes, Quantum(SUM_BITS, unit))
+        shift = output.exponent - x.quantum.exponent
+        return job.combine("add", x, offset, y, name, x.quantum.exponent - unit, shift)
+
+    @property
+    def _scales(self) -> Quantum:
+        return quantum_for(float(np.abs(self.scale).max()), SCALE_BITS)
+
+    def _scaled(self, job: Job, x: Tensor, y: Tensor) -> Tensor:
+        """Multiply x by the scales."""
+        scales = self._scales
+        codes = np.rint(np.ldexp(self.scale, -scales.exponent))
+        scale = job.constant(f"{self.name}.scale", self.name, codes, scales)
+        shift = y.quantum.exponent - x.quantum.exponent - scales.exponent
+        return job.combine("mul", x, scale, y, self.name, sd=shift)
 
 
 class AffineModel(WeightedModel):

@@ -36,14 +36,14 @@ class FloatClamp(FloatLayer):
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
         """Evaluate frames (frames, size) -> the same shape."""
-        return np.clip(values, self.low, self.high)
+        return np.asarray(np.clip(values, self.low, self.high))
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add a relu for a lower limit of zero, a minimum and a maximum with constants else.
 
         A limit beyond what the quantum holds is left out: values saturate there.
         """
-        scale = 2.0**output.exponent / job.divisor
+        scale = 2.0**output.exponent
         low, high = (None if v is None else round(v / scale) for v in (self.low, self.high))
         if low == 0:
             y = Tensor(f"{self.name}.relu", x.size, output)

@@ -9,7 +9,7 @@ from pydantic import Field
 from spusim.frontend.layers.base import FloatLayer, Job, Observer, files
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import LayerModel, Shape, Size
-from spusim.network.records import Cut, Join, Quantum, Tensor
+from spusim.network.records import Quantum, Tensor
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ class FloatContext(FloatLayer):
         """Add the ring buffer: both = [old; x], of which the end is kept."""
         name, size = self.name, self.kept * self.shape.channels
         old = job.state(Tensor(f"{name}.old", size, output), f"{name}.end", name)
-        both = Tensor(name, size + x.size, output)
-        job.add(Join(name, name, (old.name, x.name), both))
-        end = Tensor(f"{name}.end", size, output)
-        job.add(Cut(end.name, name, name, x.size, end))
+        both = job.join(name, name, (old, x))
+        job.cut(f"{name}.end", name, both, x.size, size)
         return both
 
 

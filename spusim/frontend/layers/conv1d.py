@@ -59,6 +59,11 @@ class FloatConv1d(FloatLayer):
         return self.shape.size, self.count * len(self.weight)
 
     @property
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum: its scale divides."""
+        return True
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
         return ("weight",)
@@ -213,12 +218,12 @@ class Conv1dModel(WeightedModel):
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output; raises TopologyError."""
         self._check_channels(shape)
-        check_pad(self.name, shape, self.pads, self.padding_mode)
+        check_pad(shape, self.pads, self.padding_mode)
         seen = shape.positions + sum(self.pads) + (self._kept if self.causal else 0)
         count = window_count(seen, self.kernel, self.stride, self.dilation)
         if count < 1:
             raise TopologyError(
-                f"layer {self.name} has windows of {self.dilation * (self.kernel - 1) + 1} "
+                f"has windows of {self.dilation * (self.kernel - 1) + 1} "
                 f"positions over {seen}; pad the input or take a smaller kernel"
             )
         if self.causal:
@@ -226,8 +231,7 @@ class Conv1dModel(WeightedModel):
         return Shape(count, self.outputs)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatConv1d:
-        """Take the weight (outputs, in / groups, kernel) and the bias; raises TopologyError."""
-        self.output(shape)
+        """Take the weight (outputs, in / groups, kernel) and the bias."""
         inner = shape.channels // self.groups
         weight = keys.take(f"{self.dot}weight", self.outputs, inner, self.kernel)
         bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
@@ -250,19 +254,19 @@ class Conv1dModel(WeightedModel):
         for what, size in (("outputs", self.outputs), ("channels of its input", shape.channels)):
             if size % self.groups:
                 raise TopologyError(
-                    f"layer {self.name}: groups (={self.groups}) must divide its {what} (={size}); "
+                    f"groups (={self.groups}) must divide its {what} (={size}); "
                     "take a divisor of both"
                 )
 
     def _check_causal(self, shape: Shape, count: int) -> None:
         if sum(self.pads):
             raise TopologyError(
-                f"layer {self.name} is causal, so that earlier frames take the place of padding "
+                f"is causal, so that earlier frames take the place of padding "
                 f"(={self.padding}); drop padding, or set history"
             )
         if shape.positions % self.stride or count != shape.positions // self.stride:
             raise TopologyError(
-                f"layer {self.name} makes {count} positions of a frame of {shape.positions} with "
+                f"makes {count} positions of a frame of {shape.positions} with "
                 f"stride {self.stride} and {self._kept} positions kept; a causal one must make "
                 "positions / stride: change the frame, the stride or history"
             )

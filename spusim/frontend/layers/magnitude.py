@@ -18,7 +18,7 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import LayerModel, Shape
-from spusim.network.records import Apply, Curve, Cut, Join, Quantum, Tensor
+from spusim.network.records import Apply, Curve, Quantum, Tensor
 
 WIDEST, FINEST, STEP = 16, -4, 4  # shifts of the sum of squares on its way into a table
 
@@ -74,17 +74,12 @@ class FloatMagnitude(FloatLayer):
     def _half(self, job: Job, x: Tensor, number: int) -> Tensor:
         """Return a view of one half of every position's channels."""
         half, what = self.shape.channels // 2, ("re", "im")[number]
-        parts = []
-        for position in range(self.shape.positions):
-            first = (2 * position + number) * half
-            part = Tensor(f"{self.name}.{what}{position}", half, x.quantum)
-            job.add(Cut(part.name, self.name, x.name, first, part))
-            parts.append(part.name)
-        if len(parts) == 1:
-            return part
-        whole = Tensor(f"{self.name}.{what}", half * len(parts), x.quantum)
-        job.add(Join(whole.name, self.name, tuple(parts), whole))
-        return whole
+        name = f"{self.name}.{what}"
+        parts = [
+            job.cut(f"{name}{position}", self.name, x, (2 * position + number) * half, half)
+            for position in range(self.shape.positions)
+        ]
+        return parts[0] if len(parts) == 1 else job.join(name, self.name, parts)
 
 
 def _wide(quantum: Quantum) -> Quantum:
@@ -100,12 +95,11 @@ class MagnitudeModel(LayerModel):
         """Return the shape of the output; raises TopologyError."""
         if shape.channels % 2:
             raise TopologyError(
-                f"layer {self.name} takes real and imaginary parts, and its input has "
-                f"{shape.channels} channels; bring an even number, all real parts first"
+                f"takes real and imaginary parts, and its input has {shape.channels} "
+                f"channels; bring an even number, all real parts first"
             )
         return Shape(shape.positions, shape.channels // 2)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatMagnitude:
         """Return the magnitude of an input."""
-        self.output(shape)
         return FloatMagnitude(self.name, shape)

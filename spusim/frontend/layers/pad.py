@@ -50,11 +50,11 @@ class FloatPad(FloatLayer):
         return positions.pick(job, self.name, self.name, x, self.shape.channels, picks)
 
 
-def check_pad(name: str, shape: Shape, pads: tuple[int, int], mode: str) -> None:
+def check_pad(shape: Shape, pads: tuple[int, int], mode: str) -> None:
     """Raise TopologyError for a reflection of more positions than there are beside the edge."""
     if mode == "reflect" and max(pads) >= shape.positions:
         raise TopologyError(
-            f"layer {name} reflects {max(pads)} of {shape.positions} positions, and can reflect "
+            f"reflects {max(pads)} of {shape.positions} positions, and can reflect "
             f"{shape.positions - 1} at most (the edge itself is left out); pad less, pad zeros, or "
             "say with a reshape layer how the frame falls into positions"
         )
@@ -70,10 +70,9 @@ class PadModel(LayerModel):
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output; raises TopologyError."""
-        check_pad(self.name, shape, (self.left, self.right), self.mode)
+        check_pad(shape, (self.left, self.right), self.mode)
         return Shape(shape.positions + self.left + self.right, shape.channels)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatPad:
         """Return the padding of an input."""
-        self.output(shape)
         return FloatPad(self.name, shape, self.left, self.right, self.mode)

@@ -100,14 +100,13 @@ class PoolPositionsModel(LayerModel):
         count = window_count(shape.positions, kernel, stride, 1)
         if count < 1:
             raise TopologyError(
-                f"layer {self.name} pools windows of {kernel} positions, and its input has "
+                f"pools windows of {kernel} positions, and its input has "
                 f"{shape.positions}; take a smaller kernel"
             )
         return Shape(count, shape.channels)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatPoolPositions:
         """Return the pool of an input."""
-        self.output(shape)
         kind = self.type.removesuffix("_positions")
         return FloatPoolPositions(self.name, kind, shape, *self._window(shape))
 

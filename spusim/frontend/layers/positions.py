@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spusim.frontend.layers.base import Job
-from spusim.network.records import Cut, Head, Join, Product, Requant, Tensor
+from spusim.network.records import Head, Product, Requant, Tensor
 
 CUT_CHANNELS = 8  # a view begins every piece with a word: of fewer channels, words stay empty
 
@@ -44,9 +44,7 @@ def pick(job: Job, name: str, layer: str, x: Tensor, channels: int, picks: Picks
     ]
     if len(parts) == 1:
         return parts[0]
-    joined = Tensor(name, len(picks) * channels, x.quantum)
-    job.add(Join(name, layer, tuple(part.name for part in parts), joined))
-    return joined
+    return job.join(name, layer, parts)
 
 
 def _part(job: Job, name: str, layer: str, x: Tensor, channels: int, run: Picks) -> Tensor:
@@ -57,19 +55,17 @@ def _part(job: Job, name: str, layer: str, x: Tensor, channels: int, run: Picks)
         return job.constant(name, layer, np.zeros(size), x.quantum)
     if size == x.size and known[0] == 0:
         return x
-    part = Tensor(name, size, x.quantum)
     if known == list(range(known[0], known[0] + len(run))):
-        job.add(Cut(name, layer, x.name, known[0] * channels, part))
-        return part
+        return job.cut(name, layer, x, known[0] * channels, size)
     first = min(known)
     weight = np.zeros((len(run), max(known) - first + 1), np.int8)
     weight[np.arange(len(run)), np.array(known) - first] = 1
     wide = np.kron(weight, np.eye(channels, dtype=np.int8))
     one = Requant(np.ones(1, np.int64), np.zeros(1, np.int64))
-    head = Head(0, part, one)
+    head = Head(0, Tensor(name, size, x.quantum), one)
     windows = (first * channels,)
     job.add(Product(name, layer, x.name, wide, job.weight_bits, None, (head,), windows))
-    return part
+    return head.output
 
 
 def _runs(picks: Picks, channels: int) -> Iterator[list[int | None]]:

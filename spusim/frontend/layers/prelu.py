@@ -36,7 +36,7 @@ class FloatPrelu(FloatLayer):
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
         """Evaluate frames (frames, size) -> the same shape."""
-        return np.where(values > 0, values, values * self.slopes)
+        return np.asarray(np.where(values > 0, values, values * self.slopes))
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add max(x, slope x); with slopes above 1 max(x, 0) + slope min(x, 0)."""
@@ -67,13 +67,17 @@ class PreluModel(WeightedModel):
     type: Literal["prelu"]
     parameters: Size = Field(default=1, description="slopes: 1, or one for each channel")
 
-    def bind(self, shape: Shape, keys: Keys) -> FloatPrelu:
-        """Take the slopes; raises TopologyError for a number that fits neither."""
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape; raises TopologyError for slopes that are neither."""
         if self.parameters not in (1, shape.channels):
             raise TopologyError(
-                f"layer {self.name} has {self.parameters} slopes for {shape.channels} channels; "
-                f"set parameters to 1 or {shape.channels}"
+                f"has {self.parameters} slopes for {shape.channels} channels; set parameters to 1 "
+                f"or {shape.channels}"
             )
+        return shape
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatPrelu:
+        """Take the slopes."""
         slopes = keys.take(f"{self.dot}weight", self.parameters)
         return FloatPrelu(self.name, np.resize(slopes, shape.size))
 

@@ -50,12 +50,11 @@ class ReshapeModel(LayerModel):
         """Return the shape of the output; raises TopologyError."""
         if shape.size % self.channels:
             raise TopologyError(
-                f"layer {self.name} makes positions of {self.channels} channels of {shape.size} "
+                f"makes positions of {self.channels} channels of {shape.size} "
                 "elements, which is no whole number of them; take a divisor"
             )
         return Shape(shape.size // self.channels, self.channels)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatReshape:
         """Return the view."""
-        self.output(shape)
         return FloatReshape(self.name, shape.size)

@@ -123,19 +123,18 @@ class StftModel(WeightedModel):
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output for a frame of samples; raises TopologyError."""
         samples = Shape(shape.size, 1)
-        check_pad(self.name, samples, self.pads, self.padding_mode)
+        check_pad(samples, self.pads, self.padding_mode)
         count = window_count(samples.positions + sum(self.pads), self.n_fft, self.hop, 1)
         if count < 1:
             raise TopologyError(
-                f"layer {self.name} has windows of {self.n_fft} samples over "
+                f"has windows of {self.n_fft} samples over "
                 f"{samples.positions + sum(self.pads)}; put a context layer before it, or pad"
             )
         bins = self.n_fft // 2 + 1
         return Shape(count, bins if self.magnitude else 2 * bins)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatStft:
-        """Take or compute the basis; raises TopologyError."""
-        self.output(shape)
+        """Take or compute the basis."""
         if self.basis is None:
             weight = basis_of(self.n_fft, WINDOWS[self.window](self.n_fft))
         else:
