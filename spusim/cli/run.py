@@ -27,8 +27,8 @@ StreamSpec = Annotated[
     typer.Option(
         "--stream",
         metavar="S",
-        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), a folder of files, or "
-        "random:density=0.5,frames=50,seed=1.",
+        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of "
+        "files, or random:density=0.5,frames=50,seed=1.",
     ),
 ]
 InputPeriod = Annotated[

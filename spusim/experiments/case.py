@@ -133,7 +133,7 @@ def run_case(
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
-        notes = clipping_notes(frames, case.network)
+        notes = [*frames.notes, *clipping_notes(frames, case.network)]
     return with_files(replace(result, notes=(*result.notes, *notes)), spec, frames)
 
 

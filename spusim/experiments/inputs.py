@@ -50,6 +50,7 @@ def network_source_hash(origin: Origin) -> str:
     topology = load_topology(path, origin.settings)
     weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / str(topology.weights)
     calibrate = topology.quantise.calibrate
+    spec = _calibration(path, str(calibrate)) if calibrate else None
     said = topology.model_dump(mode="json", exclude_defaults=True)
     said.pop("description", None)
     said.pop("weights", None)
@@ -58,7 +59,7 @@ def network_source_hash(origin: Origin) -> str:
         [
             said,
             _file_hash(weights),
-            stream_hash(load_stream(_calibration(path, str(calibrate)))) if calibrate else None,
+            stream_hash(load_stream(spec, framing=topology.input.framing)) if spec else None,
         ]
     )
 

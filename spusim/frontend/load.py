@@ -191,7 +191,7 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
     if isinstance(calibrate, Stream):
         return calibrate
     if calibrate is not None:
-        return load_stream(calibrate)
+        return load_stream(calibrate, framing=topology.input.framing)
     spec = topology.quantise.calibrate
     if spec is None:
         raise TopologyError(
@@ -200,4 +200,4 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
         )
     if spec in stream_registry():
         return load_stream(spec)
-    return load_stream(str(path.parent / spec))
+    return load_stream(str(path.parent / spec), framing=topology.input.framing)
