@@ -57,8 +57,14 @@ class Bounds:
             for n in self.plan.reads[number]
         ]
 
-    def matrix(self, layer: str, weight: np.ndarray, x: "Read", unit: float) -> np.ndarray:
-        """Return the errors (frames, rows) of a product's sums as requantised to `unit`."""
+    def matrix(
+        self, layer: str, weight: np.ndarray, x: "Read", unit: float, finer: np.ndarray | float = 1
+    ) -> np.ndarray:
+        """Return the errors (frames, rows) of a product's sums as requantised to `unit`.
+
+        finer: of each column, how much finer than x's unit its elements are, and so how much
+        coarser its weights.
+        """
         node = next(n for n in self.network.nodes if isinstance(n, Product) and n.layer == layer)
         ratios = [
             np.broadcast_to(h.requant.multiplier / 2.0**h.requant.shift, h.output.size)
@@ -66,8 +72,9 @@ class Bounds:
         ]
         step = np.concatenate(ratios) * unit / x.unit  # real value of a weight's integer 1
         magnitude = np.abs(x.real) + x.error
-        rounded = magnitude.sum(axis=1)[:, None] * step / 2 + step * x.unit / 2  # weights, bias
-        largest = magnitude @ (np.abs(weight) + step[:, None]).T + self.bias(node, step * x.unit)
+        weights = (magnitude * finer).sum(axis=1)[:, None] * step
+        largest = magnitude @ np.abs(weight).T + weights + self.bias(node, step * x.unit)
+        rounded = weights / 2 + step * x.unit / 2  # weights, bias
         return x.error @ np.abs(weight).T + rounded + largest * MULTIPLIER + unit / 2
 
     def bias(self, node: Product, units: np.ndarray) -> np.ndarray:
@@ -131,6 +138,8 @@ def _lstm(bounds: Bounds, layer: FloatLstm, inputs: list[Read]) -> np.ndarray:
     gate = Quantum(16, -12)
     pre, cells = bounds.real[f"{layer.name}.gate"], bounds.real[f"{layer.name}.cell"]
     hidden, weight = bounds.real[layer.name], np.hstack([layer.weight_ih, layer.weight_hh])
+    finer = np.repeat([1.0, x.unit / out], [x.real.shape[1], size])
+    entry = Quantum(16, min(cell_quantum.exponent, -11))
     found = np.zeros(hidden.shape)
     for frame in range(len(hidden)):
         here, before = slice(frame, frame + 1), slice(frame - 1, frame)
@@ -138,11 +147,11 @@ def _lstm(bounds: Bounds, layer: FloatLstm, inputs: list[Read]) -> np.ndarray:
         if frame in bounds.starts:
             h = eh = c = ec = np.zeros((1, size))
         both = Read(np.hstack([x.real[here], h]), np.hstack([x.error[here], eh]), x.quantum, x.unit)
-        error = bounds.matrix(layer.name, weight, both, 2.0**gate.exponent)
+        error = bounds.matrix(layer.name, weight, both, 2.0**gate.exponent, finer)
         kinds = zip(GATES, pre[here].reshape(4, size), error.reshape(4, size), strict=True)
         i, f, g, o = ((FUNCTIONS[k](v), _table(k, gate, v, e)) for k, v, e in kinds)
         ec = _times(*f, c, ec) + _times(*i, *g) + 2.0**cell_quantum.exponent
-        shown = np.tanh(cells[here]), _table("tanh", cell_quantum, cells[here], ec)
+        shown = np.tanh(cells[here]), _table("tanh", entry, cells[here], ec)
         found[here] = _times(*o, *shown) + out / 2
     return found
 
