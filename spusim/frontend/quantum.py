@@ -194,10 +194,11 @@ def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantu
             by_group[group] = GATE_QUANTUM if tabled else quantum_for(absmax, demand)
     for step in groups.steps:
         group = graph.group_of[step.layer.name]
-        if step.layer.recurrent and group != graph.group_of[step.inputs[0]]:
+        read = graph.group_of[step.inputs[0]]
+        if step.layer.recurrent and group != read:
             found = by_group[group]
-            x = _as_wide(by_group[graph.group_of[step.inputs[0]]], found.bits)
-            by_group[group] = step.layer.state_quantum(x, found, weight_bits)
+            x = _as_wide(by_group[read], found.bits)
+            by_group[group] = step.layer.state_quantum(x, largest[read], found, weight_bits)
     for step in groups.steps:
         if step.layer.sums is not None:
             (read,) = step.inputs
