@@ -31,7 +31,7 @@ def quantise(
     """
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
-    plan = plan_quanta(network, ranges, input_bits, activation_bits)
+    plan = plan_quanta(network, ranges, input_bits, activation_bits, weight_bits)
     job = Job(peaks, ranges, weight_bits, per_channel)
     frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
     made = {FRAME: frame}

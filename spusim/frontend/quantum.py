@@ -1,7 +1,8 @@
 """Choosing number formats: which tensors of a graph share one, and who reads another one.
 
 A tensor is *headed* by the layer that makes it in a format of its own; relu, a maximum over time,
-an LSTM, a slice or a concatenation keep the format of what they read, and so are of its group.
+a slice or a concatenation keep the format of what they read, and so are of its group. A recurrent
+layer heads its own, but knows best how fine it should be beside what it reads (`state_quantum`).
 Where a reader cannot take a group's format, it reads a conversion.
 """
 
@@ -45,7 +46,11 @@ class Plan:
 
 
 def plan_quanta(
-    network: FloatNetwork, ranges: Ranges, input_bits: int, activation_bits: int
+    network: FloatNetwork,
+    ranges: Ranges,
+    input_bits: int,
+    activation_bits: int,
+    weight_bits: int = 8,
 ) -> Plan:
     """Choose the quanta of a network's tensors. ranges: the absolute maximum of every tensor.
 
@@ -59,7 +64,7 @@ def plan_quanta(
     for step in network.steps:
         groups.add(step)
     graph = _Graph(groups, network.output)
-    quanta = _quanta(graph, ranges)
+    quanta = _quanta(graph, ranges, weight_bits)
     return _plan(graph, quanta)
 
 
@@ -173,8 +178,8 @@ class _Graph:
         return only and group != self.group_of[self.output]
 
 
-def _quanta(graph: _Graph, ranges: Ranges) -> dict[str, Quantum]:
-    """Return the quantum of every tensor. Sums come last: theirs follow from what they sum."""
+def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantum]:
+    """Return the quantum of every tensor; those of sums and states follow from what is read."""
     groups, by_group = graph.groups, dict[str, Quantum]()
     largest: dict[str, float] = {}
     for name, group in graph.group_of.items():
@@ -188,12 +193,16 @@ def _quanta(graph: _Graph, ranges: Ranges) -> dict[str, Quantum]:
             tabled = graph.for_tables(group) and group not in graph.calibrated
             by_group[group] = GATE_QUANTUM if tabled else quantum_for(absmax, demand)
     for step in groups.steps:
-        if step.layer.sums is not None:
-            (read,) = step.inputs
-            exponent = by_group[graph.group_of[read]].exponent
+        read, group = step.inputs[0], graph.group_of[step.layer.name]
+        before = by_group[graph.group_of[read]]
+        if step.layer.recurrent and group != graph.group_of[read]:
+            found = by_group[group]
+            x = _as_wide(before, found.bits)
+            by_group[group] = step.layer.state_quantum(x, found, weight_bits)
+        elif step.layer.sums is not None:
             absmax = ranges[groups.sums.get(read, read)]
-            shift = mean_shift(step.layer.sums, exponent, absmax)
-            by_group[graph.group_of[step.layer.name]] = Quantum(16, exponent + shift)
+            shift = mean_shift(step.layer.sums, before.exponent, absmax)
+            by_group[group] = Quantum(16, before.exponent + shift)
     return {name: by_group[group] for name, group in graph.group_of.items()}
 
 
@@ -228,9 +237,16 @@ def _wanted(graph: _Graph, quanta: dict[str, Quantum], step: Step, read: str) ->
     if step.layer.keeps:
         return quanta[step.layer.name]
     found = quanta[read]
+    if step.layer.recurrent:
+        return _as_wide(found, quanta[step.layer.name].bits)
     if not step.layer.tabulates:
         return found
     fine = found.exponent <= GATE_QUANTUM.exponent or graph.for_tables(graph.group_of[read])
     if found.bits == GATE_QUANTUM.bits and fine:
         return found
     return Quantum(GATE_QUANTUM.bits, min(found.exponent, GATE_QUANTUM.exponent))
+
+
+def _as_wide(quantum: Quantum, bits: int) -> Quantum:
+    """Return a quantum of another width: as fine if wider, of the same range if narrower."""
+    return Quantum(bits, quantum.exponent + max(0, quantum.bits - bits))

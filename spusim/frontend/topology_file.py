@@ -93,6 +93,7 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
         )
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
     rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
+    rule = rule.replace("Tuple should have", "have").replace(" after validation", "")
     return f"{place}: {key} (={error['input']!r}) must {rule}; change the value"
 
 

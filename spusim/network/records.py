@@ -168,7 +168,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class Join:
-    """output = the inputs, one after the other; all of the output's quantum."""
+    """output = the inputs, one after the other; all of the output's quantum.
+
+    What only products read may join tensors of different exponents, of the same bits: the columns'
+    weights make up for them.
+    """
 
     name: str
     layer: str

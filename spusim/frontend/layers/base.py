@@ -72,8 +72,15 @@ class FloatNode(ABC):
 
     @property
     def recurrent(self) -> bool:
-        """Whether input and state share a quantum in one matrix."""
+        """Whether its output is a state too, which meets its input in a product."""
         return False
+
+    def state_quantum(self, x: Quantum, found: Quantum, weight_bits: int) -> Quantum:
+        """Return the quantum of a recurrent layer's output, for that of its input.
+
+        found: the finest that its calibrated range, or what shares its quantum, allows.
+        """
+        return found
 
     @property
     def matrices(self) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ class FloatGru(FloatRecurrence):
     bias_ih: np.ndarray | None
     bias_hh: np.ndarray | None
 
+    @property
+    def summed_rows(self) -> slice:
+        """Rows of the gates; the parts of n have accumulators of their own."""
+        return slice(len(GATES) * self.sizes[1])
+
     def evaluate(
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
@@ -50,7 +55,7 @@ class FloatGru(FloatRecurrence):
                 news[frame] = n_x + sigmoid(r_x + r_h) * n_h
                 update, new = sigmoid(z_x + z_h), np.tanh(news[frame])
                 hidden = hiddens[frame] = (1.0 - update) * new + update * hidden
-        gates = slice(len(GATES) * size)
+        gates = self.summed_rows
         observe(f"{self.name}.gate", given[:, gates] + fed[:, gates])
         observe(f"{self.name}.n_x", given[:, gates.stop :])
         observe(f"{self.name}.n_h", fed[:, gates.stop :])
@@ -61,10 +66,10 @@ class FloatGru(FloatRecurrence):
         """Add [x; h], the gates, n = tanh(n_x + r n_h), and h = n - z (n - h)."""
         name, size, unit = self.name, self.sizes[1], GATE_OUTPUT.exponent
         h, both = self.join_state(job, x, output)
-        r, z = self._gates(job, both)
+        r, z = self._gates(job, both, self.joined_weight(job, x, h))
         part = self._part_quantum(job)
-        n_x = self._part(job, "n_x", both, 0, part)
-        n_h = self._part(job, "n_h", both, x.size, part)
+        n_x = self._part(job, "n_x", both, x, 0, part)
+        n_h = self._part(job, "n_h", both, h, x.size, part)
 
         def vector(what: str, quantum: Quantum) -> Tensor:
             return Tensor(f"{name}.{what}", size, quantum)
@@ -83,11 +88,10 @@ class FloatGru(FloatRecurrence):
         left = unit - DIFFERENCE.exponent
         return job.combine("sub", n, held, Tensor(name, size, output), name, sb=left, sd=shift)
 
-    def _gates(self, job: Job, both: Tensor) -> list[Tensor]:
+    def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:
         name, size = self.name, self.sizes[1]
-        peak, rows = f"{name}.gate", slice(len(GATES) * size)
+        peak, rows = f"{name}.gate", self.summed_rows
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[peak])
-        weight = np.concatenate([self.weight_ih[rows], self.weight_hh[rows]], axis=1)
         bias = None
         if self.bias_ih is not None and self.bias_hh is not None:
             bias = self.bias_ih[rows] + self.bias_hh[rows]
@@ -113,14 +117,16 @@ class FloatGru(FloatRecurrence):
         quantum = quantum_for(max(job.ranges[f"{name}.{p}"] for p in ("n_x", "n_h")), PART_BITS)
         return Quantum(PART_BITS, max(quantum.exponent, GATE_OUTPUT.exponent))
 
-    def _part(self, job: Job, part: str, both: Tensor, first: int, quantum: Quantum) -> Tensor:
-        """Add one part of n: the product of its columns of [x; h], from `first` on."""
-        name, rows = f"{self.name}.{part}", slice(len(GATES) * self.sizes[1], None)
+    def _part(
+        self, job: Job, part: str, both: Tensor, own: Tensor, first: int, quantum: Quantum
+    ) -> Tensor:
+        """Add one part of n: the product of `own`, which [x; h] holds from `first` on."""
+        name, rows = f"{self.name}.{part}", slice(self.summed_rows.stop, None)
         weight, bias = {
             "n_x": (self.weight_ih, self.bias_ih),
             "n_h": (self.weight_hh, self.bias_hh),
         }[part]
-        in_scale = 2.0**both.quantum.exponent
+        in_scale = 2.0**own.quantum.exponent
         matrix = job.matrix(
             name,
             weight[rows],

@@ -41,6 +41,11 @@ class FloatLstm(FloatRecurrence):
         return own if self.weight_hr is None else (*own, "weight_hr")
 
     @property
+    def bounded(self) -> bool:
+        """Whether h is within +-1: o tanh(c) is."""
+        return self.weight_hr is None
+
+    @property
     def cells(self) -> int:
         """Features of the cell, H."""
         return len(self.weight_ih) // len(GATES)
@@ -71,8 +76,8 @@ class FloatLstm(FloatRecurrence):
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add [x; h], the gates, c = f c + i g, and h = o tanh(c), or its projection."""
         name = self.name
-        _, both = self.join_state(job, x, output)
-        i, f, g, o = self._gates(job, both)
+        h, both = self.join_state(job, x, output)
+        i, f, g, o = self._gates(job, both, self.joined_weight(job, x, h))
         cell = quantum_for(CELL_MARGIN * job.ranges[f"{name}.cell"], CELL_BITS)
         unit = GATE_OUTPUT.exponent
 
@@ -106,11 +111,10 @@ class FloatLstm(FloatRecurrence):
         job.add(Product(label, name, whole.name, matrix.weight, job.weight_bits, None, heads))
         return y
 
-    def _gates(self, job: Job, both: Tensor) -> list[Tensor]:
+    def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:
         name, size = self.name, self.cells
         peak = f"{name}.gate"
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[peak])
-        weight = np.concatenate([self.weight_ih, self.weight_hh], axis=1)
         in_scale = 2.0**both.quantum.exponent
         matrix = job.matrix(
             name, weight, self.bias, job.peaks[peak], in_scale, GATE_QUANTUM.exponent

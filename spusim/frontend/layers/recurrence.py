@@ -1,5 +1,6 @@
 """What recurrent layers share: the operand [x; h], its weights, and a checkpoint's keys."""
 
+import math
 from abc import ABC
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +12,7 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
-from spusim.frontend.quanta import quantum_for
+from spusim.frontend.quanta import GATE_QUANTUM, quantum_for
 from spusim.network.records import Join, Quantum, Tensor
 
 Biases = tuple[np.ndarray, np.ndarray] | None
@@ -20,6 +21,10 @@ Biases = tuple[np.ndarray, np.ndarray] | None
 def bias_sum(biases: Biases) -> np.ndarray | None:
     """Return what both biases add, where nothing comes between them."""
     return None if biases is None else np.asarray(biases[0] + biases[1])
+
+
+SHARING_COSTS = 4.0  # noise power, one bit: up to that, state and input share a quantum
+WASTED_BITS = 3  # of a weight's codes: what is noted
 
 
 @dataclass(frozen=True)
@@ -35,13 +40,8 @@ class FloatRecurrence(FloatLayer, ABC):
         return self.weight_ih.shape[1], self.weight_hh.shape[1]
 
     @property
-    def keeps(self) -> bool:
-        """Whether its output has its input's quantum: x and h share one in [x; h]."""
-        return True
-
-    @property
     def recurrent(self) -> bool:
-        """Whether input and state share a quantum in one matrix."""
+        """Whether its output is a state too: it is h."""
         return True
 
     @property
@@ -49,21 +49,85 @@ class FloatRecurrence(FloatLayer, ABC):
         """Names of its matrices."""
         return ("weight_ih", "weight_hh")
 
+    @property
+    def bounded(self) -> bool:
+        """Whether h is within +-1, whatever the input."""
+        return True
+
+    @property
+    def summed_rows(self) -> slice:
+        """Rows that add products with x to products with h, in one accumulator."""
+        return slice(None)
+
+    def state_quantum(self, x: Quantum, found: Quantum, weight_bits: int) -> Quantum:
+        """Return h's quantum: x's, unless that costs a bit of what the accumulators could tell.
+
+        An accumulator's unit is that of x times that of weight_ih, and that of h times that of
+        weight_hh. A finer h so makes the codes of weight_hh coarser, or those of weight_ih finer:
+        from x's quantum to h's finest, the one with the least noise is best. A state within +-1
+        gets no finer one than that asks for, since frames other than the calibration's reach 1.
+        """
+        finest = max(found.exponent, 1 - found.bits) if self.bounded else found.exponent
+        reach = found.largest * 2.0**found.exponent
+        noise = {
+            exponent: self._noise(x, exponent, reach, weight_bits)
+            for exponent in range(max(finest, x.exponent), finest - 1, -1)
+        }
+        shared = max(noise)
+        best = min(noise, key=lambda exponent: noise[exponent])
+        costly = noise[shared] > SHARING_COSTS * noise[best]
+        return Quantum(found.bits, best if costly else shared)
+
+    def _noise(self, x: Quantum, exponent: int, reach: float, weight_bits: int) -> float:
+        """Return the expected square of a sum's error, for h of 2**exponent and up to `reach`.
+
+        Roundings spread evenly over a unit, operands over their range. What reads h sees its own
+        rounding beside a quarter of the sum's, the steepest that a sigmoid is.
+        """
+        rows = self.summed_rows
+        operands = (
+            (self.weight_ih[rows], 2.0**x.exponent, x.largest * 2.0**x.exponent),
+            (self.weight_hh[rows], 2.0**exponent, reach),
+        )
+        unit = max(np.abs(w).max(initial=0.0) * step for w, step, _ in operands)
+        unit /= 2 ** (weight_bits - 1) - 1
+        total = 4.0**GATE_QUANTUM.exponent + (4 * 2.0**exponent) ** 2
+        for weight, step, largest in operands:
+            total += weight.shape[1] * (unit / step * largest) ** 2 / 3
+            total += float((weight**2).sum()) / len(weight) * step**2
+        return total / 12
+
     def join_state(self, job: Job, x: Tensor, output: Quantum) -> tuple[Tensor, Tensor]:
-        """Add the state h and [x; h], and note what of h the common quantum leaves; return both."""
+        """Add the state h and [x; h], and return both; x and h may differ in their exponents."""
         name, size = self.name, self.sizes[1]
         h = job.state(Tensor(f"{name}.h", size, output), name, name)
         both = Tensor(f"{name}.xh", x.size + size, x.quantum)
         job.add(Join(both.name, name, (x.name, h.name), both))
-        absmax = job.ranges[name]
-        lost = output.exponent - quantum_for(absmax, output.bits).exponent
-        left = output.bits - lost
-        if lost > 0 and left < job.weight_bits:
-            job.notes.append(
-                f"{name}: its state, up to {absmax:.4g}, shares a quantum with its input, which "
-                f"leaves it {left} of {output.bits} bits; scale the input down, and weight_ih up"
-            )
         return h, both
+
+    def joined_weight(self, job: Job, x: Tensor, h: Tensor) -> np.ndarray:
+        """Return weights (rows, in + H) of [x; h] as integers in units of x; note what is lost."""
+        rows = self.summed_rows
+        ratio = 2.0 ** (h.quantum.exponent - x.quantum.exponent)
+        blocks = self.weight_ih[rows], self.weight_hh[rows] * ratio
+        largest = [float(np.abs(block).max(initial=0.0)) for block in blocks]
+        absmax = job.ranges[self.name]
+        lost = h.quantum.exponent - quantum_for(absmax, h.quantum.bits).exponent
+        left = h.quantum.bits - max(lost, 0)
+        wasted = math.log2(max(largest) / min(largest)) if min(largest) else 0.0
+        if wasted >= WASTED_BITS or left <= job.weight_bits - WASTED_BITS:
+            codes = " and ".join(
+                f"weight_{part} {math.log2(max(largest) / each):.0f}"
+                for part, each in zip(("ih", "hh"), largest, strict=True)
+                if 0.0 < each <= max(largest) / 2
+            )
+            job.notes.append(
+                f"{self.name}: input and state, up to {absmax:.4g}, meet in one accumulator, which "
+                f"leaves the state {left} of {h.quantum.bits} bits"
+                + (f" and costs {codes} of {job.weight_bits} bits" if codes else "")
+                + "; scale its input down (and weight_ih up), or use 16-bit weights"
+            )
+        return np.concatenate(blocks, axis=1)
 
 
 class RecurrentModel(WeightedModel, ABC):

@@ -25,6 +25,11 @@ class FloatRnn(FloatRecurrence):
     bias: np.ndarray | None
     nonlinearity: str = "tanh"
 
+    @property
+    def bounded(self) -> bool:
+        """Whether h is within +-1: tanh is."""
+        return self.nonlinearity == "tanh"
+
     def evaluate(
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
@@ -47,10 +52,10 @@ class FloatRnn(FloatRecurrence):
         """Add [x; h] and the product, which applies the function."""
         name, peak = self.name, f"{self.name}.sum"
         entry = None if self.nonlinearity == "relu" else GATE_QUANTUM
-        _, both = self.join_state(job, x, output)
+        h, both = self.join_state(job, x, output)
         what, limit = ("pre-activations", peak) if entry else ("outputs", name)
         job.note_clipping(name, what, entry or output, job.ranges[limit])
-        weight = np.concatenate([self.weight_ih, self.weight_hh], axis=1)
+        weight = self.joined_weight(job, x, h)
         exponent = (entry or output).exponent
         in_scale = 2.0**both.quantum.exponent
         matrix = job.matrix(name, weight, self.bias, job.peaks[peak], in_scale, exponent)
