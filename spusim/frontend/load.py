@@ -160,7 +160,11 @@ def find_network(name_or_path: str | Path) -> Path:
 
 def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path:
     if checkpoint is not None:
+        if topology.obtain and not Path(checkpoint).exists():
+            raise TopologyError(f"{checkpoint}: no such file; {topology.obtain}")
         return Path(checkpoint)
+    if topology.weights is None and topology.obtain:
+        raise TopologyError(f"{path}: ships without its weights; {topology.obtain}")
     if topology.weights is None:
         raise TopologyError(
             f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"

@@ -74,6 +74,9 @@ class TopologyModel(Model):
     weights: str | None = Field(
         default=None, description="default checkpoint, relative to this file"
     )
+    obtain: str | None = Field(
+        default=None, description="how to get the weights, of a network that ships without them"
+    )
     input: InputModel
     layers: tuple[AnyLayer, ...] = Field(
         description="what is computed of a frame, in order: each layer after what it reads",

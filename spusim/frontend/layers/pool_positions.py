@@ -79,7 +79,7 @@ class FloatPoolPositions(FloatLayer):
         if not rest:
             job.add(Shift(y.name, self.name, total.name, y, sd=down + shift))
             return y
-        share = Quantum(SHARE_BITS, -SHARE_BITS - shift)  # 1 / kernel is 2**14 to 2**15 of these
+        share = Quantum(SHARE_BITS, 1 - SHARE_BITS - shift)  # 1 / kernel is 2**14 to 2**15 of these
         codes = np.full(total.size, round(math.ldexp(1.0 / self.kernel, -share.exponent)))
         part = job.constant(f"{self.name}.share", self.name, codes, share)
         return job.combine("mul", total, part, y, self.name, sd=down - share.exponent)
