@@ -6,9 +6,10 @@ JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
 MINUTES ?= 5
+SILERO := .cache/silero
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
-.PHONY: run test verify soak mutants check format bench rtl-tools browser-tools rtl isa-example clean
+.PHONY: run test verify soak mutants check format bench rtl-tools browser-tools rtl isa-example silero clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -61,6 +62,19 @@ browser-tools:
 # Builds every parameter set ahead of the tests, which else build what they find missing.
 rtl: $(SETUP)
 	$(BIN)/python tests/rtl/rtl_build.py
+
+# Silero VAD's weights and model from their wheel, and speech from a Debian package where there is apt.
+# With both the tests of tests/silero run, and docs/silero_vad.md is made again by the last line.
+silero: $(SETUP)
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes \
+	    --requirement benchmarks/silero/wheel.txt --dest $(SILERO)
+	$(BIN)/python -m zipfile -e $(SILERO)/silero_vad-6.2.3-py3-none-any.whl $(SILERO)
+	@command -v apt-get dpkg >/dev/null && cd $(SILERO) && \
+	    { apt-get download pocketsphinx-testdata && dpkg -x pocketsphinx-testdata_*.deb speech; } || \
+	    echo "no Debian package of speech; the tests take /usr/share/sounds/alsa, or are skipped"
+	@echo "spusim run $(SILERO)/silero_vad/data/silero_vad_16k.safetensors --network silero_vad" \
+	    "--stream speech.wav --arch spu001"
+	@echo "$(BIN)/python -m benchmarks.silero"
 
 # Applies the worked example's patch in a worktree and runs every command of its page.
 isa-example: $(SETUP)

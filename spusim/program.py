@@ -55,7 +55,8 @@ class Matrix:
     `base` is the first weight memory row (with the data banks as weight banks: the first row of
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
-    `operand` is known of what is compiled from a network or layer.
+    `operand` is known of what is compiled from a network or layer. void: elements that are zero
+    because products were merged, and that no dense machine multiplies.
     """
 
     name: str
@@ -65,6 +66,12 @@ class Matrix:
     index_base: int
     preload: bool
     operand: Operand = NO_OPERAND
+    void: int = 0
+
+    @property
+    def dense_macs(self) -> int:
+        """MACs of a dense machine's product."""
+        return self.packed.rows * self.packed.columns - self.void
 
 
 @dataclass(frozen=True)

@@ -219,7 +219,8 @@ def _density(tiles: list[StoredMatrix]) -> float:
     stored = sum(
         (t.packed.footprint.values + _inner_zeros(t)) // t.packed.layout.weight_bits for t in tiles
     )
-    return min(1.0, stored / sum(t.packed.rows * t.packed.columns for t in tiles))
+    elements = sum(t.packed.rows * t.packed.columns - t.void for t in tiles)
+    return min(1.0, stored / elements)
 
 
 def _inner_zeros(tile: StoredMatrix) -> int:

@@ -109,7 +109,7 @@ def _matrix_row(number: int, matrix: Matrix, layer: str) -> Row:
     nonzero = bits.values // packed.layout.weight_bits
     return (
         number, matrix.name, layer, packed.layout.format, f"{packed.rows} x {packed.columns}",
-        _percent(nonzero, packed.rows * packed.columns), matrix.base, _slice_words(matrix),
+        _percent(nonzero, matrix.dense_macs), matrix.base, _slice_words(matrix),
         bits.values, bits.explicit_zeros, bits.indices, bits.pointers, bits.bias, bits.padding,
         bits.total // 8,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from spusim.compiler.code import Op, State, vector_op
 from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.memory import Vector
+from spusim.compiler.merge import SiblingProduct
 from spusim.compiler.places import Fill, Move, Places
 from spusim.compiler.product import lower_product, rounding_of
 from spusim.compiler.space import CoreSpace
@@ -136,6 +137,7 @@ def _nothing(site: Site, node: Node) -> list[Op]:
 
 _LOWERING: dict[type, Callable[..., list[Op]]] = {
     Product: _product,
+    SiblingProduct: _product,
     Combine: _combine,
     Shift: _shift,
     Apply: _apply,

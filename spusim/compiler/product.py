@@ -1,6 +1,7 @@
 """Matrix-vector products: rows tiled over accumulators, columns over buffers, and requantised."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from spusim.compiler.code import Op, op, vector_op
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
+from spusim.compiler.merge import operand_name, void_elements
 from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import elements_per_word, group_rows
@@ -229,8 +231,13 @@ def _store_rows(
         weight = np.zeros((len(rows), group.columns[-1] + 1), node.weight.dtype)
         weight[:, group.columns] = node.weight[rows]
     bias = None if node.bias is None else node.bias[rows]
-    operand = Operand(node.name, group.size, group.windows, _runs(group.columns))
-    return store_tile(space, name, node, weight, bias, group.bits, operand)
+    operand = Operand(operand_name(node), group.size, group.windows, _runs(group.columns))
+
+    def void(first: int, end: int) -> int:
+        begin, stop = np.searchsorted(group.columns, (first, end))
+        return void_elements(node, rows, np.arange(begin, stop))
+
+    return store_tile(space, name, node, weight, bias, group.bits, operand, void)
 
 
 def _runs(columns: np.ndarray) -> tuple[tuple[int, int, int], ...]:
@@ -275,9 +282,12 @@ def _rows_of(requant: Requant, rows: slice) -> tuple[np.ndarray, np.ndarray]:
 
 def store_tile(
     space: CoreSpace, name: str, node: Named, weight: np.ndarray, bias: np.ndarray | None,
-    activation_bits: int, operand: Operand,
+    activation_bits: int, operand: Operand, void: Callable[[int, int], int] = lambda *_: 0,
 ) -> Columns:  # fmt: skip
-    """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first."""
+    """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first.
+
+    void: elements of columns [first, end) that are zero only because products were merged.
+    """
     arch, form = space.arch, space.formats[node.name]
     layout = layout_for(arch, form, node.weight_bits, bias is not None)
     unbiased = layout_for(arch, form, node.weight_bits, False)
@@ -290,7 +300,7 @@ def store_tile(
         tile_bias, tile_layout = (bias, layout) if first == 0 else (None, unbiased)
         tile = space.matrices.add(
             tile_name, node.layer, weight[:, first:end], tile_bias, tile_layout, activation_bits,
-            operand.part(first, end),
+            operand.part(first, end), void(first, end),
         )  # fmt: skip
         stored.append((tile, first))
     return tuple(stored)

@@ -8,6 +8,7 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 from spusim.compiler.graph import Graph
+from spusim.compiler.merge import merge_products
 from spusim.network.graph import inputs_of, outputs_of
 from spusim.network.records import (
     Apply,
@@ -38,6 +39,7 @@ def rewrite(network: Network, arch: Arch) -> Network:
     """
     steps: tuple[Callable[[Network, Arch], Network], ...] = (
         _fold_cuts,
+        merge_products,
         _spread_scalars,
         _fuse_functions,
         _separate_states,

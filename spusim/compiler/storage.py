@@ -159,6 +159,7 @@ class StoredMatrix:
     packed: PackedMatrix
     activation_bits: int
     operand: Operand
+    void: int = 0
 
     @property
     def mnemonic(self) -> str:
@@ -186,11 +187,11 @@ class MatrixStore:
 
     def add(
         self, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None, layout: Layout,
-        activation_bits: int, operand: Operand,
+        activation_bits: int, operand: Operand, void: int = 0,
     ) -> StoredMatrix:  # fmt: skip
         """Pack a tile (rows, columns); PEs without rows or entries simply have shorter slices."""
         packed = self._pack(weight, layout, bias)
-        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits, operand)
+        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits, operand, void)
         self.tiles.append(tile)
         return tile
 
@@ -225,6 +226,7 @@ def place_matrices(arch: Arch, tiles: list[StoredMatrix], vector_words: int) -> 
                 index_base,
                 preload,
                 tile.operand,
+                tile.void,
             )
         )
         depths.append(depth_rows(arch, tile))

@@ -1,12 +1,14 @@
 """Binding a topology to a checkpoint: which tensor is which layer's weight."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers import FloatLayer, Shape
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.topology import TopologyModel
+from spusim.frontend.wiring import unread, unstacked, wire
 from spusim.frontend.yaml_file import nearest
 
 
@@ -18,17 +20,36 @@ def bind(
     Keys that no layer uses are listed in its notes. Raises TopologyError naming all missing
     keys, all tensors of another shape, and what the layers cannot express.
     """
+    topology = unstacked(topology)
+    wiring = wire(topology)
+    if wiring.problems:
+        raise TopologyError("\n".join(message for _, message in wiring.problems))
     keys = Keys(tensors)
-    layers: list[FloatLayer] = []
-    shape = Shape(1, topology.input.size)
-    for model in topology.layers:
-        layers.append(model.bind(shape, keys))
-        shape = model.output(shape)
+    layers = [
+        model.bind_to(tuple(wiring.shapes[name] for name in reads), keys)
+        for model, reads in zip(topology.layers, wiring.reads, strict=True)
+    ]
     _refuse(source, keys)
-    notes: tuple[str, ...] = ()
+    return FloatNetwork(
+        topology.name,
+        tuple(layers),
+        topology.input.size,
+        topology.labels,
+        tuple(_notes(topology, source, keys)),
+        tuple(wiring.reads),
+        topology.output or layers[-1].name,
+    )
+
+
+def _notes(topology: TopologyModel, source: str, keys: Keys) -> Iterator[str]:
     if keys.unused:
-        notes = (f"warning: {source} has keys that no layer uses: {', '.join(keys.unused)}",)
-    return FloatNetwork(topology.name, tuple(layers), topology.input.size, topology.labels, notes)
+        yield f"warning: {source} has keys that no layer uses: {', '.join(keys.unused)}"
+    idle = unread(topology)
+    if idle:
+        yield (
+            f"warning: no layer reads {', '.join(idle)}, and the output is another; name it in an "
+            "`input`, or drop it"
+        )
 
 
 def _refuse(source: str, keys: Keys) -> None:

@@ -1,5 +1,6 @@
 """The float network before quantising, and its reference evaluation in numpy."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,31 +10,65 @@ from spusim.frontend.layers import (
     FloatLayer,
     FloatLinear,
     FloatLstm,
+    FloatNode,
     FloatPool,
     Observer,
 )
 from spusim.network.records import NetworkError
 
 __all__ = [
+    "FRAME",
     "FloatActivation",
     "FloatLayer",
     "FloatLinear",
     "FloatLstm",
     "FloatNetwork",
     "FloatPool",
+    "Step",
     "float_forward",
 ]
+
+FRAME = "input"  # what the frame is called among a network's tensors
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer, and the names of the tensors it takes: layers made before it, or `input`."""
+
+    layer: FloatNode
+    inputs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FloatNetwork:
-    """A chain of float layers with what a Network needs besides."""
+    """A graph of float layers, in the order of their evaluation, with what a Network needs besides.
+
+    inputs: of each layer, the names of the tensors it takes; empty: a chain, each layer taking the
+    one before. output_layer: the layer whose output leaves; empty: the last.
+    """
 
     name: str
-    layers: tuple[FloatLayer, ...]
+    layers: tuple[FloatNode, ...]
     input_size: int
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, ...], ...] = ()
+    output_layer: str = ""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Layers with what they take."""
+        inputs = self.inputs or [(name,) for name in (FRAME, *_names(self.layers))]
+        return tuple(map(Step, self.layers, inputs))
+
+    @property
+    def output(self) -> str:
+        """Name of the layer whose output leaves."""
+        return self.output_layer or self.layers[-1].name
+
+
+def _names(layers: tuple[FloatNode, ...]) -> Iterator[str]:
+    return (layer.name for layer in layers)
 
 
 def _ignore(name: str, values: np.ndarray) -> None:
@@ -41,25 +76,34 @@ def _ignore(name: str, values: np.ndarray) -> None:
 
 
 def float_forward(
-    layers: tuple[FloatLayer, ...],
+    network: FloatNetwork | tuple[FloatNode, ...],
     frames: np.ndarray,
     starts: tuple[int, ...],
     observe: Observer = _ignore,
 ) -> np.ndarray:
-    """Evaluate a chain: frames (frames, in) -> (frames, out) float64, state reset at `starts`.
+    """Evaluate a network, or the layers of a chain; state is reset at `starts`.
 
-    `observe(name, values)` sees every tensor: "input", each layer's output under its name, and
-    what layers themselves observe, as an LSTM `name.gate` and `name.cell`. Raises NetworkError
-    where sizes do not fit.
+    frames (frames, in) -> (frames, out) float64. `observe(name, values)` sees every tensor:
+    "input", each layer's output under its name, and what layers themselves observe, as an LSTM
+    `name.gate` and `name.cell`. Raises NetworkError where sizes do not fit.
     """
-    values = np.asarray(frames, dtype=np.float64)
-    observe("input", values)
-    for layer in layers:
-        if values.shape[1] != layer.sizes[0]:
-            raise NetworkError(
-                f"layer {layer.name} takes {layer.sizes[0]} features, but is given "
-                f"{values.shape[1]}; the size must be what the layer before gives"
-            )
-        values = layer.evaluate(values, starts, observe)
-        observe(layer.name, values)
-    return values
+    if not isinstance(network, FloatNetwork):
+        network = FloatNetwork("chain", network, np.shape(frames)[1])
+    made = {FRAME: np.asarray(frames, dtype=np.float64)}
+    observe(FRAME, made[FRAME])
+    for step in network.steps:
+        values = tuple(made[name] for name in step.inputs)
+        _check_sizes(step, values)
+        made[step.layer.name] = step.layer.forward(values, starts, observe)
+        observe(step.layer.name, made[step.layer.name])
+    return made[network.output]
+
+
+def _check_sizes(step: Step, values: tuple[np.ndarray, ...]) -> None:
+    given = tuple(each.shape[1] for each in values)
+    if given != step.layer.takes:
+        takes, found = (" and ".join(map(str, sizes)) for sizes in (step.layer.takes, given))
+        raise NetworkError(
+            f"layer {step.layer.name} takes {takes} features, but is given {found} by "
+            f"{', '.join(step.inputs)}; the sizes must agree"
+        )

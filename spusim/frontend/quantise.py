@@ -1,13 +1,15 @@
-"""Post-training static quantisation: a float chain and a calibration stream make a Network."""
+"""Post-training static quantisation: a float network and a calibration stream make a Network."""
 
 import numpy as np
 
-from spusim.frontend.chain import FloatNetwork, float_forward
+from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
 from spusim.frontend.layers import Job, Peaks
-from spusim.frontend.quantum import choose_quanta
+from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
 from spusim.network.check import check_network
-from spusim.network.records import Network, Stream, Tensor
+from spusim.network.records import Constant, Network, Quantum, Shift, Stream, Tensor
+
+RECIPROCAL_BITS = 14
 
 
 def quantise(
@@ -24,27 +26,50 @@ def quantise(
     calibration: the stream, or what `calibrate` found on it before.
     Weights are symmetric, scale = absmax / (2**(weight_bits - 1) - 1) per tensor or per output
     row; activations have power-of-two quanta. Zeros stay zeros. Raises StreamError for a
-    calibration that is empty, not finite or of another width, NetworkError for a chain that
+    calibration that is empty, not finite or of another width, NetworkError for a network that
     the records cannot express.
     """
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
-    quanta = choose_quanta(network.layers, ranges, input_bits, activation_bits)
+    plan = plan_quanta(network, ranges, input_bits, activation_bits, weight_bits)
     job = Job(peaks, ranges, weight_bits, per_channel)
-    frame = tensor = Tensor("input", network.input_size, quanta[0])
-    for layer, quantum in zip(network.layers, quanta[1:], strict=True):
-        tensor = layer.expand(job, tensor, quantum)
+    frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
+    made = {FRAME: frame}
+    for layer, reads, conversions in zip(network.layers, plan.reads, plan.conversions, strict=True):
+        for conversion in conversions:
+            source = made[conversion.source]
+            made[conversion.name] = _convert(job, conversion, source, layer.name)
+        job.divisor = plan.divisors.get(reads[0], 1)
+        inputs = tuple(made[name] for name in reads)
+        made[layer.name] = layer.add_nodes(job, inputs, plan.quanta[layer.name])
     quantised = Network(
         network.name,
         frame,
         tuple(job.states),
         tuple(job.nodes),
-        tensor.name,
+        made[network.output].name,
         network.labels,
         (*network.notes, *job.notes),
     )
     check_network(quantised)
     return quantised
+
+
+def _convert(job: Job, conversion: Conversion, source: Tensor, layer: str) -> Tensor:
+    """Add a Shift; a sum over frames is multiplied by the reciprocal of their number."""
+    name, quantum, frames = conversion.name, conversion.quantum, conversion.divisor
+    output = Tensor(name, source.size, quantum)
+    shift = quantum.exponent - source.quantum.exponent
+    places = (frames - 1).bit_length()
+    if frames == 1 << places:
+        job.add(Shift(name, layer, source.name, output, sd=shift + places))
+        return output
+    # from 2**14 to 2**15: as fine as 16 bits hold
+    reciprocal = min(round(2.0 ** (RECIPROCAL_BITS + places) / frames), 2**15 - 1)
+    values = np.full(source.size, reciprocal, dtype=np.int16)
+    factor = Tensor(f"{name}.reciprocal", source.size, Quantum(16, -RECIPROCAL_BITS - places))
+    job.add(Constant(factor.name, layer, values, factor))
+    return job.combine("mul", source, factor, output, layer, sd=shift + RECIPROCAL_BITS + places)
 
 
 def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
@@ -58,5 +83,5 @@ def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
     def observe(name: str, values: np.ndarray) -> None:
         peaks[name] = np.abs(values).max(axis=0, initial=0.0)
 
-    float_forward(network.layers, stream.frames, stream.starts, observe)
+    float_forward(network, stream.frames, stream.starts, observe)
     return peaks

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def quantise_topology(
     network: FloatNetwork, topology: TopologyModel, calibration: Stream | Peaks
 ) -> Network:
     """Quantise a float network as its topology says."""
-    return quantise(
+    quantised = quantise(
         network,
         calibration,
         weight_bits=topology.quantise.weights,
@@ -60,6 +60,7 @@ def quantise_topology(
         input_bits=topology.input.bits,
         per_channel=topology.quantise.per_channel,
     )
+    return replace(quantised, rate_hz=topology.input.rate)
 
 
 def quantise_checkpoint(

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
-from spusim.frontend.layers import LAYERS, LayerModel, Model, Name, Size
+from spusim.frontend.audio import Framing
+from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Size
 
 if TYPE_CHECKING:
-    AnyLayer = LayerModel
+    AnyLayer = NodeModel
 else:
     AnyLayer = Annotated[
         Union[tuple(dict.fromkeys(LAYERS.values()))], Field(discriminator="type")  # noqa: UP007
@@ -28,6 +29,16 @@ class InputModel(Model):
 
     size: Size = Field(description="features of a frame")
     bits: Literal[8, 16] = Field(default=16, description="width of a feature")
+    rate: Annotated[int, Field(ge=1_000, le=768_000)] | None = Field(
+        default=None,
+        description="samples a second, of sound: .wav streams are resampled to it and cut into "
+        "frames of `size` samples",
+    )
+
+    @property
+    def framing(self) -> Framing:
+        """How sound becomes frames."""
+        return Framing(self.size, self.rate)
 
 
 class QuantiseModel(Model):
@@ -63,9 +74,16 @@ class TopologyModel(Model):
     weights: str | None = Field(
         default=None, description="default checkpoint, relative to this file"
     )
+    obtain: str | None = Field(
+        default=None, description="how to get the weights, of a network that ships without them"
+    )
     input: InputModel
     layers: tuple[AnyLayer, ...] = Field(
-        description="the chain, input first", json_schema_extra={"minItems": 1}
+        description="what is computed of a frame, in order: each layer after what it reads",
+        json_schema_extra={"minItems": 1},
+    )
+    output: Name | None = Field(
+        default=None, description="the layer whose output leaves; default: the last"
     )
     labels: tuple[str, ...] = Field(
         default=(), description="names of the outputs (quote yes, no, on, off)"

@@ -8,10 +8,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers import LAYERS, Shape
+from spusim.frontend.layers import LAYERS, NodeModel
 from spusim.frontend.topology import SECTIONS, TopologyModel
-from spusim.frontend.yaml_file import Location, YamlFile, dotted, nearest, parse_scalar, read_yaml
+from spusim.frontend.wiring import Wiring, wire
+from spusim.frontend.yaml_file import (
+    Location,
+    YamlFile,
+    dotted,
+    nearest,
+    parse_scalar,
+    parse_yaml,
+    read_yaml,
+)
 
 
 def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
@@ -19,7 +29,15 @@ def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
 
     Raises TopologyError.
     """
-    file = read_yaml(path)
+    return _checked(read_yaml(path), settings)
+
+
+def parse_topology(text: str, path: Path, settings: Sequence[str] = ()) -> TopologyModel:
+    """Read a network file's text; `path` is what messages call it. Raises TopologyError."""
+    return _checked(parse_yaml(text, path), settings)
+
+
+def _checked(file: YamlFile, settings: Sequence[str]) -> TopologyModel:
     data = copy.deepcopy(file.data)
     changed = {_apply(data, setting): setting for setting in settings}
     try:
@@ -91,6 +109,7 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
         )
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
     rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
+    rule = rule.replace("Tuple should have", "have").replace(" after validation", "")
     return f"{place}: {key} (={error['input']!r}) must {rule}; change the value"
 
 
@@ -115,13 +134,12 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
     """Yield where and how the file breaks a rule between its parts."""
     if not model.layers:
         yield ("layers",), "layers (=none) must be at least one; add a layer"
-    names = [layer.name for layer in model.layers]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield ("layers", index, "name"), f"name (={name}) is taken; layers need unique names"
-    yield from _label_rules(model)
+    yield from _name_rules(model)
+    wiring = wire(model)
+    yield from wiring.problems
+    yield from _label_rules(model, wiring)
     if model.prune:
-        weighted = [layer.name for layer in model.layers if layer.weighted]
+        weighted = [name for layer in model.layers if layer.weighted for name in _all_names(layer)]
         for name in model.prune.layers:
             if name not in weighted:
                 yield (
@@ -135,14 +153,31 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
             )
 
 
-def _label_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
-    shape = Shape(1, model.input.size)
-    for layer in model.layers:
-        shape = layer.output(shape)
-    size = shape.size
+def _name_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
+    taken = {FRAME: "the frame is called so"}
+    for index, layer in enumerate(model.layers):
+        for name in _all_names(layer):
+            if name in taken:
+                yield (
+                    ("layers", index, "name"),
+                    f"name (={name}) is taken: {taken[name]}; layers need unique names",
+                )
+            taken.setdefault(name, f"layer {layer.name} has it")
+
+
+def _all_names(layer: NodeModel) -> list[str]:
+    """Return a layer's name, and those of the layers it is a stack of."""
+    return list(dict.fromkeys([layer.name, *(each.name for each in layer.stack())]))
+
+
+def _label_rules(model: TopologyModel, wiring: Wiring) -> Iterator[tuple[Location, str]]:
+    last = model.output or (model.layers[-1].name if model.layers else FRAME)
+    if last not in wiring.shapes:
+        return  # for a reason that is told
+    size = wiring.shapes[last].size
     if model.labels and len(model.labels) != size:
         yield (
             ("labels",),
-            f"labels (={len(model.labels)} of them) must be one per output of the last layer, "
+            f"labels (={len(model.labels)} of them) must be one per output of layer {last}, "
             f"which has {size}; add or remove some",
         )

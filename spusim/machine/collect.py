@@ -144,7 +144,7 @@ def macs(loaded: list[LoadedCore], table: np.ndarray) -> dict[str, int]:
     dense = nonzero = 0
     for core in loaded:
         for matrix, use in zip(core.image.matrices, core.arrays.matrix_use, strict=True):
-            dense += matrix_macs(matrix) * int(use[2])
+            dense += matrix.dense_macs * int(use[2])
             nonzero += _nonzeros(matrix) * int(use[2])
     return {
         "dense": dense,
@@ -152,11 +152,6 @@ def macs(loaded: list[LoadedCore], table: np.ndarray) -> dict[str, int]:
         "activation_nonzero": int(table[:, C.ACTIVE].sum()),
         "effective": int(table[:, C.EFFECTIVE].sum()),
     }
-
-
-def matrix_macs(matrix: Matrix) -> int:
-    """MACs of one dense product."""
-    return matrix.packed.rows * matrix.packed.columns
 
 
 def _nonzeros(matrix: Matrix) -> int:
@@ -204,7 +199,7 @@ def layers(program: Program, loaded: list[LoadedCore]) -> dict[str, dict[str, in
                 layer, dict.fromkeys(("dense", "weight_nonzero", "effective", "engine_cycles"), 0)
             )
             cycles, effective, products = use.tolist()
-            row["dense"] += matrix_macs(matrix) * products
+            row["dense"] += matrix.dense_macs * products
             row["weight_nonzero"] += _nonzeros(matrix) * products
             row["effective"] += effective
             row["engine_cycles"] += cycles

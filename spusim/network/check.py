@@ -32,7 +32,7 @@ BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
 KINDS = ("add", "sub", "mul", "max", "min")
 ROUNDINGS = (None, "floor", "half_up", "half_even")
-CURVES = ("relu", "sigmoid", "tanh")
+CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
 
 Tensors = dict[str, Tensor]
 
@@ -54,6 +54,7 @@ def check_network(network: Network) -> None:
         known |= {out.name: out for out in outputs_of(node)}
     for state in network.states:
         _check_state(state, known)
+    _check_mixed(network, known)
     _check_known(f"network {network.name}: its output", network.output, known, set())
     size = known[network.output].size
     if network.labels and len(network.labels) != size:
@@ -277,7 +278,26 @@ def _check_join(node: Join, known: Tensors) -> None:
             f"node {node.name} joins {size} elements to {node.output.size}; they must be as many"
         )
     for name in node.inputs:
-        _check_quantum(node, known[name])
+        if known[name].quantum.bits != node.output.quantum.bits:
+            _check_quantum(node, known[name])
+
+
+def _check_mixed(network: Network, known: Tensors) -> None:
+    """Refuse readers other than products of what joins exponents: they could not know them."""
+    kept = {network.output, *(state.next for state in network.states)}
+    mixed = {
+        node.output.name: node
+        for node in network.nodes
+        if isinstance(node, Join)
+        and any(known[name].quantum != node.output.quantum for name in node.inputs)
+    }
+    for reader in network.nodes:
+        if not isinstance(reader, Product):
+            kept |= set(inputs_of(reader))
+    for name in mixed.keys() & kept:
+        node = mixed[name]
+        other = next(x for x in node.inputs if known[x].quantum != node.output.quantum)
+        _check_quantum(node, known[other])
 
 
 def _check_cut(node: Cut, known: Tensors) -> None:

@@ -168,7 +168,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class Join:
-    """output = the inputs, one after the other; all of the output's quantum."""
+    """output = the inputs, one after the other; all of the output's quantum.
+
+    What only products read may join tensors of different exponents, of the same bits: the columns'
+    weights make up for them.
+    """
 
     name: str
     layer: str
@@ -214,6 +218,7 @@ class Network:
     output: str
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what quantising did, for people
+    rate_hz: int | None = None  # samples a second of an input that is sound
 
 
 @dataclass(frozen=True)
@@ -227,3 +232,4 @@ class Stream:
     starts: tuple[int, ...]
     names: tuple[str, ...]
     labels: tuple[str, ...] = ()  # the true label of each file, where known
+    notes: tuple[str, ...] = ()  # what reading did, for people

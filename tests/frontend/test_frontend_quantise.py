@@ -20,7 +20,7 @@ from spusim.frontend.chain import (
 from spusim.frontend.quanta import mean_shift, quantum_for
 from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.weights import quantise_matrix
-from spusim.network import Network, NetworkError, Product, Quantum, Shift, Stream, tensor
+from spusim.network import Network, Product, Quantum, Shift, Stream, inputs_of, tensor
 
 
 def rng_of(name: str) -> np.random.Generator:
@@ -203,9 +203,12 @@ def test_functions_get_the_quanta_of_their_tables() -> None:
     assert any("a: outputs reach" in note and "clip at 8" in note for note in found.notes)
 
 
-def test_table_on_eight_bits_is_refused() -> None:
-    with pytest.raises(NetworkError, match="f is a table, which takes 16 bits, but is given 8"):
-        quantised([FloatActivation("f", "tanh", 3)], input_bits=8)
+def test_table_on_eight_bits_reads_them_widened() -> None:
+    found = quantised([FloatActivation("f", "tanh", 3)], input_bits=8)
+    widen, table = found.nodes
+    assert isinstance(widen, Shift) and table.a == widen.output.name
+    assert found.input.quantum == Quantum(8, -6)
+    assert (widen.output.quantum, widen.sd) == (Quantum(16, -12), -6)
     assert quantised([FloatActivation("f", "tanh", 3)]).input.quantum == quantum_for(1.0, 16)
 
 
@@ -229,6 +232,12 @@ def test_mean_shift_fits_the_sum_and_the_next_layer_divides() -> None:
     assert bias == pytest.approx(layers[2].bias, abs=1e-3)
 
 
+def test_a_sum_over_one_frame_is_no_sum() -> None:
+    found = quantised([FloatPool("pool", "mean", 4, 1), lstm("lstm", 4, 3)])
+    assert not any("divided" in node.name for node in found.nodes)
+    assert found.output == "lstm"
+
+
 def test_mean_shift_is_never_negative() -> None:
     assert mean_shift(1, -3, 0.0) == 0
     assert mean_shift(2, 0, 5.0) == 0
@@ -236,9 +245,31 @@ def test_mean_shift_is_never_negative() -> None:
 
 
 @pytest.mark.parametrize("reader", [lstm("next", 3, 2), FloatActivation("next", "tanh", 3)])
-def test_only_linear_reads_a_sum_over_time(reader: FloatLayer) -> None:
-    with pytest.raises(NetworkError, match=r"next follows pool.*linear"):
-        quantised([linear("a", 4, 3), FloatPool("pool", "mean", 3, 9), reader])
+def test_all_but_linear_read_a_sum_over_time_divided(reader: FloatLayer) -> None:
+    found = quantised([linear("a", 4, 3), FloatPool("pool", "mean", 3, 9), reader])
+    nodes = {node.name: node for node in found.nodes}
+    factor, divide = nodes["pool.divided.reciprocal"], nodes["pool.divided mul"]
+    total, mean = (tensor(found, name).quantum for name in ("pool", "pool.divided"))
+    ratio = factor.values * 2.0 ** (mean.exponent - total.exponent - divide.sd)
+    assert (divide.kind, divide.a, divide.b) == ("mul", "pool", factor.output.name)
+    assert ratio == pytest.approx(1 / 9, rel=2**-15)
+    after = [name for node in found.nodes if node.layer == "next" for name in inputs_of(node)]
+    assert after.count("pool") == 1, "only the division reads the sum"
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 61, 64, 2**19 + 1])
+def test_a_divided_sum_is_the_mean(frames: int) -> None:
+    layers = [FloatPool("pool", "mean", 2, frames), FloatActivation("next", "tanh", 2)]
+    found = quantised(layers)
+    shift = next((node for node in found.nodes if node.name == "pool.divided"), None)
+    if frames & (frames - 1) == 0:
+        assert not any(node.name.endswith("reciprocal") for node in found.nodes)
+        assert (shift is None) == (frames == 1)
+        return
+    factor = next(node for node in found.nodes if node.name == "pool.divided.reciprocal")
+    assert 2**14 <= factor.values[0] < 2**15
+    real = factor.values[0] * 2.0**factor.output.quantum.exponent
+    assert real == pytest.approx(1 / frames, rel=2**-14)
 
 
 @pytest.mark.parametrize(

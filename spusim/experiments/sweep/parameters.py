@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from spusim.arch import Arch
 from spusim.arch.validate import leaves, section_of
 from spusim.experiments.sweep.file import LayerFile, PartFile, SweepError
-from spusim.frontend.layers import LayerModel
+from spusim.frontend.layers import NodeModel
 from spusim.frontend.topology import TopologyModel
 
 
@@ -46,10 +46,11 @@ STREAM_OPTIONS = {
     "files": "files of a random stream",
 }
 # keys of a network file that are no parameters: what it is called, and its structure
-_FIXED = {"name", "description", "layers", "labels", "weights"}
+_FIXED = {"name", "description", "layers", "labels", "output", "weights"}
+_FIXED_OF_LAYERS = {"type", "name", "input", "inputs"}
 
 
-def known_parameters(part: PartFile, layers: Iterable[LayerModel] = ()) -> dict[str, Parameter]:
+def known_parameters(part: PartFile, layers: Iterable[NodeModel] = ()) -> dict[str, Parameter]:
     """Return every parameter of a part by name; `layers` are those of its networks."""
     found = [_choice("arch")]
     found += _of_model(Arch, "", Kind.ARCH, skipped={"name", "description"})
@@ -61,7 +62,7 @@ def known_parameters(part: PartFile, layers: Iterable[LayerModel] = ()) -> dict[
     found += _of_model(TopologyModel, "", Kind.NETWORK, skipped=_FIXED)
     for layer in layers:
         prefix = f"layers.{layer.name}."
-        found += _of_model(type(layer), prefix, Kind.NETWORK, skipped={"type", "name"})
+        found += _of_model(type(layer), prefix, Kind.NETWORK, skipped=_FIXED_OF_LAYERS)
     return {parameter.name: parameter for parameter in found}
 
 

@@ -12,7 +12,7 @@ from spusim.experiments.sweep.axes import Assignment, Axes, read_axes
 from spusim.experiments.sweep.file import Part, Sweep, SweepError
 from spusim.experiments.sweep.parameters import Parameter, find_parameter, known_parameters
 from spusim.frontend import find_network, list_networks
-from spusim.frontend.layers import LayerModel
+from spusim.frontend.layers import NodeModel
 from spusim.frontend.topology_file import load_topology
 
 _CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
@@ -136,11 +136,11 @@ def _swept(axes: Axes, name: str) -> list[Entry]:
     return [entry for axis in axes.axes if axis.name == name for entry in axis.entries]
 
 
-def _layers(base: Assignment, axes: Axes) -> Iterable[LayerModel]:
+def _layers(base: Assignment, axes: Axes) -> Iterable[NodeModel]:
     """Return the layers of the networks that a part runs, as their files describe them."""
     swept = [choice("network", entry) for entry in _swept(axes, "network")]
     networks = swept or ([base["network"]] if "network" in base else [])
-    layers: dict[str, LayerModel] = {}
+    layers: dict[str, NodeModel] = {}
     for entry in networks:
         for layer in load_topology(find_network(entry.value)).layers:
             layers.setdefault(layer.name, layer)

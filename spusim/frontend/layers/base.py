@@ -1,7 +1,7 @@
 """What every layer type says of itself, and what it is given to expand into a graph's nodes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +9,15 @@ import numpy as np
 from spusim.frontend.weights import QuantisedMatrix, quantise_matrix
 from spusim.network.records import (
     Combine,
+    Constant,
+    Cut,
     Head,
+    Join,
     Node,
     Product,
     Quantum,
     Requant,
+    Shift,
     State,
     Tensor,
 )
@@ -25,19 +29,27 @@ COMMON_ACCUMULATOR_BITS = 32
 
 
 @dataclass(frozen=True)
-class FloatLayer(ABC):
-    """A layer before quantising. One file a type: its reference in numpy, and its expansion."""
+class FloatNode(ABC):
+    """A layer before quantising: its reference in numpy, and its expansion. One file a type.
+
+    Layers with one input are FloatLayers, those with several FloatMerges.
+    """
 
     name: str
 
     @property
     @abstractmethod
-    def sizes(self) -> tuple[int, int]:
-        """Features in and out."""
+    def takes(self) -> tuple[int, ...]:
+        """Features of each input."""
+
+    @property
+    @abstractmethod
+    def gives(self) -> int:
+        """Features out."""
 
     @property
     def keeps(self) -> bool:
-        """Whether its output has its input's quantum."""
+        """Whether its output has the quantum of its inputs, which must then share one."""
         return False
 
     @property
@@ -51,9 +63,24 @@ class FloatLayer(ABC):
         return None
 
     @property
-    def recurrent(self) -> bool:
-        """Whether input and state share a quantum in one matrix."""
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum, which it divides (job.divisor) or, if it keeps, gives on.
+
+        Every other layer is given the sum divided.
+        """
         return False
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether its output is a state too, which meets its input in a product."""
+        return False
+
+    def state_quantum(self, x: Quantum, absmax: float, found: Quantum, weight_bits: int) -> Quantum:
+        """Return the quantum of a recurrent layer's output, for its input's and its range +-absmax.
+
+        found: the finest that the output's own range, or what shares its quantum, allows.
+        """
+        return found
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -61,17 +88,70 @@ class FloatLayer(ABC):
         return ()
 
     @abstractmethod
+    def forward(
+        self, values: tuple[np.ndarray, ...], starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames of every input, each (frames, its size) -> (frames, out) float64.
+
+        State is reset at `starts`. `observe(name, values)` gets what quantising must know the
+        range of, beside the output.
+        """
+
+    @abstractmethod
+    def add_nodes(self, job: "Job", xs: tuple[Tensor, ...], output: Quantum) -> Tensor:
+        """Add the nodes that compute the layer, and return the output, named as the layer."""
+
+
+@dataclass(frozen=True)
+class FloatLayer(FloatNode, ABC):
+    """A layer with one input."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, int]:
+        """Features in and out."""
+
+    @property
+    def takes(self) -> tuple[int, ...]:
+        """Features of its input."""
+        return self.sizes[:1]
+
+    @property
+    def gives(self) -> int:
+        """Features out."""
+        return self.sizes[1]
+
+    @abstractmethod
     def evaluate(
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
     ) -> np.ndarray:
-        """Evaluate frames (frames, in) -> (frames, out) float64, state reset at `starts`.
-
-        `observe(name, values)` gets what quantising must know the range of, beside the output.
-        """
+        """Evaluate frames (frames, in) -> (frames, out) float64, as `forward` does."""
 
     @abstractmethod
     def expand(self, job: "Job", x: Tensor, output: Quantum) -> Tensor:
         """Add the nodes that compute the layer of x, and return the output, named as the layer."""
+
+    def forward(
+        self, values: tuple[np.ndarray, ...], starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames of the one input."""
+        return self.evaluate(values[0], starts, observe)
+
+    def add_nodes(self, job: "Job", xs: tuple[Tensor, ...], output: Quantum) -> Tensor:
+        """Add the nodes that compute the layer of its one input."""
+        return self.expand(job, xs[0], output)
+
+
+@dataclass(frozen=True)
+class FloatMerge(FloatNode, ABC):
+    """A layer with several inputs, each a vector of the features that `takes` says."""
+
+    inputs: tuple[int, ...]
+
+    @property
+    def takes(self) -> tuple[int, ...]:
+        """Features of each input."""
+        return self.inputs
 
 
 @dataclass
@@ -97,19 +177,58 @@ class Job:
         return tensor
 
     def combine(
-        self, kind: str, a: Tensor, b: Tensor, output: Tensor, layer: str, sb: int = 0, sd: int = 0
+        self,
+        kind: str,
+        a: Tensor,
+        b: Tensor,
+        output: Tensor,
+        layer: str,
+        sb: int = 0,
+        sd: int = 0,
+        sa: int = 0,
     ) -> Tensor:
         """Add a Combine, named after its output, and return that."""
         name = f"{output.name} {kind}"
-        self.add(Combine(name, layer, kind, a.name, b.name, output, sb=sb, sd=sd))
+        self.add(Combine(name, layer, kind, a.name, b.name, output, sa, sb, sd))
+        return output
+
+    def cut(self, name: str, layer: str, x: Tensor, first: int, size: int) -> Tensor:
+        """Add a Cut of x, and return its output, called `name`."""
+        output = Tensor(name, size, x.quantum)
+        self.add(Cut(name, layer, x.name, first, output))
+        return output
+
+    def join(self, name: str, layer: str, parts: Sequence[Tensor]) -> Tensor:
+        """Add a Join of tensors that share a quantum, and return its output, called `name`."""
+        output = Tensor(name, sum(part.size for part in parts), parts[0].quantum)
+        self.add(Join(name, layer, tuple(part.name for part in parts), output))
         return output
 
     def product(
-        self, layer: str, x: Tensor, matrix: QuantisedMatrix, heads: tuple[Head, ...]
+        self,
+        layer: str,
+        x: Tensor,
+        matrix: QuantisedMatrix,
+        heads: tuple[Head, ...],
+        windows: tuple[int, ...] = (0,),
     ) -> None:
         """Add the product of a layer's one matrix."""
         weight, bias = matrix.weight, matrix.bias
-        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads))
+        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads, windows))
+
+    def constant(self, name: str, layer: str, values: np.ndarray, quantum: Quantum) -> Tensor:
+        """Add a constant of integers (size,) and return its tensor."""
+        tensor = Tensor(name, len(values), quantum)
+        self.add(Constant(name, layer, values.astype(np.int32), tensor))
+        return tensor
+
+    def shift(self, x: Tensor, output: Tensor, layer: str) -> Tensor:
+        """Bring x to the quantum of `output`, which it returns; nothing where x has it."""
+        if x.quantum == output.quantum:
+            return x
+        shift = output.quantum.exponent - x.quantum.exponent
+        self.add(Shift(output.name, layer, x.name, output, sd=shift))
+        return output
 
     def matrix(
         self,

@@ -25,6 +25,11 @@ class FloatLinear(FloatLayer):
         return self.weight.shape[1], self.weight.shape[0]
 
     @property
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum: its scale divides."""
+        return True
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
         return ("weight",)

@@ -1,50 +1,54 @@
 """PyTorch's LSTM: one product of [x; h] with a head for each gate, then the cell."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers.base import FloatLayer, Job, Observer, files, rows_of, sigmoid
+from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
 from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import Shape, Size, WeightedModel
+from spusim.frontend.layers.model import Shape, Size, StackedModel
+from spusim.frontend.layers.recurrence import (
+    FloatRecurrence,
+    RecurrentModel,
+    bias_sum,
+)
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
-from spusim.network.records import Apply, Curve, Head, Join, Quantum, Tensor
+from spusim.network.records import Apply, Curve, Head, Product, Quantum, Tensor
 
 GATES = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}  # in PyTorch's order
 CELL_BITS = 16
+WIDEST_TANH = -11  # exponent of the coarsest input of tanh(c): +-16, in chords of 1/8
 CELL_MARGIN = 2.0  # one bit: cells grow with longer files than those of the calibration
 
 
 @dataclass(frozen=True)
-class FloatLstm(FloatLayer):
-    """PyTorch's LSTM: weight_ih (4H, in), weight_hh (4H, H), bias (4H,) = b_ih + b_hh or None."""
+class FloatLstm(FloatRecurrence):
+    """PyTorch's LSTM: weight_ih (4H, in), weight_hh (4H, P), bias (4H,) = b_ih + b_hh or None.
 
-    weight_ih: np.ndarray
-    weight_hh: np.ndarray
+    The output is o tanh(c), where P = H, or weight_hr (P, H) times it.
+    """
+
     bias: np.ndarray | None
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Features in and out."""
-        return self.weight_ih.shape[1], self.weight_hh.shape[1]
-
-    @property
-    def keeps(self) -> bool:
-        """Whether its output has its input's quantum: x and h share one in [x; h]."""
-        return True
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether input and state share a quantum in one matrix."""
-        return True
+    weight_hr: np.ndarray | None = None
 
     @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
-        return ("weight_ih", "weight_hh")
+        own = super().matrices
+        return own if self.weight_hr is None else (*own, "weight_hr")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether h is within +-1: o tanh(c) is."""
+        return self.weight_hr is None
+
+    @property
+    def cells(self) -> int:
+        """Features of the cell, H."""
+        return len(self.weight_ih) // len(GATES)
 
     def evaluate(
         self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
@@ -53,47 +57,64 @@ class FloatLstm(FloatLayer):
         gates = values @ self.weight_ih.T
         if self.bias is not None:
             gates += self.bias
-        count, size = len(values), self.sizes[1]
-        cells, hiddens = np.empty((count, size)), np.empty((count, size))
+        count, size = len(values), self.cells
+        cells, hiddens = np.empty((count, size)), np.empty((count, self.sizes[1]))
         for file in files(starts, count):
-            cell, hidden = np.zeros(size), np.zeros(size)
+            cell, hidden = np.zeros(size), np.zeros(self.sizes[1])
             for frame in range(file.start, file.stop):
                 gates[frame] += self.weight_hh @ hidden
                 enter, forget, new, leave = gates[frame].reshape(4, size)
                 cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
                 hidden = sigmoid(leave) * np.tanh(cell)
+                if self.weight_hr is not None:
+                    hidden = self.weight_hr @ hidden
                 cells[frame], hiddens[frame] = cell, hidden
         observe(f"{self.name}.gate", gates)
         observe(f"{self.name}.cell", cells)
         return hiddens
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
-        """Add [x; h], the gates, c = f c + i g, and h = o tanh(c)."""
-        name, size = self.name, self.sizes[1]
-        h = job.state(Tensor(f"{name}.h", size, output), name, name)
-        both = Tensor(f"{name}.xh", x.size + size, x.quantum)
-        job.add(Join(both.name, name, (x.name, h.name), both))
-        i, f, g, o = self._gates(job, both)
+        """Add [x; h], the gates, c = f c + i g, and h = o tanh(c), or its projection."""
+        name = self.name
+        h, both = self.join_state(job, x, output)
+        i, f, g, o = self._gates(job, both, self.joined_weight(job, x, h))
         cell = quantum_for(CELL_MARGIN * job.ranges[f"{name}.cell"], CELL_BITS)
         unit = GATE_OUTPUT.exponent
 
         def vector(what: str, quantum: Quantum) -> Tensor:
-            return Tensor(f"{name}.{what}", size, quantum)
+            return Tensor(f"{name}.{what}", self.cells, quantum)
 
         c = job.state(vector("c", cell), f"{name}.new_c", name)
         kept = job.combine("mul", f, c, vector("kept", cell), name, sd=-unit)
         added = job.combine("mul", i, g, vector("added", cell), name, sd=cell.exponent - 2 * unit)
         new = job.combine("add", kept, added, vector("new_c", cell), name)
         shown = vector("tanh_c", GATE_OUTPUT)
-        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown))
+        entry = min(0, WIDEST_TANH - cell.exponent)
+        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown, sa=entry))
+        if self.weight_hr is not None:
+            return self._projected(job, o, shown, self.weight_hr, output)
         shift = output.exponent - 2 * unit
-        return job.combine("mul", o, shown, Tensor(name, size, output), name, sd=shift)
+        return job.combine("mul", o, shown, Tensor(name, self.cells, output), name, sd=shift)
 
-    def _gates(self, job: Job, both: Tensor) -> list[Tensor]:
-        name, size = self.name, self.sizes[1]
+    def _projected(
+        self, job: Job, o: Tensor, shown: Tensor, weight: np.ndarray, output: Quantum
+    ) -> Tensor:
+        name, inner = self.name, Quantum(output.bits, 1 - output.bits)  # below 1, as o and tanh
+        shift = inner.exponent - 2 * GATE_OUTPUT.exponent
+        whole = Tensor(f"{name}.whole", self.cells, inner)
+        job.combine("mul", o, shown, whole, name, sd=shift)
+        job.note_clipping(name, "outputs", output, job.ranges[name])
+        label, in_scale = f"{name}.projection", 2.0**inner.exponent
+        matrix = job.matrix(label, weight, None, job.peaks[name], in_scale, output.exponent)
+        y = Tensor(name, len(weight), output)
+        heads = (Head(0, y, matrix.requant),)
+        job.add(Product(label, name, whole.name, matrix.weight, job.weight_bits, None, heads))
+        return y
+
+    def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:
+        name, size = self.name, self.cells
         peak = f"{name}.gate"
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[peak])
-        weight = np.concatenate([self.weight_ih, self.weight_hh], axis=1)
         in_scale = 2.0**both.quantum.exponent
         matrix = job.matrix(
             name, weight, self.bias, job.peaks[peak], in_scale, GATE_QUANTUM.exponent
@@ -112,31 +133,45 @@ class FloatLstm(FloatLayer):
         return [head.output for head in heads]
 
 
-class LstmModel(WeightedModel):
-    """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN."""
-
-    type: Literal["lstm"]
-    hidden: Size = Field(description="features of the hidden state")
-    bias: bool = Field(default=True, description="whether it has biases")
-    index: int = Field(default=0, ge=0, le=99, description="N of the keys: which layer of a stack")
-
-    def output(self, shape: Shape) -> Shape:
-        """Return the shape of the output."""
-        return Shape(1, self.hidden)
+class _LstmModel(RecurrentModel):
+    gates: ClassVar[int] = len(GATES)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatLstm:
-        """Take both weights, and the sum of both biases; raises TopologyError for other kinds."""
-        dot, end, rows = self.dot, f"_l{self.index}", 4 * self.hidden
-        for suffix, what in (("_reverse", "bidirectional"), ("", "projected")):
-            key = f"{dot}weight_{'ih' if suffix else 'hr'}{end}{suffix}"
-            if key in keys.tensors:
-                raise TopologyError(
-                    f"layer {self.name} is a {what} LSTM (key {key}), which spusim cannot run; "
-                    "train it without"
-                )
-        weight_ih = keys.take(f"{dot}weight_ih{end}", rows, shape.size)
-        weight_hh = keys.take(f"{dot}weight_hh{end}", rows, self.hidden)
-        bias = None
-        if self.bias:
-            bias = keys.take(f"{dot}bias_ih{end}", rows) + keys.take(f"{dot}bias_hh{end}", rows)
-        return FloatLstm(self.name, weight_ih, weight_hh, bias)
+        """Take the weights, and the sum of both biases; raises TopologyError for other kinds."""
+        size = self.output(shape).size
+        key = f"{self.dot}weight_hr{self.ending}"
+        if key in keys.tensors and size == self.hidden:
+            raise TopologyError(
+                f"layer {self.name} is a projected LSTM (key {key} of shape "
+                f"{keys.tensors[key].shape}); say so with `projection: {len(keys.tensors[key])}`"
+            )
+        weight_ih, weight_hh, biases = self.weights(shape, keys, size)
+        weight_hr = self._take(keys, "weight_hr", size, self.hidden) if size < self.hidden else None
+        return FloatLstm(self.name, weight_ih, weight_hh, bias_sum(biases), weight_hr)
+
+
+class LstmModel(_LstmModel, StackedModel):
+    """An LSTM layer: keys PREFIX.weight_ih_lN, weight_hh_lN, and bias_ih_lN, bias_hh_lN.
+
+    With `projection` also weight_hr_lN (projection, hidden).
+    """
+
+    type: Literal["lstm"]
+    projection: Size | None = Field(
+        default=None, description="features of the output, fewer than hidden (PyTorch's proj_size)"
+    )
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape of the output; raises TopologyError for too wide a projection."""
+        if self.projection is not None and self.projection >= self.hidden:
+            raise TopologyError(
+                f"layer {self.name}: projection (={self.projection}) must be smaller than hidden "
+                f"(={self.hidden}); leave it out where there is none"
+            )
+        return Shape(1, self.projection or self.hidden)
+
+
+class LstmCellModel(_LstmModel):
+    """PyTorch's LSTMCell, frame by frame: keys PREFIX.weight_ih, weight_hh, bias_ih, bias_hh."""
+
+    type: Literal["lstm_cell"]

@@ -32,6 +32,11 @@ class FloatPool(FloatLayer):
         return self.kind != "mean"
 
     @property
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum: the largest or last sum is that of the means."""
+        return self.keeps
+
+    @property
     def sums(self) -> int | None:
         """Frames that its output is a sum over."""
         return self.frames if self.kind == "mean" else None

@@ -1,0 +1,1 @@
+"""Silero VAD on real speech: probabilities of PyTorch's floats and of the simulated integers."""
