@@ -1,0 +1,17 @@
+"""FQIR plans: the integer graphs of Femtosense's tools, read from JSON into a Network."""
+
+from spusim.frontend.fqir.errors import PlanError
+from spusim.frontend.fqir.load import Plan, check_numerics, load_plan, open_plan
+from spusim.frontend.fqir.operations import OPERATIONS, Operation
+from spusim.frontend.fqir.plan import is_plan
+
+__all__ = [
+    "OPERATIONS",
+    "Operation",
+    "Plan",
+    "PlanError",
+    "check_numerics",
+    "is_plan",
+    "load_plan",
+    "open_plan",
+]
