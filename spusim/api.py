@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from spusim import machine
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_layer, compile_network
+from spusim.compiler.network import numerics_of
 from spusim.energy import attach_energy
 from spusim.formats import outline
-from spusim.frontend import load_network, load_stream, quantise_input
+from spusim.frontend import fqir, load_network, load_stream, quantise_input
 from spusim.frontend import prune_checkpoint as prune
 from spusim.frontend import quantise_file as quantize
 from spusim.machine import (
@@ -35,6 +37,7 @@ __all__ = [
     "compile_network",
     "load_arch",
     "load_network",
+    "load_plan",
     "load_stream",
     "prune",
     "quantize",
@@ -49,6 +52,14 @@ __all__ = [
     "simulate_program",
     "simulate_recorded",
 ]
+
+
+def load_plan(path: str | Path, arch: Arch | None = None) -> Network:
+    """Return the network of an FQIR plan, for `simulate`; its outputs are the plan's, bit for bit.
+
+    arch: refuse a plan whose sums this one's arithmetic might change. Raises PlanError.
+    """
+    return fqir.load_plan(path, numerics_of(arch) if arch else None)
 
 
 def simulate(

@@ -18,7 +18,10 @@ from spusim.experiments.tables import make_console, print_parts
 
 def inspect(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A checkpoint, network file or shipped network.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="A checkpoint, FQIR plan, network file or shipped network."
+        ),
     ],
     pes: Annotated[int, typer.Option(help="PEs that share a matrix.")] = 8,
     pencil: Annotated[int, typer.Option(help="Rows of a pencil.")] = 8,
@@ -30,7 +33,7 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Tell a checkpoint's layers, shapes, types, densities, imbalance and bytes by format."""
+    """Tell a file's layers, shapes, types, densities, imbalance and bytes by format."""
     inspection = inspect_target(file, pes, pencil, weight_bits, block)
     questions = write_starter(file, starter) if starter else ()
     if json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from spusim.api import (
     simulate_program,
 )
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
+from spusim.compiler.network import numerics_of
 from spusim.errors import SpusimError
 from spusim.experiments.inputs import Origin
 from spusim.experiments.runs import (
@@ -32,6 +34,7 @@ from spusim.frontend import (
     network_hash,
     quantise_input,
 )
+from spusim.frontend.fqir import is_plan, load_plan
 from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream, Tensor
 from spusim.program import Program
@@ -90,7 +93,7 @@ def open_case(
     settings: Sequence[str] = (),
     stream: str | None = None,
 ) -> Case:
-    """Open a target: a run, network, checkpoint, program image or source, by path or shipped name.
+    """Open a target: a run, network, checkpoint, plan, image or source, by path or shipped name.
 
     arch, network: a path or shipped name, over what the target says. settings: `a.b=c` for the
     architecture, or (`quantise.*`, `prune.*`, `layers.*`, ...) the network. stream: what a float
@@ -199,6 +202,9 @@ def _run_file(target: str, choice: Choice) -> Case:
     merged = Choice(
         choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
     )
+    if is_plan(str(merged.network)):
+        plan = _plan(str(merged.network), replace(merged, network=None))
+        return replace(plan, name=run.name, stream=run.stream)
     network = load_network(str(merged.network), settings=merged.network_settings)
     origin = Origin(str(merged.network), settings=tuple(merged.network_settings))
     return Case(run.name, _arch(merged), network, stream=run.stream, origin=origin)
@@ -241,7 +247,9 @@ def _image(target: str, choice: Choice) -> Case:
     arch = _arch(replace(choice, arch=choice.arch or program.arch_name))
     network = None
     if choice.network:
-        network = load_network(choice.network, settings=choice.network_settings)
+        plan = is_plan(choice.network)
+        opener = load_plan if plan else partial(load_network, settings=choice.network_settings)
+        network = opener(choice.network)
         _same(target, "network", network.name, network_hash(network), program)
     _same(target, "arch", arch.name, arch_hash(arch), program)
     return Case(program.name, arch, network, program, origin=Origin(program=target))
@@ -270,14 +278,22 @@ def _same(target: str, key: str, name: str, found: str, program: Program) -> Non
         )
 
 
-def _not_run(target: str, choice: Choice) -> Case:
-    kind, remedy = _NOT_RUN[Path(target).suffix.lower()]
-    raise CaseError(f"{target}: is {kind}, which this version does not run yet; {remedy}")
+def _plan(target: str, choice: Choice) -> Case:
+    if choice.network:
+        raise CaseError(
+            f"{target}: is an FQIR plan, which is a network; --network (={choice.network}) goes "
+            "with a checkpoint or a run, drop it"
+        )
+    if choice.network_settings:
+        raise CaseError(
+            f"{target}: is an FQIR plan, pruned and quantised already; drop "
+            f"{choice.network_settings[0]}, which goes with a network or a checkpoint"
+        )
+    arch = _arch(choice)
+    network = load_plan(target, numerics_of(arch))
+    return Case(network.name, arch, network, origin=Origin(plan=target))
 
 
-_NOT_RUN = {
-    ".json": ("an FQIR plan (.plan.json)", "bring the state dict it was made of, with --network"),
-}
 _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".yaml": _yaml,
     ".yml": _yaml,
@@ -286,7 +302,7 @@ _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".tar": _checkpoint,
     ".safetensors": _checkpoint,
     ".spu": _image,
-    ".json": _not_run,
+    ".json": _plan,
     ".spuasm": _source,
 }
 

@@ -18,12 +18,13 @@ from spusim.network.records import Stream
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a network comes from: its file or shipped name, a checkpoint, or both; a program."""
+    """Where a network comes from: its file or name, a checkpoint, or both; a plan; a program."""
 
     network: str | None = None
     checkpoint: str | None = None
     settings: tuple[str, ...] = ()
     program: str | None = None
+    plan: str | None = None
 
 
 def arch_source_hash(arch: Arch) -> str:
@@ -39,12 +40,12 @@ def technology_source_hash(arch: Arch) -> str:
 
 
 def network_source_hash(origin: Origin) -> str:
-    """Return the sha256 of a network's topology, settings, weights and calibration, or a program.
+    """Return the sha256 of a network's topology, settings, weights and calibration, or of a file.
 
     Raises SpusimError or OSError for a file that cannot be read.
     """
-    if origin.program is not None:
-        return _file_hash(Path(origin.program))
+    if file := origin.program or origin.plan:
+        return _file_hash(Path(file))
     path, topology, _ = open_topology(origin.network, origin.checkpoint, origin.settings)
     weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / str(topology.weights)
     calibrate = topology.quantise.calibrate

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from spusim.experiments.record import SCHEMA_VERSION
 from spusim.experiments.store import check_file, write_file
 from spusim.experiments.tables import table
 from spusim.frontend import LayerStatistics, find_network, list_networks, read_checkpoint
+from spusim.frontend.fqir import inspect_plan, is_plan
 from spusim.frontend.infer import starter_of
 from spusim.frontend.inspect import inspect_tensors
 from spusim.frontend.topology_file import load_topology
@@ -40,23 +41,25 @@ class Inspection:
     """A checkpoint's tensors, what their statistics assume, and what was found in the file.
 
     forms: masks, prefixes, quantised and sparse tensors that were undone. steps: what `prune` and
-    `quantize` recorded in the file.
+    `quantize` recorded in the file. operations: of an FQIR plan, how often each is there, else
+    empty. weight_bits: None where each weight has its own.
     """
 
     file: str
     pes: int
     pencil: int
     block: tuple[int, int]
-    weight_bits: int
+    weight_bits: int | None
     forms: tuple[str, ...]
     steps: tuple[dict[str, Any], ...]
     tensors: tuple[LayerStatistics, ...]
+    operations: dict[str, int] = field(default_factory=dict)
 
 
 def inspect_target(
     target: str, pes: int = 8, pencil: int = 8, weight_bits: int = 8, block: str = "4x4"
 ) -> Inspection:
-    """Inspect a checkpoint by path, or that of a network (a shipped name or a network file).
+    """Inspect a checkpoint or an FQIR plan by path, or the checkpoint of a network (name or file).
 
     block: rows x columns of a block, such as 4x4.
 
@@ -70,6 +73,10 @@ def inspect_target(
     for name, value in shares:
         if not 1 <= value <= MOST_SHARES:
             raise InspectionError(f"{name} (={value}) must be from 1 to {MOST_SHARES}")
+    if is_plan(target):
+        plan = inspect_plan(target, pes, pencil, sides)
+        shown = (target, pes, pencil, sides, None, plan.facts, (), plan.tensors)
+        return Inspection(*shown, plan.operations)
     found = read_checkpoint(_checkpoint(target))
     tensors = tuple(inspect_tensors(found, pes, pencil, weight_bits, sides))
     return Inspection(
@@ -108,6 +115,9 @@ def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
     ]
     yield table(inspection.file, ["tensor", "shape", "type", "elements"], rows, texts=3)
     yield from (f"found: {form}" for form in inspection.forms)
+    if inspection.operations:
+        told = [f"{name} {count}" for name, count in inspection.operations.items()]
+        yield f"operations: {', '.join(told)}"
     yield from (f"done: {_step(step)}" for step in inspection.steps)
     if not weights:
         return
@@ -124,7 +134,7 @@ def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
     )
     yield ""
     yield table(
-        f"bytes of {inspection.weight_bits}-bit weights in each format",
+        f"bytes of {_width(inspection.weight_bits)} in each format",
         ["weight", *weights[0].format_bytes],
         _byte_rows(weights),
     )
@@ -144,6 +154,10 @@ def _checkpoint(target: str) -> Path:
     if weights is None:
         raise InspectionError(f"{network}: names no weights; inspect a checkpoint itself")
     return network.parent / weights
+
+
+def _width(weight_bits: int | None) -> str:
+    return f"{weight_bits}-bit weights" if weight_bits else "weights, each as wide as it is,"
 
 
 def _elements(tensor: LayerStatistics) -> int:

@@ -26,11 +26,11 @@ def load_stream(
 
     spec: FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of such files,
     `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`), or a
-    shipped name. An array is (frames, features), one file, or (N, frames, features), N files;
-    without a key a file may hold several arrays, one per file of the stream. Integers stay
-    codes unless a `scale` in a .safetensors file's metadata gives them a value. With `network`
-    its width is checked. Sound is cut into frames as `framing` says, by default the network's.
-    Raises StreamError.
+    shipped name. An array is (features,), one frame, (frames, features), one file, or
+    (N, frames, features), N files; without a key a file may hold several arrays, one per file of
+    the stream. Integers stay codes unless a `scale` in a .safetensors file's metadata gives them
+    a value. With `network` its width is checked. Sound is cut into frames as `framing` says, by
+    default the network's. Raises StreamError.
     """
     if network and framing is None:
         framing = Framing(network.input.size, network.rate_hz)
@@ -76,14 +76,14 @@ def check_stream(stream: Stream, features: int | None, what: str = "stream") -> 
 def quantise_input(stream: Stream, network: Network) -> Stream:
     """Return a stream as integers of the network's input quantum, (frames, features) int32.
 
-    Floats are rounded to nearest (ties to even) and clipped (see `clipped_inputs`); integers
-    pass, if they are in range. Raises StreamError.
+    Floats are rounded as the network says (to nearest, ties to even, or down) and clipped (see
+    `clipped_inputs`); integers pass, if they are in range. Raises StreamError.
     """
     check_stream(stream, network.input.size)
     quantum, frames = network.input.quantum, stream.frames
     low, high = -quantum.largest - 1, quantum.largest
     if frames.dtype.kind == "f":
-        integers = np.clip(np.rint(np.ldexp(frames, -quantum.exponent)), low, high)
+        integers = np.clip(_rounded(stream, network), low, high)
         return replace(stream, frames=integers.astype(np.int32))
     if frames.min() < low or frames.max() > high:
         worst = frames.max() if frames.max() > high else frames.min()
@@ -98,9 +98,14 @@ def clipped_inputs(stream: Stream, network: Network) -> int:
     """Return how many values `quantise_input` clips."""
     if stream.frames.dtype.kind != "f":
         return 0
-    rounded = np.rint(np.ldexp(stream.frames, -network.input.quantum.exponent))
+    rounded = _rounded(stream, network)
     high = network.input.quantum.largest
     return int(np.count_nonzero((rounded > high) | (rounded < -high - 1)))
+
+
+def _rounded(stream: Stream, network: Network) -> np.ndarray:
+    rounding = np.floor if network.input_rounding == "floor" else np.rint
+    return np.asarray(rounding(np.ldexp(stream.frames, -network.input.quantum.exponent)))
 
 
 def _split(spec: str) -> tuple[Path, str | None]:
@@ -195,13 +200,15 @@ def _scaled(path: Path, name: str, array: np.ndarray, scale: float | None) -> np
 
 
 def _pieces(path: Path, name: str, array: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    if array.ndim == 1:
+        return [(path.stem, array[np.newaxis])]
     if array.ndim == 2:
         return [(path.stem, array)]
     if array.ndim == 3:
         return [(f"{path.stem}[{index}]", part) for index, part in enumerate(array)]
     raise StreamError(
-        f"{path}: {name} has shape {array.shape}; it needs (frames, features) of one file or "
-        "(files, frames, features)"
+        f"{path}: {name} has shape {array.shape}; it needs (features,) of one frame, "
+        "(frames, features) of one file or (files, frames, features)"
     )
 
 

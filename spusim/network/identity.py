@@ -1,7 +1,7 @@
 """The hash that says whether two networks are the same."""
 
 import hashlib
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from spusim.network.records import Network
 
 _APART = ("notes", "rate_hz")
+_LATER = ("input_rounding",)
 
 
 def network_hash(network: Network) -> str:
@@ -29,7 +30,7 @@ def _feed(digest: Any, value: Any) -> None:
     elif is_dataclass(value):
         digest.update(f"{type(value).__name__}(".encode())
         for field in fields(value):
-            if field.name not in _APART:
+            if _counts(field, getattr(value, field.name)):
                 digest.update(f"{field.name}=".encode())
                 _feed(digest, getattr(value, field.name))
         digest.update(b")")
@@ -39,3 +40,8 @@ def _feed(digest: Any, value: Any) -> None:
             _feed(digest, item)
     else:
         digest.update(f"{value!r};".encode())
+
+
+def _counts(field: Field[Any], value: Any) -> bool:
+    """Tell whether a field counts: a later one only where it says more than older networks did."""
+    return field.name not in _APART and not (field.name in _LATER and value == field.default)

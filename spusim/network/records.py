@@ -7,6 +7,7 @@ tensor is made before it is used. `State` is what one frame leaves to the next o
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -209,7 +210,10 @@ class State:
 
 @dataclass(frozen=True)
 class Network:
-    """A graph of integer operations: `input` is a frame's tensor, `output` names what leaves."""
+    """A graph of integer operations: `input` is a frame's tensor, `output` names what leaves.
+
+    input_rounding: how real values become integers of the input's quantum, half_even or floor.
+    """
 
     name: str
     input: Tensor
@@ -218,6 +222,7 @@ class Network:
     output: str
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what quantising did, for people
+    input_rounding: Literal["half_even", "floor"] = "half_even"
     rate_hz: int | None = None  # samples a second of an input that is sound
 
 

@@ -76,6 +76,11 @@ def network_content(topology: TopologyModel, folder: str, checkpoint: str | None
     return hash_of([said, named, weights])
 
 
+def plan_content(path: str) -> str:
+    """Return the sha256 of an FQIR plan's file, or nothing if it is gone."""
+    return file_content(path, "") or ""
+
+
 def stream_content(spec: str) -> str:
     """Return the sha256 of what a stream's name means; a random one is its options."""
     return file_content(spec, "") or hash_of(spec)

@@ -12,11 +12,12 @@ from spusim.experiments.sweep.axes import Assignment, Axes, read_axes
 from spusim.experiments.sweep.file import Part, Sweep, SweepError
 from spusim.experiments.sweep.parameters import Parameter, find_parameter, known_parameters
 from spusim.frontend import find_network, list_networks
+from spusim.frontend.fqir import is_plan
 from spusim.frontend.layers import NodeModel
 from spusim.frontend.topology_file import load_topology
 
 _CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
-_NO_TARGETS = (".spu", ".spuasm", ".json")
+_NO_TARGETS = (".spu", ".spuasm")
 SET_LAYER, AXIS_LAYER = 1, 2  # whom to blame for a broken rule: the axis before the settings
 
 
@@ -106,6 +107,8 @@ def _target(part: Part) -> Assignment:
     path = named("target", entry, list(dict.fromkeys([*list_runs(), *list_networks()])), SweepError)
     if suffix in _CHECKPOINTS:
         return {"checkpoint": replace(entry, value=path)}
+    if is_plan(path):
+        return {"network": replace(entry, value=path)}
     return {"network": replace(entry, value=path)} if is_network_file(path) else _run(path, entry)
 
 
@@ -142,6 +145,8 @@ def _layers(base: Assignment, axes: Axes) -> Iterable[NodeModel]:
     networks = swept or ([base["network"]] if "network" in base else [])
     layers: dict[str, NodeModel] = {}
     for entry in networks:
+        if is_plan(entry.value):
+            continue  # what it has is fixed
         for layer in load_topology(find_network(entry.value)).layers:
             layers.setdefault(layer.name, layer)
     return layers.values()

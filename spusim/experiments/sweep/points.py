@@ -22,6 +22,7 @@ from spusim.experiments.sweep.identity import (
     arch_content,
     hash_of,
     network_content,
+    plan_content,
     stream_content,
     technology_content,
     versions,
@@ -32,6 +33,7 @@ from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
 from spusim.frontend.audio import Framing
+from spusim.frontend.fqir import is_plan, load_plan
 from spusim.frontend.load import load_float_network
 from spusim.frontend.random_stream import RandomOptions, random_options
 from spusim.frontend.topology_file import load_topology
@@ -204,6 +206,8 @@ class _Maker:
     def _network(self, base: Entry, checkpoint: Entry | None, settings: Assignment) -> NetworkRef:
         weights = None if checkpoint is None else os.path.abspath(checkpoint.value)
         key = (base.value, weights, _text(settings))
+        if key not in self._networks and is_plan(base.value):
+            self._networks[key] = _plan_ref(base, checkpoint, settings)
         if key not in self._networks:
             path = find_network(base.value)
             lines = tuple(f"{name}={json.dumps(entry.plain)}" for name, entry in settings.items())
@@ -295,6 +299,23 @@ class _Maker:
                 f"{entry.origin}: {name} is an axis, and replicas or seed draw too; keep one"
             )
         return own if swept or file.seed is None else file.seed
+
+
+def _plan_ref(base: Entry, checkpoint: Entry | None, settings: Assignment) -> NetworkRef:
+    """Return an FQIR plan as a network; raises SweepError for what would change it."""
+    changes = [*settings.values(), *([checkpoint] if checkpoint else [])]
+    if changes:
+        raise SweepError(
+            f"{changes[-1].origin}: {base.value} is an FQIR plan, pruned and quantised already; "
+            "sweep the architecture, or bring a network and its checkpoint"
+        )
+    try:
+        network = load_plan(base.value)
+    except SpusimError as error:
+        raise SweepError(f"{base.origin}: {error}") from None
+    path = os.path.abspath(base.value)
+    content = plan_content(path)
+    return NetworkRef(network.name, path, None, (), content, network.input.size)
 
 
 def _table_found(name: str, entry: Entry) -> Entry:

@@ -18,16 +18,24 @@ from typing import Any
 from spusim.api import load_network, load_stream, retime, simulate, simulate_recorded
 from spusim.arch import ArchError
 from spusim.compiler import CompileError
+from spusim.compiler.network import numerics_of
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
 from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
 from spusim.experiments.sweep.file import SweepError
-from spusim.experiments.sweep.identity import Versions, network_content, stream_content, versions
+from spusim.experiments.sweep.identity import (
+    Versions,
+    network_content,
+    plan_content,
+    stream_content,
+    versions,
+)
 from spusim.experiments.sweep.jobs import Job, NetworkRef
 from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes
 from spusim.experiments.sweep.recordings import Recordings
 from spusim.frontend import find_network
+from spusim.frontend.fqir import Plan, check_numerics, is_plan, open_plan
 from spusim.frontend.topology_file import load_topology
 from spusim.machine import Recording, RecordingError
 from spusim.network.records import Network, Stream
@@ -82,6 +90,8 @@ def measure(job: Job) -> RunResult:
         return _layer_result(job, job.layer)
     assert job.network is not None and job.stream is not None
     network = open_network(job.network)
+    if is_plan(job.network.path):
+        check_numerics(open_plan_file(job.network), numerics_of(job.arch))
     stream = open_stream(job.stream, job.network, job.identity["stream"])
     result = _network_result(job, network, stream)
     notes = (*result.notes, *clipping_notes(stream, network))
@@ -116,6 +126,8 @@ def _network_result(job: Job, network: Network, stream: Stream) -> RunResult:
 @lru_cache(maxsize=OPEN_NETWORKS)
 def open_network(ref: NetworkRef) -> Network:
     """Open a network; raises SweepError if its files are not those that the sweep was made for."""
+    if is_plan(ref.path):
+        return open_plan_file(ref).network
     path = find_network(ref.path)
     topology = load_topology(path, ref.settings)
     if network_content(topology, str(path.parent), ref.checkpoint) != ref.content:
@@ -124,6 +136,14 @@ def open_network(ref: NetworkRef) -> Network:
             "another one on this worker; run the sweep again"
         )
     return load_network(path, checkpoint=ref.checkpoint, settings=ref.settings)
+
+
+@lru_cache(maxsize=OPEN_NETWORKS)
+def open_plan_file(ref: NetworkRef) -> Plan:
+    """Open an FQIR plan, as `open_network` does a network file."""
+    if plan_content(ref.path) != ref.content:
+        raise SweepError(f"{ref.path}: has changed since the sweep began; run the sweep again")
+    return open_plan(ref.path)
 
 
 @lru_cache(maxsize=OPEN_STREAMS)
