@@ -55,7 +55,8 @@ class Matrix:
     `base` is the first weight memory row (with the data banks as weight banks: the first row of
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
-    `operand` is known of what is compiled from a network or layer.
+    `operand` is known of what is compiled from a network or layer. `codebook` is 1 + the number of
+    the table with the entries that weights are indices of; 0: weights are integers.
     """
 
     name: str
@@ -65,6 +66,12 @@ class Matrix:
     index_base: int
     preload: bool
     operand: Operand = NO_OPERAND
+    codebook: int = 0
+
+    @property
+    def precision(self) -> str:
+        """Weight x activation, as `core.precisions` names it."""
+        return f"{self.packed.layout.weight_kind}x{self.activation_bits}"
 
 
 @dataclass(frozen=True)

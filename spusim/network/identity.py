@@ -19,6 +19,11 @@ def network_hash(network: Network) -> str:
     return digest.hexdigest()
 
 
+def _added(name: str, value: Any) -> bool:
+    """Tell whether a field came later and is not used, so that older networks keep their hash."""
+    return name == "codebook" and not getattr(value, name)
+
+
 def _feed(digest: Any, value: Any) -> None:
     """Add a value to the digest, with its kind, so that different trees cannot collide."""
     if isinstance(value, np.ndarray):
@@ -27,7 +32,7 @@ def _feed(digest: Any, value: Any) -> None:
     elif is_dataclass(value):
         digest.update(f"{type(value).__name__}(".encode())
         for field in fields(value):
-            if field.name != "notes":
+            if field.name != "notes" and not _added(field.name, value):
                 digest.update(f"{field.name}=".encode())
                 _feed(digest, getattr(value, field.name))
         digest.update(b")")
