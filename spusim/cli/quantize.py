@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from spusim.cli.options import Json, Settings
-from spusim.experiments.compression import quantise_to_file, quantised_parts, quantised_record
+from spusim.experiments.compression import (
+    WEIGHTS,
+    quantise_to_file,
+    quantised_parts,
+    quantised_record,
+)
 from spusim.experiments.record import record_text
 from spusim.experiments.tables import make_console, print_parts
 
@@ -19,8 +24,8 @@ def quantize(
     network: Annotated[
         str, typer.Option("--network", metavar="N", help="A shipped network or a network file.")
     ],
-    weights: Annotated[str, typer.Option(help="int4, int8 or int16.")] = "int8",
-    activations: Annotated[str, typer.Option(help="int8 or int16.")] = "int16",
+    weights: Annotated[str, typer.Option(help=f"One of {', '.join(WEIGHTS)}.")] = "int8",
+    activations: Annotated[str, typer.Option(help="binary, int4, int8 or int16.")] = "int16",
     calibrate: Annotated[
         str | None,
         typer.Option(metavar="S", help="Typical frames, as --stream of run; else the network's."),

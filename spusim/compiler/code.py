@@ -134,7 +134,7 @@ def _binary(operands: Mapping[str, int | str]) -> Mapping[str, int | str]:
     if "wa" not in operands:
         return {}
     sides = [side for side in "abd" if operands[f"w{side}"] == 1]
-    return {"binary": "".join(sides) or "no", **{f"w{side}": 8 for side in sides}}
+    return {"binary": "in_" + ("".join(sides) or "none"), **{f"w{side}": 8 for side in sides}}
 
 
 def _word(isa: Isa, each: Op) -> int:

@@ -71,7 +71,7 @@ def weights_of(fields: np.ndarray, layout: Layout) -> np.ndarray:
     """Return the weights of stored codes, (n,) integers of which the low `weight_bits` count."""
     fields = np.asarray(fields).astype(np.int64) & ((1 << layout.weight_bits) - 1)
     if layout.codebook:
-        return np.array(padded_codebook(layout.codebook), np.int64)[fields]
+        return np.asarray(np.array(padded_codebook(layout.codebook), np.int64)[fields])
     if layout.weight_bits == BINARY_BITS:
         return np.asarray(2 * fields - 1)
     weights = sign_extended(fields, layout.weight_bits)

@@ -80,8 +80,8 @@ def quantise_input(stream: Stream, network: Network) -> Stream:
     if wrong.any():
         raise StreamError(
             f"stream has the code {frames[wrong][0]}, outside the network's {quantum.bits}-bit "
-            f"input ({low} {'or' if quantum.bits == 1 else 'to'} {high}); bring codes of its quantum "
-            f"2**{quantum.exponent}, or floats"
+            f"input ({low} {'or' if quantum.bits == 1 else 'to'} {high}); bring codes of its "
+            f"quantum 2**{quantum.exponent}, or floats"
         )
     return replace(stream, frames=frames.astype(np.int32))
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spusim.frontend.weight_formats import WeightFormat
+
 Structure = Annotated[
     str,
     Field(
@@ -29,7 +31,7 @@ class InputModel(Model):
     """A frame that the network takes."""
 
     size: Size = Field(description="features of a frame")
-    bits: Literal[8, 16] = Field(default=16, description="width of a feature")
+    bits: Literal[1, 4, 8, 16] = Field(default=16, description="width of a feature")
 
 
 class LinearModel(Model):
@@ -84,8 +86,12 @@ LayerModel = Annotated[
 class QuantiseModel(Model):
     """How the network is quantised."""
 
-    weights: Literal[4, 8, 16] = Field(default=8, description="bits of a weight")
-    activations: Literal[8, 16] = Field(default=16, description="bits of a tensor between layers")
+    weights: Literal[1, 2, 4, 8, 16] | WeightFormat = Field(
+        default=8, description="bits of a weight, or its number format"
+    )
+    activations: Literal[1, 4, 8, 16] = Field(
+        default=16, description="bits of a tensor between layers"
+    )
     per_channel: bool = Field(default=False, description="a weight scale per output row")
     calibrate: str | None = Field(
         default=None,

@@ -80,7 +80,7 @@ class Job:
 
     peaks: Peaks
     ranges: dict[str, float]
-    weight_bits: int
+    weight_bits: int | str  # or a word of `weight_formats`
     per_channel: bool
     nodes: list[Node] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
@@ -108,8 +108,12 @@ class Job:
         self, layer: str, x: Tensor, matrix: QuantisedMatrix, heads: tuple[Head, ...]
     ) -> None:
         """Add the product of a layer's one matrix."""
-        weight, bias = matrix.weight, matrix.bias
-        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads))
+        self.add(
+            Product(
+                layer, layer, x.name, matrix.weight, matrix.bits, matrix.bias, heads,
+                codebook=matrix.codebook,
+            )
+        )  # fmt: skip
 
     def matrix(
         self,
