@@ -86,7 +86,7 @@ LayerModel = Annotated[
 class QuantiseModel(Model):
     """How the network is quantised."""
 
-    weights: Literal[1, 2, 4, 8, 16] | WeightFormat = Field(
+    weights: Literal[1, 2, 4, 8, 16, WeightFormat] = Field(
         default=8, description="bits of a weight, or its number format"
     )
     activations: Literal[1, 4, 8, 16] = Field(

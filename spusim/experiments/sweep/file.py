@@ -65,6 +65,9 @@ class LayerFile(Spec):
     activation_bits: int | None = Field(
         default=None, description="bits of an activation; null: the architecture's own"
     )
+    codebook_bits: int | None = Field(
+        default=None, description="bits of a codebook's entries; null: weights are integers"
+    )
 
 
 class PartFile(Spec):
