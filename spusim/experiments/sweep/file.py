@@ -93,6 +93,10 @@ class PartFile(Spec):
     baseline: bool = Field(
         default=True, description="also run each machine skipping nothing, for the speedup"
     )
+    sqnr: bool = Field(
+        default=False,
+        description="compare a network's outputs with its float network's: column sqnr_db",
+    )
     replicas: int = Field(
         default=1, ge=1, le=10_000, description="times each point is drawn, with seeds that follow"
     )
