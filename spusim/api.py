@@ -14,6 +14,7 @@ from spusim.compiler import compile_layer, compile_network
 from spusim.compiler.network import numerics_of
 from spusim.energy import attach_energy
 from spusim.formats import outline
+from spusim.formats.codes import BINARY_BITS, ENTRIES, TERNARY_BITS
 from spusim.frontend import fqir, load_network, load_stream, quantise_input
 from spusim.frontend import prune_checkpoint as prune
 from spusim.frontend import quantise_file as quantize
@@ -28,7 +29,7 @@ from spusim.machine import (
     unskipped_cycles,
     unskipped_layer_cycles,
 )
-from spusim.network.records import Network, Stream
+from spusim.network.records import Network, Product, Stream
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -101,16 +102,27 @@ def random_layer(
     seed: int,
     weight_bits: int,
     activation_bits: int,
+    codebook: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw weight (outputs, inputs) and activations (frames, inputs) int32.
 
     Exactly round(density x size) nonzeros in the weights and in each frame, positions without
-    replacement, values uniform over the nonzero codes, all from default_rng(seed).
+    replacement, values uniform over the nonzero codes, all from default_rng(seed). Weights of one
+    and two bits are 1 and -1 where they are not zero, those with a codebook its entries.
     """
     rng = np.random.default_rng(seed)
-    weight = _sparse(rng, inputs * outputs, weight_density, weight_bits).reshape(outputs, inputs)
+    size, bits = inputs * outputs, 1 if weight_bits == TERNARY_BITS else weight_bits
+    weight = _sparse(rng, size, weight_density, bits, codebook).reshape(outputs, inputs)
     rows = [_sparse(rng, inputs, activation_density, activation_bits) for _ in range(frames)]
     return weight, np.stack(rows)
+
+
+def random_codebook(bits: int, seed: int) -> tuple[int, ...]:
+    """Draw 16 entries of `bits`: 0, the largest, and 14 other codes, from default_rng(seed)."""
+    half = 1 << (bits - 1)
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(2 * half - 2, ENTRIES - 2, replace=False) - half
+    return (0, *(codes + (codes >= 0)).tolist(), half - 1)
 
 
 def simulate_layer(
@@ -122,17 +134,21 @@ def simulate_layer(
     *,
     baseline: bool = False,
     name: str = "layer",
+    codebook: tuple[int, ...] = (),
 ) -> RunResult:
     """Run one matrix-vector layer alone: weight (outputs, inputs), frames (frames, inputs) int.
 
     It starts with operands in place and ends at the last accumulator write; outputs are the raw
-    accumulators. baseline: as in `simulate`.
+    accumulators. baseline: as in `simulate`. codebook: the entries that the weights are, stored
+    as indices of 4 bits.
     """
-    program = compile_layer(weight, weight_bits, activation_bits, arch, name=name)
+    program = compile_layer(
+        weight, weight_bits, activation_bits, arch, name=name, codebook=codebook
+    )
     result = attach_energy(run_layer(program, arch, frames), arch)
     if not baseline:
         return result
-    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits, name)
+    return _with_layer_speedup(result, arch, weight, weight_bits, activation_bits, name, codebook)
 
 
 def record_values(network: Network, arch: Arch, stream: Stream) -> Recording:
@@ -202,10 +218,11 @@ def record_layer(
     activation_bits: int,
     *,
     name: str = "layer",
+    codebook: tuple[int, ...] = (),
 ) -> Recording:
     """Run one layer as `simulate_layer` does, and keep what every architecture shares."""
     sizes = (weight_bits, activation_bits)
-    return simulate_layer_recorded(weight, frames, arch, *sizes, name=name)[1]
+    return simulate_layer_recorded(weight, frames, arch, *sizes, name=name, codebook=codebook)[1]
 
 
 def simulate_layer_recorded(
@@ -217,13 +234,16 @@ def simulate_layer_recorded(
     *,
     baseline: bool = False,
     name: str = "layer",
+    codebook: tuple[int, ...] = (),
 ) -> tuple[RunResult, Recording]:
     """Return `simulate_layer`'s result, and the recording as `record_layer` makes it."""
     sizes = (weight_bits, activation_bits)
-    result = simulate_layer(weight, frames, arch, *sizes, baseline=baseline, name=name)
+    result = simulate_layer(
+        weight, frames, arch, *sizes, baseline=baseline, name=name, codebook=codebook
+    )
     recording = Recording(
         name,
-        _layer_hash(weight, *sizes),
+        _layer_hash(weight, *sizes, codebook),
         array_hash(frames),
         _numerics_hash(arch),
         (0,),
@@ -243,22 +263,23 @@ def retime_layer(
     frames: np.ndarray | None = None,
     baseline: bool = False,
     name: str = "layer",
+    codebook: tuple[int, ...] = (),
 ) -> RunResult:
     """Return what `simulate_layer` would for the recording's frames, without computing a value.
 
     frames: if given, checked to be the recording's. Raises RecordingError as `retime` does.
     """
     _check_arithmetic(recording, arch)
-    hashed = _layer_hash(weight, weight_bits, activation_bits)
+    hashed = _layer_hash(weight, weight_bits, activation_bits, codebook)
     _check(recording, "network", recording.network, hashed)
     if frames is not None:
         _check(recording, "stream", recording.stream, array_hash(frames))
     sizes = (weight, weight_bits, activation_bits)
-    program = compile_layer(*sizes, arch, name=name, pack=outline)
+    program = compile_layer(*sizes, arch, name=name, pack=outline, codebook=codebook)
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)
     if not baseline:
         return result
-    return _with_layer_speedup(result, arch, *sizes, name)
+    return _with_layer_speedup(result, arch, *sizes, name, codebook)
 
 
 def _check_arithmetic(recording: Recording, arch: Arch) -> None:
@@ -284,8 +305,11 @@ def _stream_hash(stream: Stream) -> str:
     return hashlib.sha256((array_hash(stream.frames) + array_hash(starts)).encode()).hexdigest()
 
 
-def _layer_hash(weight: np.ndarray, weight_bits: int, activation_bits: int) -> str:
+def _layer_hash(
+    weight: np.ndarray, weight_bits: int, activation_bits: int, codebook: tuple[int, ...]
+) -> str:
     told = f"{weight_bits}x{activation_bits}:{array_hash(weight)}"
+    told += f":{codebook}" if codebook else ""
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -311,6 +335,25 @@ def dense_arch(arch: Arch) -> Arch:
     return arch.model_copy(update={"core": arch.core.model_copy(update={"sparse": sparse})})
 
 
+def unpruned(weight: np.ndarray, weight_bits: int) -> np.ndarray:
+    """Return weights as a machine that stores all of them times them.
+
+    One bit has no zero: where binary weights were pruned there is a weight again, here 1.
+    """
+    return np.where(weight == 0, 1, weight) if weight_bits == BINARY_BITS else weight
+
+
+def unpruned_network(network: Network) -> Network:
+    """Return a network whose binary weights are all there, to time its dense twin by."""
+    nodes = tuple(
+        replace(node, weight=unpruned(node.weight, node.weight_bits))
+        if isinstance(node, Product) and node.weight_bits == BINARY_BITS
+        else node
+        for node in network.nodes
+    )
+    return replace(network, nodes=nodes)
+
+
 def _with_speedup(
     result: RunResult,
     network: Network,
@@ -320,7 +363,7 @@ def _with_speedup(
     input_period: int | None,
 ) -> RunResult:
     dense = dense_arch(arch)
-    program = compile_network(network, dense, check_capacity=False, pack=outline)
+    program = compile_network(unpruned_network(network), dense, check_capacity=False, pack=outline)
     twin = unskipped_cycles(program, dense, starts, frames, input_period)
     return with_speedup(result, arch, twin)
 
@@ -332,11 +375,13 @@ def _with_layer_speedup(
     weight_bits: int,
     activation_bits: int,
     name: str,
+    codebook: tuple[int, ...],
 ) -> RunResult:
     dense = dense_arch(arch)
     program = compile_layer(
-        weight, weight_bits, activation_bits, dense, check_capacity=False, name=name, pack=outline
-    )
+        unpruned(weight, weight_bits), weight_bits, activation_bits, dense, check_capacity=False,
+        name=name, pack=outline, codebook=codebook,
+    )  # fmt: skip
     return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
 
 
@@ -369,11 +414,18 @@ MACS_LEFT = {
 }
 
 
-def _sparse(rng: np.random.Generator, size: int, density: float, bits: int) -> np.ndarray:
-    """`size` codes of `bits`, exactly round(density * size) of them nonzero."""
+def _sparse(
+    rng: np.random.Generator, size: int, density: float, bits: int, codebook: Sequence[int] = ()
+) -> np.ndarray:
+    """`size` codes of `bits`, or entries of a codebook, exactly round(density * size) nonzero."""
     values = np.zeros(size, np.int32)
     count = round(density * size)
     where = rng.choice(size, count, replace=False)
-    codes = rng.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1, count)
+    if len(codebook):
+        entries = np.array([entry for entry in codebook if entry])
+        values[where] = entries[rng.integers(0, len(entries), count)]
+        return values
+    half = 1 << (bits - 1)
+    codes = rng.integers(-half, max(half - 1, 1), count)
     values[where] = codes + (codes >= 0)  # leaves zero out
     return values

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from spusim.formats.codes import padded_codebook
 from spusim.formats.layout import PackedMatrix
 from spusim.isa import Isa, IsaError, decode_record, decode_table, encode_record, load_isa
 from spusim.isa.container import ADVICE, ImageError, expect_keys, read_container, write_container
@@ -83,6 +84,7 @@ def matrix_record(isa: Isa, matrix: Matrix) -> dict[str, int]:
         "pointer_bits": layout.pointer_bits,
         "group": layout.group,
         "bias_bits": layout.bias_bits,
+        "codebook": matrix.codebook,
         "rows": packed.rows,
         "columns": packed.columns,
         "base": matrix.base,
@@ -354,10 +356,24 @@ def _problems(isa: Isa, program: Program) -> Iterator[str]:
             )
         for matrix in core.matrices:
             yield from _matrix_problems(f"{where}: matrix {matrix.name}", matrix, program.pes)
+            if _codebook(core, matrix) != padded_codebook(matrix.packed.layout.codebook):
+                yield (
+                    f"{where}: matrix {matrix.name} has another codebook than the table its "
+                    "descriptor names"
+                )
         for table in core.tables:
             entries = (1 << table.address_bits) + table.interpolate
             if len(table.entries) != entries:
                 yield f"{where}: table {table.name} has {len(table.entries)} of {entries} entries"
+
+
+def _codebook(core: CoreImage, matrix: Matrix) -> tuple[int, ...] | None:
+    """Return the entries of the table that a matrix names; zeros if it names none."""
+    if not matrix.codebook:
+        return padded_codebook(())
+    if not 1 <= matrix.codebook <= len(core.tables):
+        return None
+    return tuple(core.tables[matrix.codebook - 1].entries.tolist())
 
 
 def _wrong_width(what: str, words: np.ndarray, bits: int) -> Iterator[str]:

@@ -56,7 +56,8 @@ class Matrix:
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
     `operand` is known of what is compiled from a network or layer. void: elements that are zero
-    because products were merged, and that no dense machine multiplies.
+    because products were merged, and that no dense machine multiplies. `codebook` is 1 + the
+    number of the table with the entries that weights are indices of; 0: weights are integers.
     """
 
     name: str
@@ -67,11 +68,17 @@ class Matrix:
     preload: bool
     operand: Operand = NO_OPERAND
     void: int = 0
+    codebook: int = 0
 
     @property
     def dense_macs(self) -> int:
         """MACs of a dense machine's product."""
         return self.packed.rows * self.packed.columns - self.void
+
+    @property
+    def precision(self) -> str:
+        """Weight x activation, as `core.precisions` names it."""
+        return f"{self.packed.layout.weight_kind}x{self.activation_bits}"
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ def list_archs() -> list[str]:
     return ARCHS.names()
 
 
+def presets_computing(precision: str) -> list[str]:
+    """Names of the shipped architectures whose lanes compute a precision, such as `2x8`."""
+    return [name for name in list_archs() if precision in load_arch(name).core.precisions]
+
+
 def arch_hash(arch: Arch) -> str:
     """Return the sha256 (hex) of all that an architecture says but its name and description."""
     content = arch.model_dump(mode="json", exclude={"name", "description"})

@@ -8,6 +8,7 @@ from spusim.arch.spec import Arch, ArchError, CoreSpec
 
 ADDRESS_WORDS = 1 << 16  # data and table addresses of the instruction set are 16 bits
 ACCUMULATOR_ROWS = 1 << 20  # and accumulator rows 20
+CODEBOOK = "c"  # of a precision
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,15 @@ def describe_rules() -> str:
 
 
 def operand_bits(precision: str) -> tuple[int, int]:
-    """Split a precision such as `8x16` into weight and activation bits."""
+    """Split a precision such as `8x16` into the bits multiplied; of `c8x16` entry bits first."""
     weight, activation = precision.split("x")
-    return int(weight), int(activation)
+    return int(weight.removeprefix(CODEBOOK)), int(activation)
+
+
+def codebook_entry_bits(core: CoreSpec) -> int:
+    """Bits of the widest codebook entry that the lanes multiply; 0 where there is no codebook."""
+    named = [name for name in core.precisions if name.startswith(CODEBOOK)]
+    return max((operand_bits(name)[0] for name in named), default=0)
 
 
 def widest_activation_bits(core: CoreSpec) -> int:
@@ -197,6 +204,28 @@ RULES: tuple[Rule, ...] = (
             f"must be one of core.precisions (={', '.join(a.core.precisions)})"
         ),
         lambda a: "try weight and activation bits from that list, or add the precision",
+    ),
+    Rule(
+        "codebook_registers",
+        ("core.decoder.codebooks", "core.precisions"),
+        "Decoders that look weights up in a codebook have registers for at least one.",
+        lambda a: a.core.decoder.codebooks > 0 or not codebook_entry_bits(a.core),
+        lambda a: (
+            f"core.decoder.codebooks (={a.core.decoder.codebooks}) must be at least 1 where "
+            f"core.precisions (={', '.join(a.core.precisions)}) name weights by codebook"
+        ),
+        lambda a: "try 16, or drop the precisions that begin with c",
+    ),
+    Rule(
+        "codebook_entries",
+        ("core.table_memory.word_bits", "core.precisions"),
+        "Codebooks lie in table memory, whose words hold an entry.",
+        lambda a: a.core.table_memory.word_bits >= codebook_entry_bits(a.core),
+        lambda a: (
+            f"core.table_memory.word_bits (={a.core.table_memory.word_bits}) must hold a codebook "
+            f"entry of {codebook_entry_bits(a.core)} bits"
+        ),
+        lambda a: f"try {codebook_entry_bits(a.core)}, or codebooks of 8-bit entries (c8)",
     ),
     Rule(
         "data_addresses",

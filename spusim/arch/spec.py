@@ -12,7 +12,12 @@ from spusim.errors import SpusimError
 WeightMode = Literal["dense", "decompress", "skip"]
 ActivationMode = Literal["dense", "gate", "skip"]
 FormatName = Literal["dense", "bitmap", "run_length", "pencil"]
-Precision = Literal["4x8", "4x16", "8x8", "8x16", "16x8", "16x16"]
+# weight x activation bits; c8 and c16: weights are indices into a codebook of such entries
+Precision = Literal[
+    "1x1", "1x4", "1x8", "1x16", "2x1", "2x4", "2x8", "2x16", "4x1", "4x4", "4x8", "4x16",
+    "8x1", "8x4", "8x8", "8x16", "16x1", "16x4", "16x8", "16x16",
+    "c8x1", "c8x4", "c8x8", "c8x16", "c16x1", "c16x4", "c16x8", "c16x16",
+]  # fmt: skip
 MacsPerLane = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -51,6 +56,9 @@ class DecoderSpec(Spec):
 
     entries_per_cycle: int = Field(
         default=8, ge=1, le=1024, description="stored entries decoded a cycle"
+    )
+    codebooks: int = Field(
+        default=0, ge=0, le=62, description="codebooks of 16 entries that its registers hold"
     )
 
 
@@ -150,8 +158,10 @@ class CoreSpec(Spec):
     precisions: dict[Precision, MacsPerLane] = Field(
         min_length=1, description="MACs a lane does in a cycle at weight x activation bits"
     )
-    layer_weight_bits: Literal[4, 8, 16] = Field(default=8, description="default of `spusim layer`")
-    layer_activation_bits: Literal[8, 16] = Field(
+    layer_weight_bits: Literal[1, 2, 4, 8, 16] = Field(
+        default=8, description="default of `spusim layer`"
+    )
+    layer_activation_bits: Literal[1, 4, 8, 16] = Field(
         default=16, description="default of `spusim layer`"
     )
     accumulators: int = Field(default=128, ge=1, description="accumulators per PE")

@@ -34,6 +34,10 @@ def linear(
     activation_bits: Annotated[
         int | None, typer.Option(help="Bits of an activation; default: the architecture's.")
     ] = None,
+    codebook_bits: Annotated[
+        int | None,
+        typer.Option(help="Weights are 4-bit indices of 16 entries of 8 or 16 bits."),
+    ] = None,
     arch: ArchName = None,
     settings: Settings = None,
     no_baseline: NoBaseline = False,
@@ -53,6 +57,7 @@ def linear(
         seed,
         weight_bits,
         activation_bits,
+        codebook_bits,
     )
     machine = load_arch(arch or DEFAULT_ARCH, settings or ())
     with tell_of_compiling():

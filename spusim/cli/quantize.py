@@ -6,7 +6,12 @@ from typing import Annotated
 import typer
 
 from spusim.cli.options import Json, NetworkName, Settings
-from spusim.experiments.compression import quantise_to_file, quantised_parts, quantised_record
+from spusim.experiments.compression import (
+    WEIGHTS,
+    quantise_to_file,
+    quantised_parts,
+    quantised_record,
+)
 from spusim.experiments.record import record_text
 from spusim.experiments.tables import make_console, print_parts
 
@@ -16,8 +21,8 @@ def quantize(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The quantised .safetensors.")
     ],
-    weights: Annotated[str, typer.Option(help="int4, int8 or int16.")] = "int8",
-    activations: Annotated[str, typer.Option(help="int8 or int16.")] = "int16",
+    weights: Annotated[str, typer.Option(help=f"One of {', '.join(WEIGHTS)}.")] = "int8",
+    activations: Annotated[str, typer.Option(help="binary, int4, int8 or int16.")] = "int16",
     calibrate: Annotated[
         str | None,
         typer.Option(metavar="S", help="Typical frames, as --stream of run; else the network's."),

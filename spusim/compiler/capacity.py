@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spusim.arch import Arch
+from spusim.arch import Arch, presets_computing
 from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
 from spusim.compiler.storage import (
@@ -36,20 +36,30 @@ class CoreNeeds:
     tiles: tuple[StoredMatrix, ...]
     table_words: int
     tables: int
+    codebooks: int
     instructions: int
     threads: int
     vector_words: int
 
 
-def check_precision(arch: Arch, name: str, weight_bits: int, activation_bits: int) -> None:
-    """Raise CompileError for a precision that the lanes do not compute."""
-    precision = f"{weight_bits}x{activation_bits}"
+def check_precision(arch: Arch, name: str, weights: str, activation_bits: int) -> None:
+    """Raise CompileError for a precision that the lanes do not compute.
+
+    weights: as `formats.weight_kind` names them.
+    """
+    precision = f"{weights}x{activation_bits}"
     if precision not in arch.core.precisions:
         raise CompileError(
             f"{arch.name}: layer {name} needs {precision} (weight x activation bits), and the "
-            f"lanes compute {', '.join(arch.core.precisions)}; quantise it to one of these, or add "
-            f"{precision} to core.precisions"
+            f"lanes compute {', '.join(arch.core.precisions)}; quantise it to one of these, "
+            f"{_preset_for(precision)} or add {precision} to core.precisions"
         )
+
+
+def _preset_for(precision: str) -> str:
+    """Return advice to take a preset whose lanes compute a precision; nothing without any."""
+    presets = presets_computing(precision)
+    return f"take --arch {' or '.join(presets)}," if presets else ""
 
 
 def check_bias(arch: Arch, node: Product) -> None:
@@ -65,7 +75,7 @@ def check_bias(arch: Arch, node: Product) -> None:
 
 def check_core(arch: Arch, needs: CoreNeeds, check_capacity: bool) -> None:
     """Raise CompileError for the first thing that a core's memories or encodings do not hold."""
-    rules = [*_encoded(needs), *(_capacities(arch, needs) if check_capacity else ())]
+    rules = [*_encoded(arch, needs), *(_capacities(arch, needs) if check_capacity else ())]
     for rule in rules:
         if rule.needed > rule.there:
             raise CompileError(
@@ -84,12 +94,18 @@ class _Limit:
     remedy: str
 
 
-def _encoded(needs: CoreNeeds) -> Iterable[_Limit]:
+def _encoded(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
     layers = "use fewer layers, or more cores with larger buffers, so that there are fewer tiles"
     return (
         _Limit("matrix descriptors", len(needs.tiles), MATRIX_NUMBERS, layers),
         _Limit("tables", needs.tables, TABLE_NUMBERS, "give activations the same quanta"),
         _Limit("threads", needs.threads, THREAD_NUMBERS, "use fewer layers or one core"),
+        _Limit(
+            "codebooks",
+            needs.codebooks,
+            arch.core.decoder.codebooks,
+            f"set core.decoder.codebooks={needs.codebooks}, or give layers integer weights",
+        ),
     )
 
 
@@ -241,6 +257,8 @@ def _saved_rows(arch: Arch, tiles: tuple[StoredMatrix, ...], bits: int) -> int:
     saved = 0
     for tile in tiles:
         layout = tile.packed.layout
+        if layout.codebook:
+            continue
         narrower = layout.word_bits // (entry_bits(layout) - layout.weight_bits + bits)
         words = -(-_entry_words(tile) * entries_per_word(layout) // narrower)
         if bits < layout.weight_bits:

@@ -129,10 +129,19 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
     )
 
 
+def _binary(operands: Mapping[str, int | str]) -> Mapping[str, int | str]:
+    """Return how `vset` says which operands are of one bit, and a width for those."""
+    if "wa" not in operands:
+        return {}
+    sides = [side for side in "abd" if operands[f"w{side}"] == 1]
+    return {"binary": "in_" + ("".join(sides) or "none"), **{f"w{side}": 8 for side in sides}}
+
+
 def _word(isa: Isa, each: Op) -> int:
     operands: dict[str, int] = {}
+    given = {**each.operands, **_binary(each.operands)}
     for field_ in isa.instructions[each.mnemonic].operands:
-        value = each.operands[field_.name]
+        value = given[field_.name]
         names = field_.kind.names
         operands[field_.name] = names.index(str(value)) if names else int(value)
     return encode(isa, each.mnemonic, operands)

@@ -14,7 +14,7 @@ from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, sto
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import Part, elements_per_word, group_rows, split
 from spusim.compiler.storage import Packing
-from spusim.formats import pack
+from spusim.formats import pack, weight_kind
 from spusim.isa import load_isa
 from spusim.program import CoreImage, InputPort, Operand, OutputPort, Program
 
@@ -22,27 +22,30 @@ from spusim.program import CoreImage, InputPort, Operand, OutputPort, Program
 def compile_layer(
     weight: np.ndarray, weight_bits: int, activation_bits: int, arch: Arch, *,
     check_capacity: bool = True, name: str = "layer", pack: Packing = pack,
+    codebook: tuple[int, ...] = (),
 ) -> Program:  # fmt: skip
     """Compile weight (out, in) int to a program that starts with its operand at data word 0.
 
     Each core has one thread, armed by the token of a frame, and leaves its rows in the
     accumulators (tiles of rows, if there are several, one after the other): the output ports say
-    which rows are whose, and no instruction sends them. pack: see `compile_network`. Raises
+    which rows are whose, and no instruction sends them. pack: see `compile_network`. codebook: of
+    weights that are its entries, stored as indices of 4 bits. Raises
     CompileError.
     """
-    check_precision(arch, name, weight_bits, activation_bits)
+    check_precision(arch, name, weight_kind(weight_bits, codebook), activation_bits)
+    layer = _Layer(name, weight_bits, codebook)
     if weight.ndim != 2 or 0 in weight.shape:
         raise CompileError(f"layer {name}: weight of shape {weight.shape} must be (out, in)")
     align = math.lcm(group_rows(arch), elements_per_word(arch, activation_bits))
     parts = split(len(weight), align, arch.cores)
-    formats, notes = formats_of(arch, [(name, weight, weight_bits)])
+    formats, notes = formats_of(arch, [(layer, weight)])
     isa = load_isa()
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     for core in range(arch.cores):
         space = CoreSpace(arch, core, formats, check_capacity, pack)
         mine = [part for part in parts if part.core == core]
-        code = _layer_thread(space, name, weight, weight_bits, activation_bits, mine)
+        code = _layer_thread(space, layer, weight, activation_bits, mine)
         cores.append(build_core(isa, space, [code]))
         layer_of |= {tile.name: tile.layer for tile in space.matrices.tiles}
     bits = 32 if arch.numerics.accumulator_bits <= 32 else 64
@@ -70,6 +73,7 @@ class _Layer:
 
     name: str
     weight_bits: int
+    codebook: tuple[int, ...]
 
     @property
     def layer(self) -> str:
@@ -78,11 +82,10 @@ class _Layer:
 
 
 def _layer_thread(
-    space: CoreSpace, name: str, weight: np.ndarray, weight_bits: int, activation_bits: int,
-    parts: list[Part],
+    space: CoreSpace, layer: _Layer, weight: np.ndarray, activation_bits: int, parts: list[Part],
 ) -> ThreadCode:  # fmt: skip
     """Return a core's thread: the products of its tiles of rows; no part, no products."""
-    ops = []
+    ops, name = [], layer.name
     columns = weight.shape[1]
     multiplied = Operand(name, columns, (0,), ((0, 0, columns),))
     for part in parts:
@@ -93,8 +96,6 @@ def _layer_thread(
             first = part.offset + run.offset
             rows = weight[first : first + run.rows]
             tile = f"{name}.r{number}" if len(tiles) > 1 else name
-            stored = store_tile(
-                space, tile, _Layer(name, weight_bits), rows, None, activation_bits, multiplied
-            )
+            stored = store_tile(space, tile, layer, rows, None, activation_bits, multiplied)
             ops += lower_matrix(space, stored, operand.address)
     return ThreadCode(name, 1, tuple(ops))

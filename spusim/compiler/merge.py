@@ -41,7 +41,9 @@ def merge_products(network: Network, arch: Arch) -> Network:
     families: dict[tuple[object, ...], list[Product]] = defaultdict(list)
     for node in network.nodes:
         if isinstance(node, Product) and len(node.windows) == 1:
-            families[node.layer, node.input, node.weight_bits, node.rounding].append(node)
+            families[node.layer, node.input, node.weight_bits, node.codebook, node.rounding].append(
+                node
+            )
     changed: dict[str, list[Node]] = {}
     for family in families.values():
         if len(family) > 1:
@@ -54,7 +56,7 @@ def _siblings(family: list[Product], arch: Arch) -> dict[str, list[Node]]:
     """Return what becomes of each product of a family; merged ones stand where the first stood."""
     first = family[0].name
     merged = _merged(family)
-    form, _ = choose_format(arch, merged.weight, merged.weight_bits, merged.name)
+    form, _ = choose_format(arch, merged.weight, merged.weight_bits, merged.codebook, merged.name)
     if arch.core.sparse.weights == "skip" and form != "dense":
         return {node.name: [merged] if node.name == first else [] for node in family}
     return {node.name: [SiblingProduct(**_fields(node), first_sibling=first)] for node in family}

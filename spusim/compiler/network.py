@@ -1,5 +1,7 @@
 """Compile a network: plan where everything runs and lies, then write every core's program."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
@@ -17,11 +19,12 @@ from spusim.compiler.graph import Graph
 from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
+from spusim.compiler.product import Named
 from spusim.compiler.rewrite import copied_input, copied_output, rewrite
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import Packing, Storage, choose_format, packing_note, place_matrices
 from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
-from spusim.formats import pack
+from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
@@ -112,6 +115,7 @@ def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreIma
         tiles=tuple(space.matrices.tiles),
         table_words=space.tables.used_words,
         tables=len(space.tables.tables),
+        codebooks=len({tile.codebook for tile in space.matrices.tiles} - {0}),
         instructions=len(code.words),
         threads=len(threads),
         vector_words=space.data.used_words,
@@ -148,23 +152,25 @@ def _check_products(arch: Arch, graph: Graph) -> None:
     for node in graph.network.nodes:
         if isinstance(node, Product):
             bits = graph.tensors[node.input].quantum.bits
-            check_precision(arch, node.layer, node.weight_bits, bits)
+            kind = weight_kind(node.weight_bits, node.codebook)
+            check_precision(arch, node.layer, kind, bits)
             check_bias(arch, node)
 
 
 def choose_formats(arch: Arch, network: Network) -> tuple[dict[str, str], list[str]]:
     """Return the format of every product, and notes for people."""
     products = [node for node in network.nodes if isinstance(node, Product)]
-    return formats_of(arch, [(x.name, x.weight, x.weight_bits) for x in products])
+    return formats_of(arch, [(product, product.weight) for product in products])
 
 
 def formats_of(
-    arch: Arch, layers: list[tuple[str, np.ndarray, int]]
+    arch: Arch, layers: Sequence[tuple[Named, np.ndarray]]
 ) -> tuple[dict[str, str], list[str]]:
-    """Return formats and notes of layers (name, weight, weight_bits)."""
+    """Return formats and notes of layers with their weights (rows, columns)."""
     formats, notes = {}, []
-    for name, weight, bits in layers:
-        formats[name], chosen = choose_format(arch, weight, bits, name)
+    for layer, weight in layers:
+        name, bits = layer.name, layer.weight_bits
+        formats[name], chosen = choose_format(arch, weight, bits, layer.codebook, name)
         notes += [note for note in (chosen, packing_note(arch, formats[name], bits, name)) if note]
     return formats, notes
 

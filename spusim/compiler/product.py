@@ -84,6 +84,10 @@ class Named(Protocol):
     def weight_bits(self) -> int:
         """Bits of a weight."""
 
+    @property
+    def codebook(self) -> tuple[int, ...]:
+        """Entries that its weights are indices of; empty: they are integers."""
+
 
 Columns = tuple[tuple[StoredMatrix, int], ...]  # (matrix, first column)
 
@@ -289,8 +293,9 @@ def store_tile(
     void: elements of columns [first, end) that are zero only because products were merged.
     """
     arch, form = space.arch, space.formats[node.name]
-    layout = layout_for(arch, form, node.weight_bits, bias is not None)
-    unbiased = layout_for(arch, form, node.weight_bits, False)
+    layout = layout_for(arch, form, node.weight_bits, bias is not None, node.codebook)
+    unbiased = layout_for(arch, form, node.weight_bits, False, node.codebook)
+    codebook = space.tables.codebook(node.codebook)
     cuts = column_tiles(
         arch, layout, weight.shape, activation_bits, node.layer, space.check_capacity
     )
@@ -300,7 +305,7 @@ def store_tile(
         tile_bias, tile_layout = (bias, layout) if first == 0 else (None, unbiased)
         tile = space.matrices.add(
             tile_name, node.layer, weight[:, first:end], tile_bias, tile_layout, activation_bits,
-            operand.part(first, end), void(first, end),
+            operand.part(first, end), void(first, end), codebook,
         )  # fmt: skip
         stored.append((tile, first))
     return tuple(stored)

@@ -28,7 +28,7 @@ from spusim.network.records import (
 )
 
 TABLE_INPUT_BITS = 16
-ACTIVATION_BITS = (8, 16)  # what products take
+ACTIVATION_BITS = (1, 4, 8, 16)  # what products take
 RELU = Curve("relu")
 
 
@@ -82,7 +82,7 @@ def _spread_scalars(network: Network, arch: Arch) -> Network:
 def _selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch) -> Product:
     """Return the product with zeros and ones that copies elements of `source`."""
     bits = source.quantum.bits
-    known = [w for w in (4, 8, 16) if f"{w}x{bits}" in arch.core.precisions]
+    known = [w for w in (4, 8, 16, 2) if f"{w}x{bits}" in arch.core.precisions]
     if not known or arch.numerics.accumulator_bits < bits:
         raise CompileError(
             f"{arch.name}: {source.name} of layer {layer} must be copied element by element, "

@@ -5,7 +5,8 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.compiler.memory import SCALE_ENTRY_BYTES, DataMap
 from spusim.compiler.storage import MatrixStore, Packing
-from spusim.formats import pack
+from spusim.formats import pack, pack_elements, padded_codebook
+from spusim.formats.codes import INDEX_BITS as CODEBOOK_INDEX_BITS
 from spusim.network.records import Curve, Function, Lut, Quantum
 from spusim.numerics import build_table
 from spusim.program import TABLE_RELU, Segment, Table
@@ -31,6 +32,14 @@ class TableStore:
             return TABLE_RELU
         name = f"{function.function} 2^{entry.exponent} -> {output.bits} bits 2^{output.exponent}"
         return self._number(self._tabulated(name, function.function, entry.exponent, output))
+
+    def codebook(self, entries: tuple[int, ...]) -> int:
+        """Return 1 + the number of the table that holds a codebook; 0 where there is none."""
+        if not entries:
+            return 0
+        whole = np.array(padded_codebook(entries), np.int32)
+        table = Table("codebook", whole, self.used_words, CODEBOOK_INDEX_BITS, 0, False)
+        return self._number(table) + 1
 
     def _number(self, table: Table) -> int:
         """Store a table unless one that computes the same is there; return its number."""
@@ -99,8 +108,5 @@ class CoreSpace:
 
     def constant(self, name: str, address: int, values: np.ndarray, bits: int) -> None:
         """Have words from an address on hold values (n,) of `bits` when the program is loaded."""
-        word_bytes = self.data.word_bits // 8
-        data = values.astype(f"<i{bits // 8}").view(np.uint8)
-        image = np.zeros(-(-len(data) // word_bytes) * word_bytes, np.uint8)
-        image[: len(data)] = data
-        self.segments.append(Segment(name, address, image.reshape(-1, word_bytes)))
+        words = pack_elements(values, bits, self.data.word_bits)
+        self.segments.append(Segment(name, address, words))

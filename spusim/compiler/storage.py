@@ -39,7 +39,9 @@ def bias_width(arch: Arch) -> int:
     return min(WIDE_BIAS_BITS, weight_word_bits(arch)) if wide else NARROW_BIAS_BITS
 
 
-def layout_for(arch: Arch, form: str, weight_bits: int, biased: bool) -> Layout:
+def layout_for(
+    arch: Arch, form: str, weight_bits: int, biased: bool, codebook: tuple[int, ...] = ()
+) -> Layout:
     """Return how a matrix of a format is packed on an architecture."""
     core = arch.core
     word_bits = weight_word_bits(arch)
@@ -55,17 +57,20 @@ def layout_for(arch: Arch, form: str, weight_bits: int, biased: bool) -> Layout:
         index_bits=core.sparse.index_bits,
         pointer_bits=core.sparse.pointer_bits if pointers else 0,
         bias_bits=bias_width(arch) if biased else 0,
+        codebook=codebook,
     )
 
 
-def choose_format(arch: Arch, weight: np.ndarray, weight_bits: int, name: str) -> tuple[str, str]:
+def choose_format(
+    arch: Arch, weight: np.ndarray, weight_bits: int, codebook: tuple[int, ...], name: str
+) -> tuple[str, str]:
     """Return a layer's format, and a note where `auto` chose it. weight (rows, columns)."""
     sparse = arch.core.sparse
     if sparse.weights == "dense":
         return "dense", ""
     if sparse.format != "auto":
         return sparse.format, ""
-    layouts = [layout_for(arch, form, weight_bits, False) for form in sparse.formats]
+    layouts = [layout_for(arch, form, weight_bits, False, codebook) for form in sparse.formats]
     best = smallest_format(weight, layouts)
     kib = footprint(weight, layouts[sparse.formats.index(best)]).total / 8192
     return best, f"layer {name}: format {best} is the smallest, {kib:.1f} KiB"
@@ -159,7 +164,8 @@ class StoredMatrix:
     packed: PackedMatrix
     activation_bits: int
     operand: Operand
-    void: int = 0
+    void: int
+    codebook: int  # as in `program.Matrix`
 
     @property
     def mnemonic(self) -> str:
@@ -187,11 +193,13 @@ class MatrixStore:
 
     def add(
         self, name: str, layer: str, weight: np.ndarray, bias: np.ndarray | None, layout: Layout,
-        activation_bits: int, operand: Operand, void: int = 0,
+        activation_bits: int, operand: Operand, void: int, codebook: int,
     ) -> StoredMatrix:  # fmt: skip
         """Pack a tile (rows, columns); PEs without rows or entries simply have shorter slices."""
         packed = self._pack(weight, layout, bias)
-        tile = StoredMatrix(len(self.tiles), name, layer, packed, activation_bits, operand, void)
+        tile = StoredMatrix(
+            len(self.tiles), name, layer, packed, activation_bits, operand, void, codebook
+        )
         self.tiles.append(tile)
         return tile
 
@@ -227,6 +235,7 @@ def place_matrices(arch: Arch, tiles: list[StoredMatrix], vector_words: int) -> 
                 preload,
                 tile.operand,
                 tile.void,
+                tile.codebook,
             )
         )
         depths.append(depth_rows(arch, tile))

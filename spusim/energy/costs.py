@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass, field
 from typing import get_args
 
+from spusim.arch.rules import codebook_entry_bits
 from spusim.arch.spec import Arch, Precision
 from spusim.energy.hardware import (
     VECTOR_BITS,
     Memory,
+    codebook_bits,
     lanes,
     memories,
     product_bits,
@@ -53,12 +55,14 @@ _ACCESSES = {
     "table_memory.read": ("table_memory", "read_pj"),
     "instruction_memory.read": ("instruction_memory", "read_pj"),
 }
+CODEBOOK_READ = "codebook.read"
 # Every name a count can have, whether or not the architecture has the unit.
 EVENTS = frozenset(
     [
         *_ACCESSES,
         *(f"mac.{precision}" for precision in get_args(Precision)),
         *(f"mac_gated.{precision}" for precision in get_args(Precision)),
+        CODEBOOK_READ,
         *("scanner.window", "vector.element", "vector.multiply"),
         *("router.word", "link.word", "cycle"),
     ]
@@ -130,6 +134,9 @@ class _Pricing:
         for precision in self.arch.core.precisions:
             events[f"mac.{precision}"] = ("mac", self._mac(precision, _MAC_PJ))
             events[f"mac_gated.{precision}"] = ("mac", 0.0)
+        if entry_bits := codebook_entry_bits(self.arch.core):
+            read = entry_bits * self.tech.registers.access_pj_per_bit.value
+            events[CODEBOOK_READ] = ("mac", read)
         window_pj = window_bits(self.arch) * self.tech.logic.add_pj_per_bit.value
         if "scanner" in costs:
             buffer = costs["scanner"]
@@ -162,16 +169,22 @@ class _Pricing:
         registers = 3 * VECTOR_BITS * self.tech.registers.area_um2_per_bit.value
         element = VECTOR_BITS * add + figures.multiply_area_um2.value + registers
         return {
-            "mac": lanes(self.arch) * self._lane(_MAC_AREA),
+            "mac": lanes(self.arch) * self._lane(_MAC_AREA) + self._codebook_area(),
             "scanner": self.arch.cores * window_bits(self.arch) * add,
             "vector": self.arch.cores * self.arch.core.vector.lanes * element,
         }
+
+    def _codebook_area(self) -> float:
+        """Flip-flops of the decoders' codebooks."""
+        return codebook_bits(self.arch) * self.tech.registers.area_um2_per_bit.value
 
     def _leakage(self, costs: dict[str, Cost], logic: dict[str, float]) -> float:
         stored = sum(
             part.copies * costs[name].leakage_uw for name, part in memories(self.arch).items()
         )
-        rest = (logic["scanner"] + logic["vector"]) * self.tech.logic.leakage_uw_per_um2.value
+        rest = (
+            logic["scanner"] + logic["vector"] + self._codebook_area()
+        ) * self.tech.logic.leakage_uw_per_um2.value
         return stored + lanes(self.arch) * self._lane(_MAC_LEAKAGE) + rest
 
     def _lane(self, column: int) -> float:

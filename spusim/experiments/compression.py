@@ -15,11 +15,15 @@ from spusim.frontend.errors import PruneError
 from spusim.frontend.load import quantise_file
 from spusim.frontend.pruned import Pruned, prune_checkpoint
 from spusim.frontend.quantised import Quantised
+from spusim.frontend.weight_formats import weight_format
 from spusim.network.identity import network_hash
 
 SUFFIX = ".safetensors"
-_WEIGHTS = {"int4": 4, "int8": 8, "int16": 16}
-_ACTIVATIONS = {"int8": 8, "int16": 16}
+WEIGHTS: dict[str, int | str] = {
+    "int4": 4, "int8": 8, "int16": 16, "binary": "binary", "ternary": "ternary",
+    "codebook8": "codebook8", "codebook": "codebook",
+}  # fmt: skip
+_ACTIVATIONS: dict[str, int | str] = {"int8": 8, "int16": 16, "int4": 4, "binary": 1}
 
 
 class CompressionError(SpusimError):
@@ -64,7 +68,7 @@ def quantise_to_file(
 ) -> Quantised:
     """Quantise a checkpoint for a network into a new .safetensors file. Raises SpusimError."""
     asked = {
-        "quantise.weights": _width("weights", weights, _WEIGHTS),
+        "quantise.weights": _width("weights", weights, WEIGHTS),
         "quantise.activations": _width("activations", activations, _ACTIVATIONS),
     }
     changes = [f"{key}={bits}" for key, bits in asked.items()]
@@ -133,8 +137,8 @@ def quantised_parts(quantised: Quantised, output: Path) -> Iterator[RenderableTy
     step = quantised.steps[-1]
     scales = "output row" if step["per_channel"] else "tensor"
     yield (
-        f"{step['network']}: int{step['weights']} weights with a scale per {scales}, "
-        f"int{step['activations']} activations, int{step['input']} input; calibrated on "
+        f"{step['network']}: {weight_format(step['weights'])} weights with a scale per {scales}, "
+        f"{_told(step['activations'])} activations, {_told(step['input'])} input; calibrated on "
         f"{step['frames']} frames of {step['calibrated_on']}"
     )
     yield f"integers: {', '.join(quantised.integers) or 'none'}"
@@ -144,7 +148,11 @@ def quantised_parts(quantised: Quantised, output: Path) -> Iterator[RenderableTy
     yield f"written: {output}"
 
 
-def _width(what: str, name: str, known: dict[str, int]) -> int:
+def _told(bits: int) -> str:
+    return "binary" if bits == 1 else f"int{bits}"
+
+
+def _width(what: str, name: str, known: dict[str, int | str]) -> int | str:
     if name not in known:
         raise CompressionError(f"{what} (={name}) must be one of {', '.join(known)}")
     return known[name]

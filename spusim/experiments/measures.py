@@ -20,6 +20,7 @@ _COLUMNS = {
     "outputs_sha256": ("outputs", ""),
     "frames": ("outputs", ""),
     "accuracy": ("outputs", "share"),
+    "sqnr_db": ("outputs", "dB"),
     "cycles": ("cycles", "cycles"),
     "frame_cycles_": ("cycles", "cycles"),
     "count.cycle": ("cycles", "cycles"),

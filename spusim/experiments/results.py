@@ -68,6 +68,7 @@ METRICS: dict[str, type[pl.DataType]] = {
     "memory_capacity_bytes": pl.Int64,
     "area_um2": pl.Float64,
     "accuracy": pl.Float64,
+    "sqnr_db": pl.Float64,
     "outputs_sha256": pl.String,
 }
 # prefix -> type of the columns that there is one of for every name found

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spusim.formats.bits import sign_extended
+from spusim.formats.codes import weights_of
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
 
@@ -46,8 +46,8 @@ class Format(ABC):
         return np.zeros_like(heights)
 
     def values(self, fields: np.ndarray, layout: Layout) -> np.ndarray:
-        """Return the signed weights of entries (n,)."""
-        return sign_extended(fields, layout.weight_bits)
+        """Return the weights of entries (n,)."""
+        return weights_of(fields, layout)
 
     def unused_places(self, weight: np.ndarray, layout: Layout) -> int:
         """Return the entry places of a matrix that belong to no row at all."""
@@ -62,7 +62,7 @@ class Format(ABC):
 
     @abstractmethod
     def encode(self, weight: np.ndarray, layout: Layout) -> EncodedSlice:
-        """Encode a slice (columns, slice rows)."""
+        """Encode a slice of codes (columns, slice rows): 0 for a weight of zero."""
 
     @abstractmethod
     def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.formats.base import Format
+from spusim.formats.codes import codes_of
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
 
@@ -16,13 +17,7 @@ def checked_weight(weight: np.ndarray, layout: Layout) -> np.ndarray:
         )
     if weight.dtype.kind not in "iu":
         raise FormatError(f"weight of type {weight.dtype} must hold integers; quantise it first")
-    half = 2 ** (layout.weight_bits - 1)
-    for value in (int(weight.min()), int(weight.max())):
-        if not -half <= value < half:
-            raise FormatError(
-                f"weight {value} does not fit {layout.weight_bits} bits ({-half} to {half - 1}); "
-                "requantise the layer or give it wider weights"
-            )
+    codes_of(weight, layout)
     return weight
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from spusim.formats.base import ends_of
 from spusim.formats.checks import checked_weight
+from spusim.formats.codes import BINARY_BITS
 from spusim.formats.errors import FormatError
 from spusim.formats.image import read_slices
 from spusim.formats.layout import ColumnCounts, Layout, OutlinedMatrix, PackedMatrix
@@ -52,10 +53,15 @@ def _packed_places(packed: PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
     form, layout = format_of(packed.layout), packed.layout
     places = np.empty((packed.columns, layout.pes), np.int32)
     nonzeros = np.empty_like(places)
+    heights = slice_heights(packed.rows, layout).tolist()
     encoded = read_slices(layout, packed.rows, packed.columns, packed.slices, packed.indices)
     for pe, part in enumerate(encoded):
         places[:, pe] = np.diff(part.starts)
-        nonzeros[:, pe] = np.diff(ends_of(form.values(part.fields, layout) != 0)[part.starts])
+        if layout.weight_bits == BINARY_BITS:
+            # the unused places of a short group are bits too, and no weights
+            nonzeros[:, pe] = np.count_nonzero(form.decode(part, heights[pe], layout), axis=1)
+        else:
+            nonzeros[:, pe] = np.diff(ends_of(form.values(part.fields, layout) != 0)[part.starts])
     return places, nonzeros
 
 

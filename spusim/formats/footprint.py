@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim.formats.bits import words_for
 from spusim.formats.checks import check_pointers, checked_weight
+from spusim.formats.codes import refuse_stored_zeros
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Footprint, Layout
 from spusim.formats.places import count_places
@@ -29,6 +30,7 @@ def footprint_of(
 ) -> Footprint:
     """Return the bits from the entry places of each slice, (pes,), and all nonzero weights.
 
+    Raises FormatError for zeros that must be stored and cannot be.
     The indices of run_length's padding entries count as indices, their weights as zeros.
     """
     form = format_of(layout)
@@ -37,9 +39,11 @@ def footprint_of(
     heights = slice_heights(rows, layout)
     places, unused = int(slice_places.sum()), form.unused_places(weight, layout)
     entry_bits, pointer_bits = form.entry_bits(layout), form.pointer_bits(layout)
+    zeros = places - unused - nonzeros
+    refuse_stored_zeros(layout, zeros)
     used = {
         "values": nonzeros * layout.weight_bits,
-        "explicit_zeros": (places - unused - nonzeros) * layout.weight_bits,
+        "explicit_zeros": zeros * layout.weight_bits,
         "indices": places * (entry_bits - layout.weight_bits)
         + columns * int(form.index_flags(heights, layout).sum()),
         "pointers": layout.pes * (columns + 1) * pointer_bits,

@@ -13,6 +13,7 @@ from spusim.formats.bits import (
     unpack_flags,
 )
 from spusim.formats.checks import check_pointers, checked_bias, checked_weight
+from spusim.formats.codes import codes_of
 from spusim.formats.errors import FormatError
 from spusim.formats.footprint import bias_words, footprint_of, pointer_words
 from spusim.formats.layout import Layout, OutlinedMatrix, PackedMatrix
@@ -28,11 +29,12 @@ def pack(weight: np.ndarray, layout: Layout, bias: np.ndarray | None = None) -> 
     """
     form = format_of(layout)
     weight = checked_weight(weight, layout)
+    codes = codes_of(weight, layout)
     rows, columns = weight.shape
     bias = checked_bias(bias, rows, layout)
     slices, indices, places = [], [], []
     for owned_rows in slice_rows(rows, layout):
-        encoded = form.encode(np.ascontiguousarray(weight[owned_rows].T), layout)
+        encoded = form.encode(np.ascontiguousarray(codes[owned_rows].T), layout)
         check_pointers(form, layout, len(encoded.fields))
         own_bias = None if bias is None else bias[owned_rows]
         slices.append(_slice_words(encoded, layout, own_bias))

@@ -1,5 +1,6 @@
 """Records of a packed matrix: how it was asked for, and what came out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,24 @@ class Layout:
     pes: int
     word_bits: int  # of the weight memory
     index_word_bits: int  # of the index memory
-    weight_bits: int  # 4, 8, 16; two's complement
+    weight_bits: int  # 1 (a sign), 2 (ternary), 4, 8, 16; two's complement from 2 on
     group: int = 1  # rows of a pencil; 1 for the other formats
     index_bits: int = 4  # run_length: relative row index
     pointer_bits: int = 0  # column pointers; 0: not stored (summed up while loading)
     bias_bits: int = 0  # 0: no bias
+    codebook: tuple[int, ...] = ()  # what weights of 4 bits are indices of; empty: integers
+
+    @property
+    def weight_kind(self) -> str:
+        """Weights as `core.precisions` names them, such as `8`, or `c16` with a codebook."""
+        return weight_kind(self.weight_bits, self.codebook)
+
+
+def weight_kind(weight_bits: int, codebook: Sequence[int] = ()) -> str:
+    """Return what `core.precisions` calls weights: their bits, with a codebook its entries'."""
+    if not codebook:
+        return str(weight_bits)
+    return "c8" if min(codebook) >= -128 and max(codebook) < 128 else "c16"
 
 
 @dataclass(frozen=True)

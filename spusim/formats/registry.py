@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from spusim.formats.base import Format
 from spusim.formats.bitmap import Bitmap
+from spusim.formats.codes import check_codebook
 from spusim.formats.dense import Dense
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
@@ -14,7 +15,7 @@ FORMATS: dict[str, Format] = {
     form.name: form for form in (Dense(), Bitmap(), RunLength(), Pencil())
 }
 
-WEIGHT_BITS = (4, 8, 16)
+WEIGHT_BITS = (1, 2, 4, 8, 16)
 LARGEST_BIAS_BITS = 48
 LARGEST_POINTER_BITS = 32
 
@@ -28,6 +29,7 @@ def format_of(layout: Layout) -> Format:
     for name, value, allowed, rule in _rules(form, layout):
         if not allowed:
             raise FormatError(f"{name} (={value}) of a {layout.format} layout must {rule}")
+    check_codebook(layout.codebook, layout.weight_bits)
     form.check(layout)
     return form
 
@@ -38,7 +40,7 @@ def _rules(form: Format, layout: Layout) -> tuple[tuple[str, int, bool, str], ..
     largest_bias = min(LARGEST_BIAS_BITS, word)
     largest_pointer = min(LARGEST_POINTER_BITS, index_word)
     return (
-        ("weight_bits", weight, weight in WEIGHT_BITS, "be 4, 8 or 16"),
+        ("weight_bits", weight, weight in WEIGHT_BITS, "be 1, 2, 4, 8 or 16"),
         ("pes", layout.pes, layout.pes >= 1, "be at least 1"),
         ("group", layout.group, layout.group >= 1, "be at least 1"),
         ("word_bits", word, word > 0 and word % 8 == 0, "be a multiple of 8"),

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from spusim.formats.base import EncodedSlice, Format, damaged, ends_of
-from spusim.formats.bits import sign_extended
+from spusim.formats.codes import weights_of
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
 
@@ -39,7 +39,7 @@ class RunLength(Format):
 
     def values(self, fields: np.ndarray, layout: Layout) -> np.ndarray:
         """Return the weights above the indices."""
-        return sign_extended(fields >> layout.index_bits, layout.weight_bits)
+        return weights_of(fields >> layout.index_bits, layout)
 
     def places(self, marks: np.ndarray, heights: np.ndarray, layout: Layout) -> np.ndarray:
         """Count nonzero weights and the padding of the gaps before them."""

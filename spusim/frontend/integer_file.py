@@ -18,11 +18,16 @@ from safetensors.numpy import save
 
 from spusim.frontend.errors import CheckpointError
 from spusim.frontend.stored import Stored
+from spusim.frontend.weight_formats import LARGEST, WEIGHT_FORMATS, weight_format
 
 METADATA_KEY = "spusim"
 SCALE = ".scale"
 RANGE = "spusim.range."
-_WIDTHS = {"weights": (4, 8, 16), "activations": (8, 16), "input": (8, 16)}
+_WIDTHS: dict[str, tuple[int | str, ...]] = {
+    "weights": (1, 2, 4, 8, 16, *WEIGHT_FORMATS),
+    "activations": (1, 4, 8, 16),
+    "input": (1, 4, 8, 16),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Quantising:
     """How a file's weights were quantised, and for what: bits, and ranges by tensor."""
 
     network: str
-    weights: int
+    weights: int | str
     activations: int
     input: int
     per_channel: bool
@@ -86,7 +91,9 @@ def quantising_of(path: Path, steps: list[dict[str, Any]], stored: Stored) -> Qu
     )
 
 
-def real_weights(path: Path, stored: Stored, bits: int) -> tuple[dict[str, np.ndarray], list[str]]:
+def real_weights(
+    path: Path, stored: Stored, bits: int | str
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the tensors of a quantised file as real values, and the names that were integers."""
     tensors: dict[str, np.ndarray] = {}
     integers = []
@@ -106,13 +113,13 @@ def _is_scale(name: str, stored: Stored) -> bool:
     return name.endswith(SCALE) and name.removesuffix(SCALE) in stored.tensors
 
 
-def dequantise(codes: np.ndarray, scale: np.ndarray, bits: int) -> np.ndarray:
+def dequantise(codes: np.ndarray, scale: np.ndarray, bits: int | str) -> np.ndarray:
     """Return codes (out, ...) x scale (1,) or (out,) as float64.
 
     The largest code gets the value whose quotient by that code is the scale, to the last bit, so
     that quantising again finds this scale and these codes.
     """
-    limit = 2 ** (bits - 1) - 1
+    limit = LARGEST[weight_format(bits)]
     top = scale * limit
     for neighbour in (np.nextafter(top, 0.0), np.nextafter(top, np.inf)):
         top = np.where(top / limit == scale, top, neighbour)
@@ -122,10 +129,12 @@ def dequantise(codes: np.ndarray, scale: np.ndarray, bits: int) -> np.ndarray:
     return np.asarray(np.where(largest, real, codes * scale.reshape(rows)))
 
 
-def _check_codes(path: Path, name: str, codes: np.ndarray, scale: np.ndarray, bits: int) -> None:
-    limit = 2 ** (bits - 1) - 1
+def _check_codes(
+    path: Path, name: str, codes: np.ndarray, scale: np.ndarray, bits: int | str
+) -> None:
+    limit = LARGEST[weight_format(bits)]
     if codes.dtype.kind != "i" or (codes.size and np.abs(codes.astype(np.int64)).max() > limit):
-        raise _damaged(path, f"{name} must be integers of {bits} bits, +-{limit}")
+        raise _damaged(path, f"{name} must be integers of {weight_format(bits)}, +-{limit}")
     if scale.dtype != np.float64 or scale.shape not in ((1,), codes.shape[:1]):
         raise _damaged(path, f"{name}{SCALE} must be float64, one value or one per row")
     if not (np.isfinite(scale).all() and (scale > 0).all()):

@@ -11,8 +11,11 @@ GATE_OUTPUT = Quantum(16, -15)
 def quantum_for(absmax: float, bits: int) -> Quantum:
     """Return the finest quantum of `bits` in which +-absmax does not saturate.
 
-    A tensor that is all zero gets the range +-1.
+    A tensor that is all zero gets the range +-1. One bit, which is +-1 of a quantum, stands for
+    about half of absmax.
     """
+    if bits == 1:
+        return Quantum(1, round(math.log2(absmax)) - 1 if absmax > 0.0 else 0)
     if absmax <= 0.0:
         return Quantum(bits, 1 - bits)
     largest = 2 ** (bits - 1) - 1

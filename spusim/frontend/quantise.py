@@ -6,6 +6,7 @@ from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
 from spusim.frontend.layers import Job, Peaks
 from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
+from spusim.frontend.weight_formats import stored_bits
 from spusim.network.check import check_network
 from spusim.network.records import Constant, Network, Quantum, Shift, Stream, Tensor
 
@@ -16,7 +17,7 @@ def quantise(
     network: FloatNetwork,
     calibration: Stream | Peaks,
     *,
-    weight_bits: int = 8,
+    weight_bits: int | str = 8,
     activation_bits: int = 16,
     input_bits: int = 16,
     per_channel: bool = False,
@@ -24,14 +25,17 @@ def quantise(
     """Quantise a float network with the ranges that its tensors have on a calibration stream.
 
     calibration: the stream, or what `calibrate` found on it before.
-    Weights are symmetric, scale = absmax / (2**(weight_bits - 1) - 1) per tensor or per output
-    row; activations have power-of-two quanta. Zeros stay zeros. Raises StreamError for a
-    calibration that is empty, not finite or of another width, NetworkError for a network that
-    the records cannot express.
+    weight_bits: 1, 2, 4, 8, 16, or a word of `weight_formats.WEIGHT_FORMATS`. Weights are
+    symmetric, scale = absmax / (2**(weight_bits - 1) - 1) per tensor or per output row;
+    docs/numbers.md has the other formats. Activations have power-of-two quanta. Zeros stay zeros.
+    Raises StreamError for a calibration that is empty, not finite or of another width,
+    NetworkError for a network that the records cannot express.
     """
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
-    plan = plan_quanta(network, ranges, input_bits, activation_bits, weight_bits)
+    plan = plan_quanta(
+        network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2)
+    )
     job = Job(peaks, ranges, weight_bits, per_channel)
     frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
     made = {FRAME: frame}

@@ -173,7 +173,7 @@ def _shared_or_apart(group: list[str]) -> Iterator[list[str]]:
 
 
 def _codes(
-    weights: Mapping[str, np.ndarray], bits: int, per_channel: bool
+    weights: Mapping[str, np.ndarray], bits: int | str, per_channel: bool
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Quantise weights (rows, ...) of one layer with scales in common: codes and scales each."""
     flat = [values.astype(np.float64).reshape(len(values), -1) for values in weights.values()]

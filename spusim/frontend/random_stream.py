@@ -31,7 +31,7 @@ def random_stream(options: str, network: Network | None) -> Stream:
     chosen = random_options(options)
     if network is None:
         raise StreamError(f"stream random:{options} needs a network for its width; name one")
-    size, largest = network.input.size, network.input.quantum.largest
+    size, quantum = network.input.size, network.input.quantum
     generator = np.random.default_rng(chosen.seed)
     if chosen.files * chosen.frames * size > _MOST_VALUES:
         raise StreamError(
@@ -39,10 +39,15 @@ def random_stream(options: str, network: Network | None) -> Stream:
             f"than {_MOST_VALUES} values; ask for fewer frames"
         )
     nonzeros = round(chosen.density * size)
+    if quantum.bits == 1 and nonzeros < size:
+        raise StreamError(
+            f"random: density (={chosen.density:g}) of a binary input must be 1: a code of one bit "
+            "is 1 or -1, never 0"
+        )
     frames = np.zeros((chosen.files * chosen.frames, size), dtype=np.int32)
     for frame in frames:
         places = generator.choice(size, nonzeros, replace=False)
-        codes = generator.integers(-largest - 1, largest, nonzeros)
+        codes = generator.integers(quantum.smallest, quantum.largest, nonzeros)
         frame[places] = codes + (codes >= 0)  # leaves out zero
     starts = tuple(range(0, len(frames), chosen.frames))
     return Stream(frames, starts, tuple(f"random[{index}]" for index in range(chosen.files)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spusim.formats import unfit
 from spusim.frontend import audio
 from spusim.frontend.arrays import READERS, ArrayFile, read_arrays
 from spusim.frontend.audio import Framing
@@ -81,15 +82,18 @@ def quantise_input(stream: Stream, network: Network) -> Stream:
     """
     check_stream(stream, network.input.size)
     quantum, frames = network.input.quantum, stream.frames
-    low, high = -quantum.largest - 1, quantum.largest
+    low, high = quantum.smallest, quantum.largest
     if frames.dtype.kind == "f":
         integers = np.clip(_rounded(stream, network), low, high)
+        if quantum.bits == 1:
+            integers = np.where(frames < 0, -1, 1)
         return replace(stream, frames=integers.astype(np.int32))
-    if frames.min() < low or frames.max() > high:
-        worst = frames.max() if frames.max() > high else frames.min()
+    wrong = unfit(frames, quantum.bits)
+    if wrong.any():
         raise StreamError(
-            f"stream has the code {worst}, outside the network's {quantum.bits}-bit input "
-            f"({low} to {high}); bring codes of its quantum 2**{quantum.exponent}, or floats"
+            f"stream has the code {frames[wrong][0]}, outside the network's {quantum.bits}-bit "
+            f"input ({low} {'or' if quantum.bits == 1 else 'to'} {high}); bring codes of its "
+            f"quantum 2**{quantum.exponent}, or floats"
         )
     return replace(stream, frames=frames.astype(np.int32))
 
@@ -99,8 +103,8 @@ def clipped_inputs(stream: Stream, network: Network) -> int:
     if stream.frames.dtype.kind != "f":
         return 0
     rounded = _rounded(stream, network)
-    high = network.input.quantum.largest
-    return int(np.count_nonzero((rounded > high) | (rounded < -high - 1)))
+    low, high = network.input.quantum.smallest, network.input.quantum.largest
+    return int(np.count_nonzero((rounded > high) | (rounded < low)))
 
 
 def _rounded(stream: Stream, network: Network) -> np.ndarray:

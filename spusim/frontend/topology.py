@@ -14,6 +14,8 @@ else:
         Union[tuple(dict.fromkeys(LAYERS.values()))], Field(discriminator="type")  # noqa: UP007
     ]
 
+from spusim.frontend.weight_formats import WeightFormat
+
 Structure = Annotated[
     str,
     Field(
@@ -28,7 +30,7 @@ class InputModel(Model):
     """A frame that the network takes."""
 
     size: Size = Field(description="features of a frame")
-    bits: Literal[8, 16] = Field(default=16, description="width of a feature")
+    bits: Literal[1, 4, 8, 16] = Field(default=16, description="width of a feature")
     rate: Annotated[int, Field(ge=1_000, le=768_000)] | None = Field(
         default=None,
         description="samples a second, of sound: .wav streams are resampled to it and cut into "
@@ -44,8 +46,12 @@ class InputModel(Model):
 class QuantiseModel(Model):
     """How the network is quantised."""
 
-    weights: Literal[4, 8, 16] = Field(default=8, description="bits of a weight")
-    activations: Literal[8, 16] = Field(default=16, description="bits of a tensor between layers")
+    weights: Literal[1, 2, 4, 8, 16, WeightFormat] = Field(
+        default=8, description="bits of a weight, or its number format"
+    )
+    activations: Literal[1, 4, 8, 16] = Field(
+        default=16, description="bits of a tensor between layers"
+    )
     per_channel: bool = Field(default=False, description="a weight scale per output row")
     calibrate: str | None = Field(
         default=None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spusim.frontend.weight_formats import STORED_BITS, coded, ideal_scales, weight_format
 from spusim.network.records import Requant
 from spusim.numerics import quantise_multiplier
 
@@ -25,47 +26,43 @@ class QuantisedMatrix:
     units: np.ndarray
     lost: int
     widened: int
+    bits: int = 8  # of a stored weight
+    codebook: tuple[int, ...] = ()
 
 
 def quantise_matrix(
     weight: np.ndarray,
     bias: np.ndarray | None,
-    bits: int,
+    bits: int | str,
     per_channel: bool,
     in_scale: float,
     out_scale: float,
 ) -> QuantisedMatrix:
-    """Quantise weight (out, in) and bias (out,) float64 to `bits`, by tensor or by output row.
+    """Quantise weight (out, in) and bias (out,) float64, by tensor or by output row.
 
-    in_scale, out_scale: real value of a unit of input and output. A scale is absmax over the
-    largest integer, coarser only where the bias would not fit; a pruned row takes the tensor's.
+    bits: 1 to 16, or a word of `weight_formats.WEIGHT_FORMATS`. in_scale, out_scale: real value of
+    a unit of input and output. A scale is absmax over the largest integer, of signs the mean of
+    what is kept, coarser only where the bias would not fit; a pruned row takes the tensor's.
     """
-    ideal = _scales(weight, bits, per_channel)
+    form = weight_format(bits)
+    ideal = ideal_scales(weight, form, per_channel)
     scales = np.maximum(ideal, WEAKEST * out_scale / in_scale)
     if bias is not None:
         largest = np.abs(bias) if per_channel else np.abs(bias).max(initial=0.0, keepdims=True)
         scales = np.maximum(scales, largest / (in_scale * BIAS_LARGEST))
-    limit = 2 ** (bits - 1) - 1
-    integers = np.clip(np.rint(weight / scales[:, None]), -limit, limit)
-    integers = integers.astype(np.int8 if bits <= 8 else np.int16)
+    widened = int(np.count_nonzero(scales > ideal))
+    made = coded(weight, scales, form, per_channel)
+    integers, scales = made.integers, made.scales
     return QuantisedMatrix(
         integers,
         None if bias is None else np.rint(bias / (scales * in_scale)).astype(np.int64),
         _requant(scales * in_scale / out_scale),
         scales * in_scale,
         int(np.count_nonzero(weight) - np.count_nonzero(integers)),
-        int(np.count_nonzero(scales > ideal)),
+        widened,
+        STORED_BITS[form],
+        made.codebook,
     )
-
-
-def _scales(weight: np.ndarray, bits: int, per_channel: bool) -> np.ndarray:
-    """Return weight scales (1,) or (out,), none of them zero."""
-    limit = 2 ** (bits - 1) - 1
-    tensor = np.abs(weight).max(initial=0.0) / limit or 1.0 / limit
-    if not per_channel:
-        return np.array([tensor])
-    rows = np.abs(weight).max(axis=1, initial=0.0) / limit
-    return np.asarray(np.where(rows > 0.0, rows, tensor))
 
 
 def _requant(ratios: np.ndarray) -> Requant:

@@ -96,12 +96,17 @@ class Activation:
         self.core.memory.write_bytes(address, data)
 
     def read(self, address: int, count: int, bits: int) -> np.ndarray:
-        """Read `count` signed elements of `bits` from word `address` on: (count,) int64."""
-        return elements(self.read_bytes(address, count * bits // 8), bits)
+        """Read `count` elements of `bits` from word `address` on: (count,) int64."""
+        return elements(self.read_bytes(address, -(-count * bits // 8)), bits)[:count]
 
     def write(self, address: int, values: np.ndarray, bits: int) -> None:
-        """Write elements of `bits` from word `address` on."""
-        self.write_bytes(address, element_bytes(values, bits))
+        """Write elements of `bits` from word `address` on; the last byte's other bits stay."""
+        data = element_bytes(values, bits)
+        if used := len(values) * bits % 8:
+            last = len(data) - 1
+            stay = self.core.memory.read_bytes(address, len(data))[last] >> used << used
+            data[last] = data[last] & (1 << used) - 1 | stay
+        self.write_bytes(address, data)
 
     def read_rows(self, first: int, count: int) -> np.ndarray:
         """Read accumulators: (count,) int64."""

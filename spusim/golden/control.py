@@ -7,6 +7,7 @@ from spusim.numerics import Rounding
 
 Operands = dict[str, int]
 ROUNDINGS: tuple[Rounding | None, ...] = (None, "floor", "half_up", "half_even")
+BINARY = ("", "a", "b", "ab", "d", "ad", "bd", "abd")
 MOST_LEFT, MOST_RIGHT = 30, 62  # shifts: sums of shifted operands stay within an int64
 
 
@@ -30,12 +31,13 @@ def loop(t: Activation, o: Operands) -> None:
 
 
 def vset(t: Activation, o: Operands) -> None:
-    """Set length, element widths, shifts and rounding."""
+    """Set length, element widths, shifts and rounding; what is binary has one bit."""
     for name in ("sa", "sb", "sd"):
         if not -MOST_LEFT <= o[name] <= MOST_RIGHT:
             raise CodeError(
                 f"{name} (={o[name]}) must be a shift from -{MOST_LEFT} to {MOST_RIGHT}"
             )
-    wa, wb, wd = (WIDTHS[o[name]] for name in ("wa", "wb", "wd"))
+    binary = BINARY[o["binary"]]
+    wa, wb, wd = (1 if name in binary else WIDTHS[o[f"w{name}"]] for name in "abd")
     rounding = ROUNDINGS[o["rounding"]]
     t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"], rounding)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spusim.golden.errors import CodeError, FrameError, GoldenError, OutputError, UnknownError
-from spusim.golden.state import WIDTHS, element_bytes, elements
+from spusim.golden.state import ELEMENT_BITS, element_bytes, elements
 from spusim.golden.tokens import Message
 from spusim.program import InputPort, OutputPort, Program
 
@@ -80,14 +80,14 @@ class Host:
             raise
 
     def _store(self, message: Message, port: OutputPort) -> None:
-        used = port.elements * port.bits // 8
+        used = -(-port.elements * port.bits // 8)
         words, needed = len(message.data) // self.word_bytes, -(-used // self.word_bytes)
         if words != needed:
             raise OutputError(
                 f"sends {words} words to output port (core {port.core}, channel {port.channel}), "
                 f"whose {port.elements} elements of {port.bits} bits take {needed}"
             )
-        row = elements(message.data[:used], port.bits)
+        row = elements(message.data[:used], port.bits)[: port.elements]
         self.outputs[self.frame, port.offset : port.offset + port.elements] = row
 
     def _event(self, frame: int) -> None:
@@ -105,12 +105,15 @@ def checked_frames(frames: np.ndarray, port: InputPort) -> np.ndarray:
             f"(frames, {port.elements})"
         )
     half = 2 ** (port.bits - 1)
-    bad = np.argwhere((frames < -half) | (frames >= half))
+    low, high = (-1, 1) if port.bits == 1 else (-half, half - 1)
+    outside = (frames < low) | (frames > high)
+    bad = np.argwhere(outside | (frames == 0) if port.bits == 1 else outside)
     if len(bad):
         frame, element = bad[0].tolist()
         raise FrameError(
             f"frame {frame} element {element} (={frames[frame, element]}) does not fit the input "
-            f"port's {port.bits} bits, {-half} to {half - 1}; quantise the stream to them"
+            f"port's {port.bits} bits, {low} {'or' if port.bits == 1 else 'to'} {high}; quantise "
+            "the stream to them"
         )
     return frames.astype(np.int64)
 
@@ -129,8 +132,8 @@ def file_bounds(starts: list[int], frames: int) -> list[tuple[int, int]]:
 def _check_ports(program: Program) -> None:
     ports: tuple[InputPort | OutputPort, ...] = (program.input, *program.outputs)
     for port in ports:
-        if port.bits not in WIDTHS:
-            raise CodeError(f"{port} has elements of {port.bits} bits; use one of {WIDTHS}")
+        if port.bits not in ELEMENT_BITS:
+            raise CodeError(f"{port} has elements of {port.bits} bits; use one of {ELEMENT_BITS}")
     if not program.outputs:
         raise CodeError(
             f"program {program.name} has no output port, so that no frame is ever complete; add one"

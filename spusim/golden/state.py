@@ -1,18 +1,20 @@
 """What a core remembers: data memory, accumulators, and a thread's vector state."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spusim.formats import unpack_words
-from spusim.golden.errors import AccessError, CodeError
+from spusim.golden.errors import AccessError, CodeError, UnknownError
 from spusim.numerics import Rounding
-from spusim.program import CoreImage, Matrix, Program
+from spusim.program import CoreImage, Matrix, Program, Table
 
 POISON = 0xA5
 ADDRESSABLE_WORDS = 2**16
-WIDTHS = (8, 16, 32)
+WIDTHS = (8, 16, 32, 4)  # as the kind `width` numbers them
+ELEMENT_BITS = (1, *sorted(WIDTHS))
 _SIGNED: dict[int, np.dtype[Any]] = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<i4")}
 
 
@@ -57,20 +59,53 @@ class Memory:
 
 
 def elements(data: np.ndarray, bits: int) -> np.ndarray:
-    """Read little-endian signed elements: (n * bits / 8,) uint8 -> (n,) int64."""
-    return data.view(_signed(bits)).astype(np.int64)
+    """Read all little-endian elements of (m,) uint8: (8 * m / bits,) int64.
+
+    Of one bit they are +1 where it is set, else -1; of more bits signed.
+    """
+    if bits >= 8:
+        return data.view(_signed(bits)).astype(np.int64)
+    flags = np.unpackbits(data, bitorder="little").astype(np.int64)
+    if bits == 1:
+        return 2 * flags - 1
+    return np.asarray(flags.reshape(-1, bits) @ _place_values(bits))
 
 
 def element_bytes(values: np.ndarray, bits: int) -> np.ndarray:
-    """Lay elements out little-endian: (n,) int -> (n * bits / 8,) uint8; high bits are cut off."""
-    return values.astype(_signed(bits)).view(np.uint8)
+    """Lay elements out little-endian: (n,) int -> (ceil(n * bits / 8),) uint8.
+
+    High bits are cut off; of one bit the sign is kept, set for zero and above.
+    """
+    if bits >= 8:
+        return values.astype(_signed(bits)).view(np.uint8)
+    if bits == 1:
+        return np.packbits(values >= 0, bitorder="little")
+    flags = values[:, None] >> np.arange(_narrow(bits)) & 1
+    return np.packbits(flags.astype(np.uint8).reshape(-1), bitorder="little")
+
+
+def _place_values(bits: int) -> np.ndarray:
+    """Return what each bit of a two's complement is worth, lowest first."""
+    values = 1 << np.arange(_narrow(bits), dtype=np.int64)
+    values[-1] = -values[-1]
+    return values
+
+
+def _narrow(bits: int) -> int:
+    if bits not in ELEMENT_BITS:
+        raise _unknown_width(bits)
+    return bits
+
+
+def _unknown_width(bits: int) -> CodeError:
+    return CodeError(
+        f"elements of {bits} bits cannot be laid out in data memory; use one of {ELEMENT_BITS}"
+    )
 
 
 def _signed(bits: int) -> np.dtype[Any]:
     if bits not in _SIGNED:
-        raise CodeError(
-            f"elements of {bits} bits cannot be laid out in data memory; use one of {WIDTHS}"
-        )
+        raise _unknown_width(bits)
     return _SIGNED[bits]
 
 
@@ -99,12 +134,22 @@ class DecodedMatrix:
     bias: np.ndarray | None
 
 
-def decoded(matrix: Matrix) -> DecodedMatrix:
-    """Decode a matrix from the bits of its image, never from the weights it was made of."""
+def decoded(matrix: Matrix, tables: Sequence[Table]) -> DecodedMatrix:
+    """Decode a matrix from the bits of its image, never from the weights it was made of.
+
+    Raises UnknownError for a codebook that there is not.
+    """
     p = matrix.packed
-    weight, bias = unpack_words(p.layout, p.rows, p.columns, p.slices, p.indices)
+    if matrix.codebook > len(tables):
+        raise UnknownError(
+            f"matrix {matrix.name} has its codebook in table {matrix.codebook - 1}; the core has "
+            f"{len(tables)}"
+        )
+    entries = tables[matrix.codebook - 1].entries.tolist() if matrix.codebook else ()
+    layout = replace(p.layout, codebook=tuple(entries))
+    weight, bias = unpack_words(layout, p.rows, p.columns, p.slices, p.indices)
     weight = weight.astype(np.int64)
-    return DecodedMatrix(matrix.name, p.layout.format, matrix.activation_bits, weight, bias)
+    return DecodedMatrix(matrix.name, layout.format, matrix.activation_bits, weight, bias)
 
 
 class CoreState:
@@ -113,7 +158,7 @@ class CoreState:
     def __init__(self, program: Program, image: CoreImage) -> None:
         self.image = image
         self.memory = Memory(program.word_bits)
-        self.matrices = [decoded(matrix) for matrix in image.matrices]
+        self.matrices = [decoded(matrix, image.tables) for matrix in image.matrices]
         self.accumulators = np.zeros(program.accumulators, np.int64)
         for segment in image.segments:
             words = np.ascontiguousarray(segment.words, dtype=np.uint8)

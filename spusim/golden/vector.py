@@ -107,6 +107,8 @@ def _numerics(t: Activation) -> Numerics:
 
 
 def _narrow(t: Activation, x: np.ndarray, bits: int) -> np.ndarray:
+    if bits == 1:
+        return np.where(x < 0, -1, 1)
     return overflow(x, bits, t.chip.numerics.requantize_overflow)
 
 
@@ -130,7 +132,11 @@ def _requantise(
 ) -> None:
     acc = t.read_rows(o["acc"], t.vector.length)
     bits = t.vector.wd if o["table"] in (TABLE_NONE, TABLE_RELU) else TABLE_BITS
-    q = requantise(acc, multiplier, shift, bits, _numerics(t))
+    numerics = _numerics(t)
+    if bits == 1:
+        # only the sign counts, which saturating to any width keeps
+        bits, numerics = TABLE_BITS, replace(numerics, requantize_overflow="saturate")
+    q = requantise(acc, multiplier, shift, bits, numerics)
     _put(t, o, _function(t, o["table"], q))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
 from spusim.kernels.sequencer import fail
+from spusim.kernels.vector import narrow_element
 
 _CORES, _DUE, _PERIOD, _BEGAN = int(G.CORES), int(G.FRAME_DUE), int(G.PERIOD), int(G.FILE_BEGAN)
 _FIRST, _LAST, _SENT, _FINISHED = int(G.FIRST), int(G.LAST), int(G.SENT), int(G.FINISHED)
@@ -48,6 +49,10 @@ def _store(chip, port, data):
     """Put a port's elements into the outputs of its next frame."""
     row = chip.ports[port]
     out = chip.outputs[row[_TAKEN]]
+    if row[_BITS] < 8:
+        for k in range(row[_ELEMENTS]):
+            out[row[_OFFSET] + k] = narrow_element(data, 0, row[_BITS], k)
+        return
     for k in range(row[_ELEMENTS]):
         size = row[_BITS] // 8
         value = np.int64(0)

@@ -74,6 +74,7 @@ _NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fa
 _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
 _LOOP_NESTING, _SHIFT, _SCALE = int(Fault.LOOP_NESTING), int(Fault.SHIFT), int(Fault.SCALE)
+_FOUR_BITS = 3  # the last value of the kind `width`, after 8, 16 and 32
 TABLE_NONE = 63
 TABLE_RELU = 62
 
@@ -144,7 +145,10 @@ def _set_vector(context, operands):
     context[_LENGTH] = operands[0]
     fault = _NONE
     for k in range(3):
-        context[_WA + k] = 8 << operands[1 + k]
+        width = operands[1 + k]
+        context[_WA + k] = 8 << width if width < _FOUR_BITS else 4
+        if operands[8] >> k & 1:
+            context[_WA + k] = 1
         context[_SA + k] = operands[4 + k]
         if operands[4 + k] < -MOST_LEFT or operands[4 + k] > MOST_RIGHT:
             fault = _SHIFT
@@ -209,6 +213,8 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
     rounding, wrap = core.params[_ROUNDING], core.params[_RESULT_WRAP]
     if context[_THREAD_ROUNDING]:
         rounding = context[_THREAD_ROUNDING] - 1
+    if context[_WD] == 1 and table >= TABLE_RELU:
+        wrap = np.int64(False)  # only the sign matters, and saturation keeps it
     va, vb = core.va, core.vb
     if op >= _Q_FIRST and op <= _Q_CHANNEL:
         acc = core.acc[operands[1] : operands[1] + n]

@@ -18,10 +18,33 @@ _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), i
 SCALE_BYTES = 8
 
 
+@nb.njit(cache=True, inline="always")
+def narrow_element(memory, byte, bits, k):
+    """Element k of 4 bits (signed) or of one (+1 where the bit is set, else -1)."""
+    at = k * bits
+    field = np.int64(memory[byte + (at >> 3)]) >> (at & 7)
+    if bits == 1:
+        return 2 * (field & 1) - 1
+    return ((field & 15) ^ 8) - 8
+
+
+@nb.njit(cache=True)
+def _put_narrow(memory, byte, bits, k, value, wrap):
+    """Store element k: of 4 bits folded, of one the sign; the byte's other bits stay."""
+    at = k * bits
+    here = byte + (at >> 3)
+    field = np.int64(value >= 0) if bits == 1 else fold(value, bits, wrap) & 15
+    mask = ((1 << bits) - 1) << (at & 7)
+    memory[here] = np.uint8((np.int64(memory[here]) & ~mask) | (field << (at & 7)))
+
+
 @nb.njit(cache=True)
 def read_elements(memory, byte, bits, n, out):
-    """out[:n] = n signed elements of `bits` from a byte address on. memory (bytes,) uint8."""
-    if bits == 8:
+    """out[:n] = n elements of `bits` from a byte address on. memory (bytes,) uint8."""
+    if bits < 8:
+        for k in range(n):
+            out[k] = narrow_element(memory, byte, bits, k)
+    elif bits == 8:
         source = memory.view(np.int8)
         for k in range(n):
             out[k] = source[byte + k]
@@ -39,8 +62,11 @@ def read_elements(memory, byte, bits, n, out):
 
 @nb.njit(cache=True)
 def write_elements(memory, byte, bits, n, values, wrap):
-    """Fold n values to `bits` and store them from a byte address on."""
-    if bits == 8:
+    """Fold n values to `bits` (to one: their signs) and store them from a byte address on."""
+    if bits < 8:
+        for k in range(n):
+            _put_narrow(memory, byte, bits, k, values[k], wrap)
+    elif bits == 8:
         target = memory.view(np.int8)
         for k in range(n):
             target[byte + k] = np.int8(fold(values[k], bits, wrap))
@@ -104,6 +130,7 @@ def _scale_narrow(acc, n, multiplier, shift, rounding, out):
 def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
     """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
 
+    To one bit only the signs matter, and nothing is folded; then wrap must be False.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
     wholes = memory.view(np.uint32)
@@ -125,8 +152,9 @@ def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
             if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
                 return False
             out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
-    for k in range(n):
-        out[k] = fold(out[k], bits, wrap)
+    if bits > 1:
+        for k in range(n):
+            out[k] = fold(out[k], bits, wrap)
     return True
 
 

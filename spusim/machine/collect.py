@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from spusim.arch.rules import CODEBOOK
 from spusim.arch.spec import Arch
 from spusim.kernels.chip import G, Q, R
 from spusim.kernels.core import CoreArrays
@@ -41,6 +42,9 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     for k, kind in enumerate(kinds):
         named[f"mac.{kind}"] = table[:, C.MAC + k]
         named[f"mac_gated.{kind}"] = table[:, C.MAC + MAC_KINDS + k]
+    looked_up = [C.MAC + k for k, kind in enumerate(kinds) if kind.startswith(CODEBOOK)]
+    if looked_up:
+        named["codebook.read"] = table[:, looked_up].sum(axis=1)
     named["router.word"], named["link.word"] = table[:, -2], table[:, -1]
     return named
 
@@ -161,11 +165,7 @@ def _nonzeros(matrix: Matrix) -> int:
 def peak_macs(program: Program, arch: Arch) -> int:
     """MACs that all lanes can do in a cycle, at the fastest precision that the program uses."""
     rates: dict[str, int] = dict(arch.core.precisions)  # type: ignore[arg-type]
-    used = {
-        f"{m.packed.layout.weight_bits}x{m.activation_bits}"
-        for core in program.cores
-        for m in core.matrices
-    }
+    used = {m.precision for core in program.cores for m in core.matrices}
     return arch.cores * arch.core.pes * arch.core.lanes * max((rates[u] for u in used), default=1)
 
 

@@ -38,7 +38,7 @@ UNITS = {
     "vector": Unit.VECTOR,
     "router": Unit.ROUTER,
 }
-CODE_WIDTH = 10
+CODE_WIDTH = 12
 
 
 def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import simpy
 
+from spusim.formats import pack_elements, unfit
 from spusim.kernels.chip import G, O, Stop
 from spusim.kernels.layout import COUNTERS
 from spusim.machine.chip import Chip
@@ -99,14 +100,18 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
             f"stream has shape {frames.shape}; program {program.name} takes (frames, "
             f"{port.elements})"
         )
-    limit = 1 << (port.bits - 1)
-    if frames.size and (frames.min() < -limit or frames.max() >= limit):
+    if frames.size and unfit(frames, port.bits).any():
+        carried = "+1 or -1" if port.bits == 1 else f"{port.bits} signed bits"
         raise MachineError(
             f"stream has values from {frames.min()} to {frames.max()}; the input port of "
-            f"{program.name} carries {port.bits} signed bits"
+            f"{program.name} carries {carried}"
         )
     width = program.word_bits // 8
-    size = port.elements * port.bits // 8
-    words = -(-size // width)
-    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), size)
-    return np.pad(raw, ((0, 0), (0, words * width - size))).reshape(len(frames), words, width)
+    words = -(-port.elements * port.bits // program.word_bits)
+    # every frame begins a word: what fills its last one is zeros, of one bit -1
+    per_frame = words * program.word_bits // port.bits
+    filled = np.pad(frames, ((0, 0), (0, per_frame - port.elements)), constant_values=0)
+    if port.bits == 1:
+        filled[:, port.elements :] = -1
+    packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
+    return packed.reshape(len(frames), words, width)

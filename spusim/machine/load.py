@@ -78,17 +78,12 @@ def load_core(
 
 def mac_kinds(program: Program) -> tuple[str, ...]:
     """Name the precisions that the program's products use, such as `8x16`."""
-    names = {
-        f"{m.packed.layout.weight_bits}x{m.activation_bits}"
-        for core in program.cores
-        for m in core.matrices
-    }
+    names = {m.precision for core in program.cores for m in core.matrices}
     return tuple(sorted(names))
 
 
-def entries_per_beat(core: CoreSpec, weight_bits: int, activation_bits: int) -> int:
+def entries_per_beat(core: CoreSpec, precision: str) -> int:
     """Return E of rule T5; raises MachineError for a precision that the lanes do not have."""
-    precision = f"{weight_bits}x{activation_bits}"
     rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
     if precision not in rates:
         raise MachineError(
@@ -105,7 +100,7 @@ def load_matrix(
     core, packed = arch.core, matrix.packed
     layout = packed.layout
     weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
-    per_beat = entries_per_beat(core, layout.weight_bits, matrix.activation_bits)
+    per_beat = entries_per_beat(core, matrix.precision)
     counts = column_counts(packed, per_beat)
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
@@ -119,10 +114,10 @@ def load_matrix(
     bias = overflow(bias, numerics.accumulator_bits, numerics.overflow)
     row_abs = np.abs(values.astype(np.int64)).sum(axis=1)
     fields = np.zeros(M.COUNT, np.int64)
-    fields[[M.ROWS, M.COLUMNS, M.WIDE]] = packed.rows, packed.columns, layout.weight_bits > 8
+    fields[[M.ROWS, M.COLUMNS, M.WIDE]] = packed.rows, packed.columns, _wide(layout)
     fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
         matrix.activation_bits,
-        kinds.index(f"{layout.weight_bits}x{matrix.activation_bits}"),
+        kinds.index(matrix.precision),
     )
     fields[M.ROW_ABS_MAX] = row_abs.max(initial=0)
     fields[M.INDEX_WRITES] = sum(map(len, packed.indices)) if matrix.preload else 0
@@ -130,7 +125,7 @@ def load_matrix(
     return LoadedMatrix(
         name=matrix.name,
         fields=fields,
-        weights=np.ascontiguousarray(values.T, np.int16 if layout.weight_bits > 8 else np.int8),
+        weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
         packed_beats=_packed_beats(counts, core, per_beat),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
@@ -142,6 +137,11 @@ def load_matrix(
         beat_first=beat_first,
         entry_rows=entry_rows,
     )
+
+
+def _wide(layout: Layout) -> bool:
+    """Whether weights, looked up in their codebook if they have one, need more than 8 bits."""
+    return layout.weight_kind in ("16", "c16")
 
 
 def outlined(matrix: Matrix) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spusim.formats import ELEMENT_BITS, FormatError, check_codebook, unfit, weight_limits
 from spusim.network.graph import inputs_of, outputs_of, tensors_of
 from spusim.network.records import (
     Apply,
@@ -25,8 +26,8 @@ from spusim.network.records import (
     Tensor,
 )
 
-WEIGHT_BITS = (4, 8, 16)
-TENSOR_BITS = (8, 16, 32)
+WEIGHT_BITS = (1, 2, 4, 8, 16)
+TENSOR_BITS = ELEMENT_BITS
 TABLE_BITS = 16
 BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
@@ -120,8 +121,7 @@ def _check_state(state: State, known: Tensors) -> None:
 
 
 def _check_values(what: str, values: np.ndarray, tensor: Tensor) -> None:
-    largest = tensor.quantum.largest
-    if values.dtype.kind not in "iu" or not _within(values, -largest - 1, largest):
+    if values.dtype.kind not in "iu" or unfit(values, tensor.quantum.bits).any():
         raise NetworkError(
             f"{what} with values outside integers of {tensor.quantum.bits} bits; quantise them"
         )
@@ -166,8 +166,9 @@ def _check_weight(node: Product) -> None:
         raise NetworkError(
             f"product {node.name} has a weight of shape {node.weight.shape}; use (rows, columns)"
         )
-    limit = 2 ** (node.weight_bits - 1)
-    if node.weight.dtype.kind != "i" or not _within(node.weight, -limit, limit - 1):
+    _check_codebook(node)
+    low, high = (-(2**15), 2**15 - 1) if node.codebook else weight_limits(node.weight_bits)
+    if node.weight.dtype.kind != "i" or not _within(node.weight, low, high):
         raise NetworkError(
             f"product {node.name} has weights outside {node.weight_bits}-bit integers; "
             "quantise them first"
@@ -181,6 +182,18 @@ def _check_weight(node: Product) -> None:
         )
     if node.bias.dtype.kind != "i" or not _within(node.bias, -BIAS_LIMIT, BIAS_LIMIT - 1):
         raise NetworkError(f"product {node.name} has a bias wider than 48 bits; rescale it")
+
+
+def _check_codebook(node: Product) -> None:
+    try:
+        check_codebook(node.codebook, node.weight_bits)
+    except FormatError as error:
+        raise NetworkError(f"product {node.name}: {error}") from error
+    if node.codebook and not np.isin(node.weight, node.codebook).all():
+        raise NetworkError(
+            f"product {node.name} has weights that are no entries of its codebook; quantise them "
+            "to it first"
+        )
 
 
 def _check_head(node: Product, head: Head, rows: int) -> None:

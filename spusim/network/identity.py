@@ -9,7 +9,7 @@ import numpy as np
 from spusim.network.records import Network
 
 _APART = ("notes", "rate_hz")
-_LATER = ("input_rounding",)
+_LATER = ("input_rounding", "codebook")
 
 
 def network_hash(network: Network) -> str:

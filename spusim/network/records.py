@@ -20,7 +20,10 @@ class NetworkError(SpusimError):
 
 @dataclass(frozen=True)
 class Quantum:
-    """A tensor's number format: value = integer * 2**exponent, `bits` wide, signed."""
+    """A tensor's number format: value = integer * 2**exponent, `bits` wide, signed.
+
+    Integers of one bit are 1 and -1.
+    """
 
     bits: int
     exponent: int
@@ -28,7 +31,12 @@ class Quantum:
     @property
     def largest(self) -> int:
         """Largest integer."""
-        return (1 << (self.bits - 1)) - 1
+        return max(1, (1 << (self.bits - 1)) - 1)
+
+    @property
+    def smallest(self) -> int:
+        """Smallest integer."""
+        return -(1 << (self.bits - 1))
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,8 @@ class Product:
     weight (rows, columns) int, bias (rows,) int64 or None. windows: first elements, one for a
     linear layer, one for each output position of a convolution; a head's output holds its rows of
     the first window, then of the second, and so on. Heads take rows without gap or overlap.
+    weight_bits: 1 for weights 1 and -1 (0 where pruned), 2 for 1, 0 and -1, 4, 8 or 16; 4 as well
+    with a codebook, whose at most 16 entries, the first one 0, the weights are.
     """
 
     name: str
@@ -110,6 +120,7 @@ class Product:
     heads: tuple[Head, ...]
     windows: tuple[int, ...] = (0,)
     rounding: str | None = None  # of the requantisation; None: the architecture's
+    codebook: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

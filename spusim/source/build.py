@@ -85,8 +85,8 @@ class _CoreBuilder:
         filled = [p for p in self.given.places if p.head.token.text != ".space"]
         segments = self.each(filled, lambda part: segment(part, word_bits))
         areas = areas_of(self.given.places, segments)
-        placed = self.matrices(areas)
         tables = self.tables()
+        placed = self.matrices(areas, tables)
         check_areas(self.faults, self.arch, [*areas, *(p.area for p in placed if p.area)])
         check_matrices(self.faults, self.arch, placed)
         threads: tuple[Thread, ...] = ()
@@ -110,7 +110,7 @@ class _CoreBuilder:
                 made.append((part, make(part)))
         return made
 
-    def matrices(self, areas: Sequence[Area]) -> list[Placed]:
+    def matrices(self, areas: Sequence[Area], tables: Sequence[Table]) -> list[Placed]:
         """Pack the matrices, one behind the other and behind the data, if they do not say where."""
         shared = self.arch.core.weight_memory is None
         banks = self.arch.core.data_memory.banks
@@ -119,7 +119,7 @@ class _CoreBuilder:
         placed = []
         for part in self.given.matrices:
             with collecting(self.faults, part.head):
-                matrix = packed_matrix(self.arch, part, row, index_base)
+                matrix = packed_matrix(self.arch, part, row, index_base, tables)
                 depth = depth_rows(self.arch, matrix)
                 area = None
                 if shared:

@@ -62,6 +62,7 @@ class LineFaultError(FaultError):
         self.line = given.line
 
 
+ELEMENTS = "1|4|8|16|32"  # bits of one in data memory
 NAMED_PLACE = (("name", "name"), ("address", "integer"))
 
 PROGRAM: dict[str, Form] = {
@@ -69,11 +70,11 @@ PROGRAM: dict[str, Form] = {
     ".core": Form((("number", "integer"),)),
     ".input": Form(
         required={"elements": "integer"},
-        optional={"bits": "8|16|32", "cores": "cores", "channel": "integer", "thread": "integer"},
+        optional={"bits": ELEMENTS, "cores": "cores", "channel": "integer", "thread": "integer"},
     ),
     ".output": Form(
         required={"elements": "integer"},
-        optional={"bits": "8|16|32", "core": "integer", "channel": "integer", "offset": "integer"},
+        optional={"bits": ELEMENTS, "core": "integer", "channel": "integer", "offset": "integer"},
     ),
     ".init": Form(required={"core": "integer", "thread": "integer"}),
     ".file": Form(),
@@ -91,7 +92,7 @@ CORE: dict[str, Form] = {
         optional={
             "weights": "integer", "activations": "integer", "group": "integer",
             "index_bits": "integer", "pointer_bits": "integer", "bias_bits": "integer",
-            "base": "integer", "index_base": "integer",
+            "base": "integer", "index_base": "integer", "codebook": "integer",
         },
     ),
     ".table": Form(
@@ -102,7 +103,7 @@ CORE: dict[str, Form] = {
             "base": "integer",
         },
     ),
-    ".data": Form(NAMED_PLACE, optional={"bits": "8|16|32"}),
+    ".data": Form(NAMED_PLACE, optional={"bits": ELEMENTS}),
     ".scales": Form(NAMED_PLACE),
     ".space": Form(NAMED_PLACE, required={"words": "integer"}),
 }  # fmt: skip

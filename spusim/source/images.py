@@ -1,12 +1,14 @@
 """A core's matrices, tables and data, from directives to the parts of its image."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.formats import Layout, pack
+from spusim.formats import Layout, pack, pack_elements
+from spusim.formats.codes import ENTRIES as CODEBOOK_ENTRIES
+from spusim.formats.codes import TERNARY_BITS
 from spusim.isa import Assembler
 from spusim.isa.lexer import FaultError
 from spusim.numerics import build_table, table_entries
@@ -103,9 +105,9 @@ def segment(part: Part, word_bits: int) -> Segment:
         values = _data_values(part, bits)
     if not len(values):
         raise LineFaultError(part.head, "has no values; list them below it, or use `.space`")
-    raw = values.astype(f"<i{bits // 8}").view(np.uint8)
-    width = word_bits // 8
-    words = np.pad(raw, (0, -len(raw) % width)).reshape(-1, width)
+    if bits == _SCALE_BITS:
+        values, bits = values.view("<i4"), _SCALE_BITS // 2
+    words = pack_elements(values, bits, word_bits)
     return Segment(part.name, part.head.values["address"], words)
 
 
@@ -165,14 +167,18 @@ def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
     )
 
 
-def packed_matrix(arch: Arch, part: Part, base: int, index_base: int) -> Matrix:
+def packed_matrix(
+    arch: Arch, part: Part, base: int, index_base: int, tables: Sequence[Table]
+) -> Matrix:
     """Pack a `.matrix`, at base and index_base if it does not say. Raises SpusimError."""
     head = part.head
     _check_ranges(head)
     rows, columns = head.values["rows"], head.values["columns"]
-    weight = _weight(part, rows, columns)
+    codebook = _codebook(head, tables)
+    weight = _weight(part, rows, columns, codebook)
     bias = _bias(part, rows)
-    packed = pack(weight, matrix_layout(arch, head, bias is not None), bias)
+    layout = replace(matrix_layout(arch, head, bias is not None), codebook=codebook)
+    packed = pack(weight, layout, bias)
     preload = arch.core.index_memory.mode == "preload"
     return Matrix(
         part.name,
@@ -181,18 +187,39 @@ def packed_matrix(arch: Arch, part: Part, base: int, index_base: int) -> Matrix:
         head.values.get("base", base),
         0 if preload else head.values.get("index_base", index_base),
         preload,
+        codebook=head.values["codebook"] + 1 if codebook else 0,
     )
 
 
-def _weight(part: Part, rows: int, columns: int) -> np.ndarray:
-    """Return the matrix's weights (rows, columns), listed row by row or drawn."""
-    bits = part.head.values.get("weights", 8)
+def _codebook(head: Given, tables: Sequence[Table]) -> tuple[int, ...]:
+    """Return the entries of the table that a matrix names; raises LineFaultError."""
+    number = head.values.get("codebook")
+    if number is None:
+        return ()
+    if not 0 <= number < len(tables):
+        raise LineFaultError(
+            head, f"codebook (={number}) must be one of the core's {len(tables)} tables", "codebook"
+        )
+    entries: list[int] = tables[number].entries.tolist()
+    if len(entries) != CODEBOOK_ENTRIES:
+        raise LineFaultError(
+            head, f"table {tables[number].name} has {len(entries)} entries, and a codebook "
+            f"{CODEBOOK_ENTRIES}: give it address_bits=4, interpolate=0", "codebook",
+        )  # fmt: skip
+    return tuple(entries)
+
+
+def _weight(part: Part, rows: int, columns: int, codebook: tuple[int, ...]) -> np.ndarray:
+    """Return the matrix's weights (rows, columns), listed row by row or drawn.
+
+    Of a matrix with a codebook they are the entries themselves, not their indices.
+    """
+    bits = 16 if codebook else part.head.values.get("weights", 8)
     drawn, listed = part.one(".random"), part.lines(".values")
     if drawn is not None:
         if listed:
             raise LineFaultError(drawn, "stands beside listed values; keep one of the two")
-        values = sparse_values(drawn, rows * columns, drawn.values.get("bits", bits))
-        return values.reshape(rows, columns)
+        return _drawn(drawn, rows * columns, bits, codebook).reshape(rows, columns)
     for given in listed:
         if len(given.items) != columns:
             raise LineFaultError(
@@ -202,7 +229,16 @@ def _weight(part: Part, rows: int, columns: int) -> np.ndarray:
         raise LineFaultError(
             part.head, f"has {len(listed)} rows of values below it, not {rows}; list each, or draw"
         )
-    return in_bits(listed, bits).reshape(rows, columns)
+    return in_bits(listed, max(bits, 2)).reshape(rows, columns)
+
+
+def _drawn(drawn: Given, size: int, bits: int, codebook: tuple[int, ...]) -> np.ndarray:
+    """Draw weights, (1, size): signs for one and two bits, entries of a codebook, or integers."""
+    if codebook:
+        picks = np.flatnonzero(codebook)
+        which = sparse_values(drawn, size, 32)
+        return np.where(which, np.array(codebook)[picks[which % len(picks)]], 0)
+    return sparse_values(drawn, size, 1 if bits <= TERNARY_BITS else drawn.values.get("bits", bits))
 
 
 def _bias(part: Part, rows: int) -> np.ndarray | None:

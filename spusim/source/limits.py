@@ -74,7 +74,7 @@ def _complaints(arch: Arch, placed: Placed) -> list[tuple[str, str]]:
     """Return what is wrong with one matrix: the value to point at, and why."""
     core, matrix = arch.core, placed.matrix
     layout, columns, rows = matrix.packed.layout, matrix.packed.columns, matrix.packed.rows
-    precision = f"{layout.weight_bits}x{matrix.activation_bits}"
+    precision = matrix.precision
     operand = -(-columns * matrix.activation_bits // core.data_memory.word_bits)
     index_end = matrix.index_base + index_words(matrix)
     allowed = ("dense",) if core.sparse.weights == "dense" else core.sparse.formats

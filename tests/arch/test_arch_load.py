@@ -78,7 +78,7 @@ def test_null_takes_back_a_section_or_a_precision(write):
     core = load_arch("x.yaml").core
     assert core.weight_memory is None
     assert (core.queue.depth, core.queue.release) == (8, "pop")  # the spec's defaults
-    assert set(core.precisions) == {"4x16", "8x16", "16x16", "8x8"}
+    assert set(core.precisions) == {"4x16", "8x16", "16x16", "8x8", "c16x16"}
 
 
 def test_null_is_no_value_for_a_scalar(write):
@@ -119,7 +119,7 @@ def test_settings_arrive(depth, release):
         ("core.sparse.formats=[dens]", "core.sparse.formats.0 (=dens) must be 'dense', 'bitmap', "
          "'run_length' or 'pencil'; did you mean dense?"),
         ("core.sparse.formats=[]", "core.sparse.formats (=[]) must not be empty"),
-        ("core.precisions.8x9=1", "core.precisions.8x9 is not a known key: it must be '4x8'"),
+        ("core.precisions.8x9=1", "core.precisions.8x9 is not a known key: it must be '1x1'"),
         ("core.precisions=null", "core.precisions is missing; give it a value (MACs a lane does"),
         ("core.pes", "must look like key.key=value; try core.queue.depth=2"),
         ("core..pes=3", "must look like key.key=value; try core.queue.depth=2"),
@@ -144,7 +144,7 @@ def test_every_mistake_of_a_file_has_its_line(write):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "x.yaml:1: is empty; write at least `base: eie64`"),
+        ("", "x.yaml:1: is empty; write at least `base: bitmix`"),
         ("# nothing\n", "x.yaml:1: is empty"),
         ("- a\n- b\n", "x.yaml:1: must be a mapping of keys to values, not a list"),
         ("spu001", "x.yaml:1: must be a mapping of keys to values, not a single value"),
@@ -157,7 +157,7 @@ def test_every_mistake_of_a_file_has_its_line(write):
         ("base: tiny\n? [a]\n: 2\n", "x.yaml:2: a key must be a plain word"),
         ("base: [tiny]\n", "x.yaml:1: base must be a preset's name or a path"),
         ("base: spu01\n", "x.yaml:1: base: spu01: no architecture of that name; did you"),
-        ("base: no.yaml\n", "x.yaml:1: base: no.yaml: no such file; presets: eie64, row64"),
+        ("base: no.yaml\n", "x.yaml:1: base: no.yaml: no such file; presets: bitmix, eie64"),
         ("cores: 1\n", "x.yaml:1: clock_mhz is missing"),
         ("base: tiny\ncores: \x01\n", "x.yaml:2: is not YAML: unacceptable character"),
         ("[" * 1000, "x.yaml:1: is nested too deeply"),

@@ -12,7 +12,7 @@ LABELS = {"name", "description", "base"}  # what a file is called is no fact abo
 
 
 def test_presets_are_shipped():
-    assert list_archs() == ["eie64", "row64", "spu001", "spu001_dense", "tiny"]
+    assert list_archs() == ["bitmix", "eie64", "row64", "spu001", "spu001_dense", "tiny"]
 
 
 @pytest.mark.parametrize("name", list_archs())

@@ -19,6 +19,8 @@ BREAKERS = {
     "table_addresses": ("spu001", ["core.table_memory.words=16385"], "try 16384 words"),
     "table_fits": ("tiny", ["numerics.table_address_bits=10"], "try 9 address bits, or 1025"),
     "accumulator_addresses": ("spu001", ["core.accumulators=131073"], "try 131072 accumulators"),
+    "codebook_registers": ("bitmix", ["core.decoder.codebooks=0"], "try 16, or drop"),
+    "codebook_entries": ("bitmix", ["core.table_memory.word_bits=8"], "try 16, or codebooks of 8"),
     "window_in_buffer": ("spu001", ["core.scanner.width=2049"], "try 513 words"),
     "window_in_banks": ("row64", ["core.scanner.width=257"], "try 65 banks"),
 }  # fmt: skip

@@ -26,7 +26,7 @@ ONES = np.ones((8, 8), np.int64)
     ("changes", "message"),
     [
         ({"format": "csr"}, "format 'csr' is unknown; use one of dense, bitmap"),
-        ({"weight_bits": 5}, r"weight_bits \(=5\) of a bitmap layout must be 4, 8 or 16"),
+        ({"weight_bits": 5}, r"weight_bits \(=5\) of a bitmap layout must be 1, 2, 4, 8 or 16"),
         ({"pes": 0}, r"pes \(=0\)"),
         ({"group": 0}, r"group \(=0\)"),
         ({"word_bits": 12}, r"word_bits \(=12\)"),

@@ -206,8 +206,8 @@ def test_networks_that_prune_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("fc.weight", np.full((4, 5), -128, np.int8), "integers of 8 bits"),
-        ("fc.weight", np.ones((4, 5), np.float32), "integers of 8 bits"),
+        ("fc.weight", np.full((4, 5), -128, np.int8), "integers of int8"),
+        ("fc.weight", np.ones((4, 5), np.float32), "integers of int8"),
         ("fc.weight.scale", np.zeros(1), "finite and above 0"),
         ("fc.weight.scale", np.full(1, np.nan), "finite and above 0"),
         ("fc.weight.scale", np.ones(3), "one value or one per row"),

@@ -59,7 +59,7 @@ def test_defaults(tmp_path: Path) -> None:
         ("density: 0.5", "densities: 0.5", 10, [r"prune\.densities", "did you mean density"]),
         ("outputs: 2", "outputs: 0", 7, [r"layers\[1\]\.outputs \(=0\) must be", "1"]),
         ("outputs: 2", "outputs: '2'", 7, [r"outputs \(='2'\) must be a valid integer"]),
-        ("{size: 4}", "{size: 4, bits: 12}", 2, [r"input\.bits \(=12\) must be 8 or 16"]),
+        ("{size: 4}", "{size: 4, bits: 12}", 2, [r"input\.bits \(=12\) must be 1, 4, 8 or 16"]),
         ("type: linear", "type: liner", 5, [r"layers\[1\]\.type \(=liner\)", "mean linear"]),
         ("    outputs: 2\n", "", 5, [r"layers\[1\]\.outputs is missing"]),
         ("density: 0.5", "density: 1.5", 10, [r"prune\.density \(=1\.5\)", "1"]),

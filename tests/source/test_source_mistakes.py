@@ -37,7 +37,7 @@ MISTAKES = {
     "no value": (".period", "4:8: `end of line`: expected a value for cycles; write `.period CYCL"),
     "missing": (".matrix m rows=2", "4:1: `.matrix`: lacks format, columns; write `.matrix NAME"),
     "choice": (M.replace("bitmap", "sparse"), "4:18: `sparse`: (=sparse) must be one of dense"),
-    "bits": (".data d 0 bits=12\n.values 1", "4:16: `12`: (=12) must be one of 8, 16, 32"),
+    "bits": (".data d 0 bits=12\n.values 1", "4:16: `12`: (=12) must be one of 1, 4, 8, 16, 32"),
     "set": (".set core.lanes 4", "4:1: `.set`: expected `.set PATH=VALUE`"),
     "unknown name": (".data d N", "4:9: `N`: unknown name"),
     "no list": (M + "\n.values", "5:8: `end of line`: expected values"),

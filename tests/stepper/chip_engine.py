@@ -11,7 +11,7 @@ from stepper import Engine, event_counts, stall_rows
 from stepper_storage import Slice, StepperConfig, build_slice
 
 from spusim.arch import Arch
-from spusim.formats import unpack
+from spusim.formats import Layout, unpack
 from spusim.isa import Instruction
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, Matrix
@@ -37,7 +37,7 @@ class StoredMatrix:
 def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatrix:
     """Take the weights out of an image, and store them by T1 to T6."""
     core, layout = arch.core, matrix.packed.layout
-    kind = f"{layout.weight_bits}x{matrix.activation_bits}"
+    kind = f"{weights_named(layout)}x{matrix.activation_bits}"
     rates: Mapping[str, int] = {str(name): rate for name, rate in core.precisions.items()}
     config = StepperConfig(
         format=layout.format,
@@ -82,6 +82,13 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
         biased=biases is not None,
         kind=kind,
     )
+
+
+def weights_named(layout: Layout) -> str:
+    """Return the weights' part of a precision: bits, or c and those of a codebook's entries."""
+    if not layout.codebook:
+        return str(layout.weight_bits)
+    return "c8" if all(-128 <= entry <= 127 for entry in layout.codebook) else "c16"
 
 
 class EngineUnit:
@@ -190,6 +197,7 @@ class EngineUnit:
         self.counts.update({
             f"mac.{self.running.kind}": events["mac"],
             f"mac_gated.{self.running.kind}": events["mac_gated"],
+            "codebook.read": events["mac"] if self.running.kind.startswith("c") else 0,
             "accumulator.read": events["mac"],
             "accumulator.write": events["mac"] + initial,
             "queue.push": events["pushes"] * self.pes,

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from chip_errors import ChipError
+from chip_numbers import element_of, put_element
 from chip_router import Message, Network
 
 from spusim.program import HOST, OutputPort, Program
@@ -46,12 +47,10 @@ class Host:
         if self.next == self.end or self.next_at is None or now < self.next_at:
             return
         port = self.program.input
-        size, word = port.bits // 8, self.program.word_bits // 8
-        data = bytearray()
-        for value in self.frames[self.next]:
-            data += value.to_bytes(size, "little", signed=True)
-        data += bytes(-len(data) % word)
-        words = len(data) // word
+        words = -(-port.elements * port.bits // self.program.word_bits)
+        data = bytearray(words * self.program.word_bits // 8)
+        for k, value in enumerate(self.frames[self.next]):
+            put_element(data, k * port.bits, port.bits, value)
         self.message = Message(HOST, port.cores, port.channel, words, port.thread, now, data)
         self.network.requests.append(self.message)
         self.next += 1
@@ -83,13 +82,11 @@ class Host:
 
     def store(self, port: OutputPort, row: list[int], message: Message) -> None:
         """Put a port's elements at their places of the frame."""
-        size = port.bits // 8
         needed = -(-port.elements * port.bits // self.program.word_bits)
         if message.words != needed:
             raise ChipError(f"output of {message.words} words, where {port} takes {needed}")
         for k in range(port.elements):
-            raw = message.data[k * size : (k + 1) * size]
-            row[port.offset + k] = int.from_bytes(raw, "little", signed=True)
+            row[port.offset + k] = element_of(message.data, k * port.bits, port.bits)
 
     # --- cycle
 

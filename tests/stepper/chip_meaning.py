@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chip_errors import ChipError
-from chip_numbers import TABLE_INPUT_BITS, limited, looked_up, shifted
+from chip_numbers import TABLE_INPUT_BITS, fitted, limited, looked_up, shifted
 
 from spusim.numerics import Numerics
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
@@ -74,7 +74,7 @@ class Element:
         plain = self.table in (TABLE_NONE, TABLE_RELU)
         bits = self.state.wd if plain else TABLE_INPUT_BITS
         scaled = shifted(self.acc * multiplier, shift, self.rounding)
-        return self.function(limited(scaled, bits, self.numerics.requantize_overflow))
+        return self.function(fitted(scaled, bits, self.numerics.requantize_overflow))
 
 
 def vadd(e: Element) -> int:

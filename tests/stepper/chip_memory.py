@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from chip_errors import ChipError
+from chip_numbers import element_of, put_element
 
 from spusim.arch import Arch
 from spusim.program import CoreImage
@@ -40,17 +41,14 @@ class DataMemory:
         return words
 
     def elements(self, address: int, bits: int, count: int) -> list[int]:
-        """Return signed little-endian elements from a word address on."""
+        """Return little-endian elements from a word address on."""
         self.span(address, count, bits)
-        size, start = bits // 8, address * self.word_bytes
-        places = range(start, start + count * size, size)
-        return [int.from_bytes(self.bytes[at : at + size], "little", signed=True) for at in places]
+        start = address * self.word_bits
+        return [element_of(self.bytes, start + k * bits, bits) for k in range(count)]
 
     def put_element(self, address: int, bits: int, index: int, value: int) -> None:
         """Write an element of a row of elements that starts at a word address."""
-        size = bits // 8
-        at = address * self.word_bytes + index * size
-        self.bytes[at : at + size] = value.to_bytes(size, "little", signed=True)
+        put_element(self.bytes, address * self.word_bits + index * bits, bits, value)
 
     def word(self, address: int) -> bytes:
         """Return a word's bytes."""

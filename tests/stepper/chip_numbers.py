@@ -20,6 +20,33 @@ def shifted(value: int, shift: int, rounding: str) -> int:
     return floor + ROUNDS_UP[rounding](floor, value - (floor << shift), 1 << (shift - 1))
 
 
+def element_of(data: bytes | bytearray, bit: int, bits: int) -> int:
+    """Return the element that begins at a bit of little-endian bytes; one bit is +1 or -1."""
+    first, last = bit // 8, (bit + bits - 1) // 8
+    field = int.from_bytes(data[first : last + 1], "little") >> (bit - 8 * first)
+    field %= 1 << bits
+    if bits == 1:
+        return 1 if field else -1
+    return field - (1 << bits) if field >= 1 << (bits - 1) else field
+
+
+def put_element(data: bytearray, bit: int, bits: int, value: int) -> None:
+    """Write an element at a bit of little-endian bytes, and nothing beside it."""
+    first, last = bit // 8, (bit + bits - 1) // 8
+    shift = bit - 8 * first
+    before = int.from_bytes(data[first : last + 1], "little")
+    field = int(value > 0) if bits == 1 else value % (1 << bits)
+    after = before - ((before >> shift) % (1 << bits) << shift) + (field << shift)
+    data[first : last + 1] = after.to_bytes(last + 1 - first, "little")
+
+
+def fitted(value: int, bits: int, overflow: str) -> int:
+    """Bring a result into an element's width; of one bit it is the sign, +1 for zero."""
+    if bits == 1:
+        return -1 if value < 0 else 1
+    return limited(value, bits, overflow)
+
+
 def limited(value: int, bits: int, overflow: str) -> int:
     """Bring a value into a signed width: saturate or wrap."""
     half = 1 << (bits - 1)

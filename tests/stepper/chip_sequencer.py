@@ -11,7 +11,8 @@ from spusim.isa import Instruction
 from spusim.program import CoreImage
 
 LOOP_DEPTH = 4
-WIDTHS = (8, 16, 32)
+WIDTHS = (8, 16, 32, 4)
+BINARY = ("", "a", "b", "ab", "d", "ad", "bd", "abd")
 ROUNDINGS = ("arch", "floor", "half_up", "half_even")
 SHIFTS = range(-30, 63)
 MOVED = ("d", "a", "b", "src", "dst")  # data addresses; a scale's stays, and `bump` is none
@@ -192,7 +193,8 @@ class Sequencer:
         """Set the thread's vector state."""
         if any(o[name] not in SHIFTS for name in ("sa", "sb", "sd")):
             raise ChipError(f"vset {o}: shifts must be from -30 to 62")
-        widths = (WIDTHS[o[name]] for name in ("wa", "wb", "wd"))
+        binary = BINARY[o["binary"]]
+        widths = (1 if side in binary else WIDTHS[o[f"w{side}"]] for side in "abd")
         rounding = ROUNDINGS[o["rounding"]]
         flight.vector = VectorState(o["len"], *widths, o["sa"], o["sb"], o["sd"], rounding)
 

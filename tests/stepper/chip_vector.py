@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chip_errors import ChipError
 from chip_meaning import MEANING, Element, Meaning, VectorState
 from chip_memory import DataMemory
-from chip_numbers import limited
+from chip_numbers import fitted
 
 from spusim.arch import Arch
 from spusim.isa import Instruction
@@ -153,7 +153,7 @@ class VectorUnit:
         table = o.get("table", TABLE_RELU)
         elements = [Element(s, self.numerics, self.tables, table, **one) for one in inputs]
         overflow = self.numerics.requantize_overflow
-        return [limited(meaning.of(element), s.wd, overflow) for element in elements]
+        return [fitted(meaning.of(element), s.wd, overflow) for element in elements]
 
     def read_scales(self, operand: Operand, inputs: list[dict[str, int]]) -> None:
         """Give every element its multiplier and shift."""

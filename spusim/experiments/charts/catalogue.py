@@ -9,6 +9,7 @@ from spusim.experiments.charts.banks import bank_occupancy
 from spusim.experiments.charts.breakdown import energy, stalls
 from spusim.experiments.charts.compression import formats, structures
 from spusim.experiments.charts.machine import banks_and_words, pes_and_lanes, queue_depth
+from spusim.experiments.charts.numbers import number_formats
 from spusim.experiments.charts.overview import overview
 from spusim.experiments.charts.pareto import pareto
 from spusim.experiments.charts.records import Chart
@@ -50,6 +51,9 @@ CHARTS: dict[str, ChartKind] = {
         "cycles, energy, bytes and accuracy of pruning structures at equal density",
         structures,
         True,
+    ),
+    "number_formats": ChartKind(
+        "bytes, cycles, energy and noise of each number format", number_formats, True
     ),
     "energy": ChartKind("energy a frame by term", energy),
     "stalls": ChartKind("what the units of every kind did with their cycles", stalls),

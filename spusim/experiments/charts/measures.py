@@ -39,6 +39,7 @@ MEASURES: dict[str, Measure] = {
     "memory_used_bytes": Measure("memory used", "KiB", 1 / 1024),
     "area_um2": Measure("area", "mm²", 1e-6),
     "accuracy": Measure("accuracy", "% of files", 100.0, smaller=False),
+    "sqnr_db": Measure("signal to quantisation noise", "dB", smaller=False),
     "weight_density": Measure("weight density", "%", 100.0),
     "activation_density": Measure("activation density", "%", 100.0),
 }
@@ -53,6 +54,8 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "core.data_memory.words": ("words a bank", "words"),
     "core.data_memory.word_bits": ("word width", "bit"),
     "prune.structure": ("structure", "name"),
+    "quantise.weights": ("weights", "number format"),
+    "quantise.activations": ("activations", "bit"),
     "core.sparse.format": ("format", "name"),
     "core.sparse.weights": ("weights", "name"),
     "core.sparse.activations": ("activations", "name"),

@@ -48,11 +48,11 @@ def _panels(results: Results, rows: pl.DataFrame) -> tuple[list[Panel], tuple[st
         panels = [metric_panel(results, rows, found, numeric[0], metric) for metric in _METRICS]
         return panels, notes
     axis = axes[0] if axes else "point"
-    return _categories(results, rows, axis)
+    return category_panels(results, rows, axis)
 
 
-def _categories(
-    results: Results, rows: pl.DataFrame, axis: str
+def category_panels(
+    results: Results, rows: pl.DataFrame, axis: str, metrics: Sequence[str] = _METRICS
 ) -> tuple[list[Panel], tuple[str, ...]]:
     """Return panels with an axis's values side by side, without lines between them."""
     values: Sequence[object] = rows[axis].unique(maintain_order=True).to_list()
@@ -62,7 +62,7 @@ def _categories(
     name = parameter_quantity(axis).label if axis != "point" else "point"
     x = Axis(Quantity(name, "number" if axis == "point" else "name"),
              ticks=tuple((place, str(value)) for value, place in places.items()))  # fmt: skip
-    panels = [metric_panel(results, placed, found, _PLACE, metric) for metric in _METRICS]
+    panels = [metric_panel(results, placed, found, _PLACE, metric) for metric in metrics]
     clouds = [
         replace(p, x=x, series=tuple(replace(s, role=Role.CLOUD) for s in p.series)) for p in panels
     ]

@@ -65,6 +65,9 @@ class LayerFile(Spec):
     activation_bits: int | None = Field(
         default=None, description="bits of an activation; null: the architecture's own"
     )
+    codebook_bits: int | None = Field(
+        default=None, description="bits of a codebook's entries; null: weights are integers"
+    )
 
 
 class PartFile(Spec):
@@ -89,6 +92,10 @@ class PartFile(Spec):
     set: tuple[str, ...] = Field(default=(), description="settings of every point, as --set")
     baseline: bool = Field(
         default=True, description="also run each machine skipping nothing, for the speedup"
+    )
+    sqnr: bool = Field(
+        default=False,
+        description="compare a network's outputs with its float network's: column sqnr_db",
     )
     replicas: int = Field(
         default=1, ge=1, le=10_000, description="times each point is drawn, with seeds that follow"

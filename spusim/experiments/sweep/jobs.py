@@ -36,6 +36,7 @@ class Job:
     network: NetworkRef | None = None
     stream: str | None = None
     input_period: int | None = None
+    sqnr: bool = False
 
     @property
     def group(self) -> str:

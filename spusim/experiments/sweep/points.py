@@ -83,10 +83,11 @@ class _Maker:
             "versions": vars(versions()),
             "arch": arch_hash,
             "baseline": file.baseline,
+            **({"sqnr": True} if file.sqnr else {}),
             **dict.fromkeys(("layer", "network", "stream", "input_period")),
         }
         values = {name: entry.plain for name, entry in assignment.items()}
-        job = Job("", identity, arch, file.baseline)
+        job = Job("", identity, arch, file.baseline, sqnr=file.sqnr)
         seed: int | None
         told: str | None = None
         try:

@@ -85,6 +85,7 @@ def _metrics(record: Mapping[str, Any]) -> Row:
         "memory_capacity_bytes": record["memory"]["capacity"],
         "area_um2": record["area_um2"]["total"],
         "accuracy": _accuracy(record["files"]),
+        "sqnr_db": record.get("sqnr_db"),
         "arch_hash": record["versions"]["arch"],
         "network_hash": record["versions"]["network"],
     }  # fmt: skip

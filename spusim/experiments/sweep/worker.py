@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from spusim.api import load_network, load_stream, retime, simulate, simulate_recorded
 from spusim.arch import ArchError
 from spusim.compiler import CompileError
 from spusim.compiler.network import numerics_of
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
+from spusim.experiments.fidelity import float_outputs, signal_to_noise_db
 from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
 from spusim.experiments.sweep.file import SweepError
@@ -94,6 +97,10 @@ def measure(job: Job) -> RunResult:
         check_numerics(open_plan_file(job.network), numerics_of(job.arch))
     stream = open_stream(job.stream, job.network, job.identity["stream"])
     result = _network_result(job, network, stream)
+    if job.sqnr:
+        wanted = _float_outputs(job.network, job.stream, job.identity["stream"])
+        told = {"sqnr_db": signal_to_noise_db(wanted, result.outputs)}
+        result = dataclasses.replace(result, details={**result.details, **told})
     notes = (*result.notes, *clipping_notes(stream, network))
     return with_files(dataclasses.replace(result, notes=notes), job.stream, stream)
 
@@ -154,6 +161,14 @@ def open_stream(spec: str, ref: NetworkRef, content: str) -> Stream:
     return load_stream(spec, open_network(ref))
 
 
+@lru_cache(maxsize=1)  # machines of one network come one after the other
+def _float_outputs(ref: NetworkRef, spec: str, content: str) -> np.ndarray:
+    path = find_network(ref.path)
+    topology = load_topology(path, ref.settings)
+    network, stream = open_network(ref), open_stream(spec, ref, content)
+    return float_outputs(path, topology, ref.checkpoint, network, stream)
+
+
 def start_process() -> None:
     """Make a process of a local pool ready: deaf to Ctrl-C, and gone with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it, and ends the pool
@@ -173,5 +188,6 @@ def _content(job: Job, result: RunResult) -> dict[str, Any]:
         **result_record(result),
         "names": names,
         "clock_mhz": result.clock_mhz,
+        **({"sqnr_db": result.details["sqnr_db"]} if job.sqnr else {}),
         "peak_macs_per_cycle": int(result.peak_macs_per_cycle),
     }

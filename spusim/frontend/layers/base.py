@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from spusim.frontend.weight_formats import stored_bits
 from spusim.frontend.weights import QuantisedMatrix, quantise_matrix
 from spusim.network.records import (
     Combine,
@@ -160,12 +161,17 @@ class Job:
 
     peaks: Peaks
     ranges: dict[str, float]
-    weight_bits: int
+    weight_bits: int | str  # or a word of `weight_formats`
     per_channel: bool
     nodes: list[Node] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     divisor: int = 1  # the tensor at hand is this many times its real value: a sum for a mean
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits of a stored weight."""
+        return stored_bits(self.weight_bits)
 
     def add(self, node: Node) -> None:
         """Add a node."""
@@ -213,8 +219,12 @@ class Job:
         windows: tuple[int, ...] = (0,),
     ) -> None:
         """Add the product of a layer's one matrix."""
-        weight, bias = matrix.weight, matrix.bias
-        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads, windows))
+        self.add(
+            Product(
+                layer, layer, x.name, matrix.weight, matrix.bits, matrix.bias, heads, windows,
+                codebook=matrix.codebook,
+            )
+        )  # fmt: skip
 
     def constant(self, name: str, layer: str, values: np.ndarray, quantum: Quantum) -> Tensor:
         """Add a constant of integers (size,) and return its tensor."""

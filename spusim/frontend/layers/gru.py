@@ -143,10 +143,11 @@ class FloatGru(FloatRecurrence):
                 self.name,
                 both.name,
                 matrix.weight,
-                job.weight_bits,
+                matrix.bits,
                 matrix.bias,
                 heads,
                 (first,),
+                codebook=matrix.codebook,
             )
         )
         return y

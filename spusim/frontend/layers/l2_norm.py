@@ -143,7 +143,7 @@ class FloatL2Norm(FloatLayer):
         y = Tensor(name, len(windows) * shape[0], quantum)
         head = Head(0, y, Requant(np.ones(1, np.int64), np.zeros(1, np.int64)))
         weight = np.ones(shape, np.int8)
-        job.add(Product(name, self.name, x.name, weight, job.weight_bits, None, (head,), windows))
+        job.add(Product(name, self.name, x.name, weight, job.stored_bits, None, (head,), windows))
         return y
 
 

@@ -108,7 +108,12 @@ class FloatLstm(FloatRecurrence):
         matrix = job.matrix(label, weight, None, job.peaks[name], in_scale, output.exponent)
         y = Tensor(name, len(weight), output)
         heads = (Head(0, y, matrix.requant),)
-        job.add(Product(label, name, whole.name, matrix.weight, job.weight_bits, None, heads))
+        job.add(
+            Product(
+                label, name, whole.name, matrix.weight, matrix.bits, None, heads,
+                codebook=matrix.codebook,
+            )
+        )  # fmt: skip
         return y
 
     def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:

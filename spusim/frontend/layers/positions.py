@@ -64,7 +64,7 @@ def _part(job: Job, name: str, layer: str, x: Tensor, channels: int, run: Picks)
     one = Requant(np.ones(1, np.int64), np.zeros(1, np.int64))
     head = Head(0, Tensor(name, size, x.quantum), one)
     windows = (first * channels,)
-    job.add(Product(name, layer, x.name, wide, job.weight_bits, None, (head,), windows))
+    job.add(Product(name, layer, x.name, wide, job.stored_bits, None, (head,), windows))
     return head.output
 
 

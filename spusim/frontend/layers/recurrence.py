@@ -118,7 +118,7 @@ class FloatRecurrence(FloatLayer, ABC):
         lost = h.quantum.exponent - quantum_for(absmax, h.quantum.bits).exponent
         left = h.quantum.bits - max(lost, 0)
         wasted = math.log2(max(largest) / min(largest)) if min(largest) else 0.0
-        if min(left, job.weight_bits - wasted) <= FEW_BITS:
+        if min(left, job.stored_bits - wasted) <= FEW_BITS:
             codes = " and ".join(
                 f"weight_{part} {math.log2(max(largest) / each):.0f}"
                 for part, each in zip(("ih", "hh"), largest, strict=True)
@@ -127,7 +127,7 @@ class FloatRecurrence(FloatLayer, ABC):
             job.notes.append(
                 f"{self.name}: input and state, up to {absmax:.4g}, meet in one accumulator, which "
                 f"leaves the state {left} of {h.quantum.bits} bits"
-                + (f" and costs {codes} of {job.weight_bits} bits" if codes else "")
+                + (f" and costs {codes} of {job.stored_bits} bits" if codes else "")
                 + "; scale its input down (and weight_ih up), or use 16-bit weights"
             )
         return np.concatenate(blocks, axis=1)
