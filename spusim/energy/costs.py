@@ -9,7 +9,6 @@ from spusim.arch.spec import Arch, Precision
 from spusim.energy.hardware import (
     VECTOR_BITS,
     Memory,
-    codebook_bits,
     lanes,
     memories,
     product_bits,
@@ -169,22 +168,16 @@ class _Pricing:
         registers = 3 * VECTOR_BITS * self.tech.registers.area_um2_per_bit.value
         element = VECTOR_BITS * add + figures.multiply_area_um2.value + registers
         return {
-            "mac": lanes(self.arch) * self._lane(_MAC_AREA) + self._codebook_area(),
+            "mac": lanes(self.arch) * self._lane(_MAC_AREA),
             "scanner": self.arch.cores * window_bits(self.arch) * add,
             "vector": self.arch.cores * self.arch.core.vector.lanes * element,
         }
-
-    def _codebook_area(self) -> float:
-        """Flip-flops of the decoders' codebooks."""
-        return codebook_bits(self.arch) * self.tech.registers.area_um2_per_bit.value
 
     def _leakage(self, costs: dict[str, Cost], logic: dict[str, float]) -> float:
         stored = sum(
             part.copies * costs[name].leakage_uw for name, part in memories(self.arch).items()
         )
-        rest = (
-            logic["scanner"] + logic["vector"] + self._codebook_area()
-        ) * self.tech.logic.leakage_uw_per_um2.value
+        rest = (logic["scanner"] + logic["vector"]) * self.tech.logic.leakage_uw_per_um2.value
         return stored + lanes(self.arch) * self._lane(_MAC_LEAKAGE) + rest
 
     def _lane(self, column: int) -> float:

@@ -3,10 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from spusim.arch.rules import codebook_entry_bits, operand_bits, widest_activation_bits
+from spusim.arch.rules import operand_bits, widest_activation_bits
 from spusim.arch.spec import Arch
 
-CODEBOOK_ENTRIES = 16
 COLUMN_BITS = 16  # a queued activation carries its column number, as wide as an address
 INSTRUCTION_BITS = 64
 VECTOR_BITS = 32  # the vector unit's adders, multipliers and registers
@@ -67,12 +66,6 @@ def window_bits(arch: Arch) -> int:
 def window_words(arch: Arch) -> int:
     """Return the data memory words of a scanner window, rounded up."""
     return math.ceil(window_bits(arch) / arch.core.data_memory.word_bits)
-
-
-def codebook_bits(arch: Arch) -> int:
-    """Bits of all decoders' codebooks; 0 where weights are never looked up."""
-    entries = arch.cores * arch.core.pes * arch.core.decoder.codebooks * CODEBOOK_ENTRIES
-    return entries * codebook_entry_bits(arch.core)
 
 
 def product_bits(precision: str) -> int:

@@ -20,6 +20,7 @@ def cluster_means(values: np.ndarray, most: int) -> np.ndarray:
     distinct = np.unique(values)
     if len(distinct) <= most:
         return distinct
+    values = np.sort(values)  # sums then do not depend on where in a matrix weights stand
     starts = np.linspace(distinct[0], distinct[-1], most)[:, None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a cluster without weights stays where it is

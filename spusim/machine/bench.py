@@ -25,7 +25,7 @@ from spusim.machine.collect import (
     with_idle,
 )
 from spusim.machine.errors import MachineError
-from spusim.machine.host import pack_frames
+from spusim.machine.host import blank_frames, pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.memory import memory_use
 from spusim.machine.recording import Recording, recorded_outputs
@@ -99,7 +99,7 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
 
     Raises RecordingError for a program whose products or outputs are not the recording's.
     """
-    nothing = np.zeros((recording.frames, program.input.elements), np.int8)
+    nothing = blank_frames(program, recording.frames)
     result = run_layer(program, arch, nothing, recorded_tape(program, recording))
     return replace(result, outputs=recorded_outputs(recording, result))
 
@@ -109,7 +109,7 @@ def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipp
 
     Every frame then takes as long as any other. The program may be an outlined one.
     """
-    nothing = np.zeros((1, program.input.elements), np.int8)
+    nothing = blank_frames(program, 1)
     result = run_layer(program, arch, nothing, unskipped_tape(1))
     engines = {name: frames * row["engine_cycles"] for name, row in result.layers.items()}
     return Unskipped(frames * result.cycles, engines)

@@ -78,6 +78,11 @@ def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def blank_frames(program: Program, count: int) -> np.ndarray:
+    """Return frames (count, elements) that a program takes where no value matters."""
+    return np.ones((count, program.input.elements), np.int8)
+
+
 def check_starts(starts: Sequence[int], frames: int) -> list[int]:
     """Return the bounds of all files; raises MachineError for starts that are none."""
     bounds = [*starts, frames]

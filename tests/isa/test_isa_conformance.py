@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from spusim import golden
 from spusim.arch import Arch
+from spusim.arch.spec import Precision
 from spusim.experiments.conformance import (
     ConformanceCase,
     check_program,
@@ -33,8 +34,12 @@ PATHS = {path.stem: path for path in program_paths()}
 NOT_COVERED = {
     ("core.sparse.format", "auto"): "the compiler's choice; programs name each matrix's format",
     ("core.sparse.format", "run_length"): "as above",
-    ("core.layer_weight_bits", 4): "what `spusim layer` takes by default",
+    ("core.layer_weight_bits", 1): "what `spusim layer` takes by default",
+    ("core.layer_weight_bits", 2): "as above",
+    ("core.layer_weight_bits", 4): "as above",
     ("core.layer_weight_bits", 16): "as above",
+    ("core.layer_activation_bits", 1): "as above",
+    ("core.layer_activation_bits", 4): "as above",
     ("core.layer_activation_bits", 8): "as above",
 }
 
@@ -124,7 +129,7 @@ def test_every_kind_of_table_is_looked_up() -> None:
 def test_every_precision_is_multiplied() -> None:
     kinds = {event for case in cases().values() for event, n in case.record["counts"].items() if n}
     assert {e.removeprefix("mac.") for e in kinds if e.startswith("mac.")} == set(
-        ("4x8", "4x16", "8x8", "8x16", "16x8", "16x16")
+        typing.get_args(Precision)
     )
 
 

@@ -71,7 +71,7 @@ def test_fields_know_their_ranges():
     vset = {f.name: f for f in load_isa().instructions["vset"].operands}
     assert (vset["sa"].smallest, vset["sa"].largest) == (-64, 63)
     assert (vset["len"].smallest, vset["len"].largest) == (0, 65535)
-    assert (vset["wa"].smallest, vset["wa"].largest) == (0, 2)  # three names in two bits
+    assert (vset["wa"].smallest, vset["wa"].largest) == (0, 3)  # four names in two bits
 
 
 REFUSED = {

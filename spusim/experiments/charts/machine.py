@@ -108,7 +108,7 @@ def metric_panel(
     places = sorted(finite(_times(rows[axis].to_list(), times)))
     scale = Scale.LOG2 if places and places[0] > 0 and places[-1] / places[0] >= 8 else Scale.LINEAR
     ticks = tuple((place, f"{place:g}") for place in dict.fromkeys(places))
-    share = zero or quantity.unit.startswith("%")
+    share = zero or quantity.unit.startswith(("%", "dB"))  # dB are logarithms already
     y_scale = Scale.LINEAR if share else scale_of([y for line in lines for y in line.y])
     title = part_title(rows, part_layer(results, rows))
     return Panel(
