@@ -19,7 +19,14 @@ from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
 from spusim.compiler.rewrite import copied_input, copied_output, rewrite
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.storage import Packing, Storage, choose_format, packing_note, place_matrices
+from spusim.compiler.storage import (
+    Packing,
+    Storage,
+    choose_format,
+    packing_note,
+    place_matrices,
+    short_note,
+)
 from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
 from spusim.formats import pack
 from spusim.isa import Isa, load_isa
@@ -165,7 +172,9 @@ def formats_of(
     formats, notes = {}, []
     for name, weight, bits in layers:
         formats[name], chosen = choose_format(arch, weight, bits, name)
-        notes += [note for note in (chosen, packing_note(arch, formats[name], bits, name)) if note]
+        packing = packing_note(arch, formats[name], bits, name)
+        short = short_note(arch, formats[name], weight, name)
+        notes += [note for note in (chosen, packing, short) if note]
     return formats, notes
 
 

@@ -14,7 +14,7 @@ from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
 from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import elements_per_word, group_rows
-from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for
+from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for, tile_format
 from spusim.network.graph import head_rows
 from spusim.network.records import Head, Product, Requant
 from spusim.program import TABLE_NONE, Operand
@@ -278,7 +278,8 @@ def store_tile(
     activation_bits: int, operand: Operand,
 ) -> Columns:  # fmt: skip
     """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first."""
-    arch, form = space.arch, space.formats[node.name]
+    arch = space.arch
+    form = tile_format(arch, space.formats[node.name], weight, node.weight_bits)
     layout = layout_for(arch, form, node.weight_bits, bias is not None)
     unbiased = layout_for(arch, form, node.weight_bits, False)
     cuts = column_tiles(

@@ -8,11 +8,12 @@ from spusim.formats.image import pack, unpack, unpack_words
 from spusim.formats.layout import ColumnCounts, Footprint, Layout, OutlinedMatrix, PackedMatrix
 from spusim.formats.outline import outline
 from spusim.formats.registry import FORMATS, entries_per_word, entry_bits, format_of
-from spusim.formats.rows import row_owner, slice_heights, slice_rows
+from spusim.formats.rows import GROUPED, row_owner, slice_heights, slice_rows
 from spusim.formats.statistics import StructureStatistics, structure_statistics
 
 __all__ = [
     "FORMATS",
+    "GROUPED",
     "ColumnCounts",
     "EncodedSlice",
     "Footprint",

@@ -5,6 +5,7 @@ import numpy as np
 from spusim.formats.base import Format
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
+from spusim.formats.registry import format_of
 
 
 def checked_weight(weight: np.ndarray, layout: Layout) -> np.ndarray:
@@ -23,6 +24,7 @@ def checked_weight(weight: np.ndarray, layout: Layout) -> np.ndarray:
                 f"weight {value} does not fit {layout.weight_bits} bits ({-half} to {half - 1}); "
                 "requantise the layer or give it wider weights"
             )
+    format_of(layout).check_weight(weight, layout)
     return weight
 
 
