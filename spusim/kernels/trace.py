@@ -56,7 +56,7 @@ class W(IntEnum):
     BANKS = 3  # mask of banks held
     NOTES = 4  # where the columns pushed are noted
     PLAN = 5  # of engine and vector unit: `A`; of a transfer: first access, address, words, between
-    COUNT = 20
+    COUNT = PLAN + int(A.COUNT)
 
 
 class Y(IntEnum):
