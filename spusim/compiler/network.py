@@ -17,7 +17,7 @@ from spusim.compiler.graph import Graph
 from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
-from spusim.compiler.rewrite import copied_input, copied_output, rewrite
+from spusim.compiler.rewrite import copied_input, copied_output, isolated_tops, rewrite
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import (
     Packing,
@@ -32,7 +32,7 @@ from spusim.formats import pack
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
-from spusim.network.records import Network, Product
+from spusim.network.records import Network, Product, Prune
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
@@ -95,6 +95,16 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
     if broken_words(pieces.layouts[network.input.name]):
         # A frame arrives without gaps, so cuts between its words need a copy with gaps.
         graph = Graph(copied_input(graph.network, arch))
+        pieces = plan_pieces(graph, arch)
+    broken = tuple(
+        node.name
+        for node in graph.network.nodes
+        if isinstance(node, Prune) and node.kind == "top"
+        and any(broken_words(pieces.layouts[name]) for name in (node.a, node.output.name))
+    )  # fmt: skip
+    if broken:
+        # One instruction compares all elements, so they must lie together.
+        graph = Graph(isolated_tops(graph.network, broken, arch))
         pieces = plan_pieces(graph, arch)
     plan = distribute(graph, pieces, arch)
     if len(plan.output) > OUTPUT_PORTS:

@@ -49,7 +49,7 @@ class Block(Format):
             return np.zeros(columns, np.int64)
         firsts = np.arange(0, columns, layout.extent)
         kept = np.logical_or.reduceat((weight[-short:] != 0).any(axis=0), firsts)
-        return np.repeat(kept, layout.extent)[:columns] * (layout.group - short)
+        return np.asarray(np.repeat(kept, layout.extent)[:columns] * (layout.group - short))
 
     def encode(self, weight: np.ndarray, layout: Layout) -> EncodedSlice:
         """Keep the blocks with a nonzero weight, whole."""

@@ -27,7 +27,8 @@ class Pencil(Format):
         short = len(weight) % layout.group
         if not short:
             return np.zeros(weight.shape[1], np.int64)
-        return (weight[-short:] != 0).any(axis=0) * (layout.group - short)
+        kept = (weight[-short:] != 0).any(axis=0)
+        return np.asarray(kept * (layout.group - short))
 
     def encode(self, weight: np.ndarray, layout: Layout) -> EncodedSlice:
         """Keep the pencils with a nonzero weight, whole."""

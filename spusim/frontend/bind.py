@@ -13,6 +13,7 @@ from spusim.frontend.chain import (
     FloatLstm,
     FloatNetwork,
     FloatPool,
+    FloatPrune,
 )
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.topology import TopologyModel
@@ -115,6 +116,16 @@ def _pool(model: Any, size: int, keys: _Keys) -> FloatPool:
     return FloatPool(model.name, kind, size, getattr(model, "frames", 1))
 
 
+def _prune(model: Any, size: int, keys: _Keys) -> FloatPrune:
+    kind = model.type.removeprefix("prune_")
+    parameter = model.threshold if kind == "threshold" else model.keep
+    if kind == "top" and parameter > size:
+        raise TopologyError(
+            f"layer {model.name} keeps {parameter} of {size} features; keep fewer, or leave it out"
+        )
+    return FloatPrune(model.name, kind, size, parameter)
+
+
 _BIND: dict[str, Callable[[Any, int, _Keys], FloatLayer]] = {
     "linear": _linear,
     "lstm": _lstm,
@@ -124,4 +135,6 @@ _BIND: dict[str, Callable[[Any, int, _Keys], FloatLayer]] = {
     "mean_time": _pool,
     "max_time": _pool,
     "last_time": _pool,
+    "prune_threshold": _prune,
+    "prune_top": _prune,
 }

@@ -10,6 +10,7 @@ from spusim.frontend.layers import (
     FloatLinear,
     FloatLstm,
     FloatPool,
+    FloatPrune,
     Observer,
 )
 from spusim.network.records import NetworkError
@@ -21,6 +22,7 @@ __all__ = [
     "FloatLstm",
     "FloatNetwork",
     "FloatPool",
+    "FloatPrune",
     "float_forward",
 ]
 

@@ -7,8 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 Structure = Annotated[
     str,
     Field(
-        pattern=r"^(element|pencil:[1-9][0-9]{0,3})$",
-        description="element, or pencil:N for N consecutive output rows of one input column",
+        pattern=(
+            r"^(element|row|column|filter|channel|kernel|unit|pencil:[1-9][0-9]{0,3}"
+            r"|block:[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
+            r"|(n_of_m:)?[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(:inputs)?)$"
+        ),
+        description="element; pencil:N for N consecutive output rows of one input column; "
+        "block:RxC; row, column, filter, channel, kernel; unit, whose matrices shrink; or "
+        "n_of_m:N:M (2:4) for N of M consecutive outputs of an input, whatever the density",
     ),
 ]
 Density = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -75,8 +81,30 @@ class PickTimeModel(Model):
     name: Name
 
 
+class PruneThresholdModel(Model):
+    """Small features become zero, which a later layer may skip."""
+
+    type: Literal["prune_threshold"]
+    name: Name
+    threshold: float = Field(ge=0.0, description="magnitude below which a feature becomes zero")
+
+
+class PruneTopModel(Model):
+    """All but the largest features of a frame become zero, which a later layer may skip."""
+
+    type: Literal["prune_top"]
+    name: Name
+    keep: int = Field(ge=0, le=65535, description="features of largest magnitude that stay")
+
+
 LayerModel = Annotated[
-    LinearModel | LstmModel | ActivationModel | MeanTimeModel | PickTimeModel,
+    LinearModel
+    | LstmModel
+    | ActivationModel
+    | MeanTimeModel
+    | PickTimeModel
+    | PruneThresholdModel
+    | PruneTopModel,
     Field(discriminator="type"),
 ]
 
@@ -134,6 +162,8 @@ LAYER_MODELS: dict[str, type[Model]] = {
     "mean_time": MeanTimeModel,
     "max_time": PickTimeModel,
     "last_time": PickTimeModel,
+    "prune_threshold": PruneThresholdModel,
+    "prune_top": PruneTopModel,
 }
 SECTIONS: dict[str, type[Model]] = {
     "input": InputModel,

@@ -117,7 +117,7 @@ def test_settings_arrive(depth, release):
         ("core=3", "core (=3) must be a mapping of keys to values"),
         ("core.sparse.formats=dense", "core.sparse.formats (=dense) must be a list"),
         ("core.sparse.formats=[dens]", "core.sparse.formats.0 (=dens) must be 'dense', 'bitmap', "
-         "'run_length' or 'pencil'; did you mean dense?"),
+         "'run_length', 'pencil', 'block' or 'n_of_m'; did you mean dense?"),
         ("core.sparse.formats=[]", "core.sparse.formats (=[]) must not be empty"),
         ("core.precisions.8x9=1", "core.precisions.8x9 is not a known key: it must be '4x8'"),
         ("core.precisions=null", "core.precisions is missing; give it a value (MACs a lane does"),
@@ -157,7 +157,7 @@ def test_every_mistake_of_a_file_has_its_line(write):
         ("base: tiny\n? [a]\n: 2\n", "x.yaml:2: a key must be a plain word"),
         ("base: [tiny]\n", "x.yaml:1: base must be a preset's name or a path"),
         ("base: spu01\n", "x.yaml:1: base: spu01: no architecture of that name; did you"),
-        ("base: no.yaml\n", "x.yaml:1: base: no.yaml: no such file; presets: eie64, row64"),
+        ("base: no.yaml\n", "x.yaml:1: base: no.yaml: no such file; presets: eie64, micronpu"),
         ("cores: 1\n", "x.yaml:1: clock_mhz is missing"),
         ("base: tiny\ncores: \x01\n", "x.yaml:2: is not YAML: unacceptable character"),
         ("[" * 1000, "x.yaml:1: is nested too deeply"),

@@ -64,7 +64,8 @@ def random_arch(rng: np.random.Generator) -> Arch:
                     "formats": FORMATS,
                     "pencil": int(rng.choice((2, 3, 4))),
                     "block": {
-                        "rows": int(rng.choice((1, 2, 3))), "columns": int(rng.choice((1, 2, 3, 5))),
+                        "rows": int(rng.choice((1, 2, 3))),
+                        "columns": int(rng.choice((1, 2, 3, 5))),
                     },
                     "n_of_m": {"group": 4, "kept": int(rng.choice((1, 2, 3, 4)))},
                     "index_bits": int(rng.choice((1, 2, 4))),

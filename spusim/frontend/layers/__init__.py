@@ -5,6 +5,7 @@ from spusim.frontend.layers.base import FloatLayer, Job, Observer, Peaks
 from spusim.frontend.layers.linear import FloatLinear
 from spusim.frontend.layers.lstm import FloatLstm
 from spusim.frontend.layers.pool import FloatPool
+from spusim.frontend.layers.prune import FloatPrune
 
 __all__ = [
     "FloatActivation",
@@ -12,6 +13,7 @@ __all__ = [
     "FloatLinear",
     "FloatLstm",
     "FloatPool",
+    "FloatPrune",
     "Job",
     "Observer",
     "Peaks",
