@@ -12,9 +12,8 @@ Structure = Annotated[
             r"|block:[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
             r"|(n_of_m:)?[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(:inputs)?)$"
         ),
-        description="element; pencil:N for N consecutive output rows of one input column; "
-        "block:RxC; row, column, filter, channel, kernel; unit, whose matrices shrink; or "
-        "n_of_m:N:M (2:4) for N of M consecutive outputs of an input, whatever the density",
+        description="element, pencil:N (outputs of an input), block:RxC, row, column, filter, "
+        "channel, kernel, unit (matrices shrink) or n_of_m:N:M (of M outputs of an input)",
     ),
 ]
 Density = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -125,7 +124,7 @@ class PruneModel(Model):
     """How the weights are pruned before quantising."""
 
     structure: Structure = "element"
-    density: Density = Field(description="fraction of elements or pencils kept")
+    density: Density = Field(description="fraction of elements or groups kept")
     scope: Literal["layer", "global"] = Field(
         default="layer", description="density of each matrix, or of all together by one threshold"
     )
