@@ -83,6 +83,7 @@ def matrix_record(isa: Isa, matrix: Matrix) -> dict[str, int]:
         "index_bits": layout.index_bits,
         "pointer_bits": layout.pointer_bits,
         "group": layout.group,
+        "extent": layout.extent,
         "bias_bits": layout.bias_bits,
         "codebook": matrix.codebook,
         "rows": packed.rows,

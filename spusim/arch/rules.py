@@ -11,6 +11,17 @@ ACCUMULATOR_ROWS = 1 << 20  # and accumulator rows 20
 CODEBOOK = "c"  # of a precision
 
 
+# a preset whose decoder understands each format
+FORMAT_PRESETS = {
+    "dense": "spu001_dense",
+    "bitmap": "row64",
+    "run_length": "eie64",
+    "pencil": "spu001",
+    "block": "micronpu",
+    "n_of_m": "n2m4",
+}
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule: `holds` says whether an Arch obeys it, `message` and `remedy` what to say if not.
@@ -147,7 +158,10 @@ RULES: tuple[Rule, ...] = (
             f"core.sparse.format (={a.core.sparse.format}) must be one of "
             f"core.sparse.formats (={', '.join(a.core.sparse.formats)}) or auto"
         ),
-        lambda a: f"try {a.core.sparse.formats[0]}, or add {a.core.sparse.format} to the formats",
+        lambda a: (
+            f"try {a.core.sparse.formats[0]}, add {a.core.sparse.format} to the formats, or take "
+            f"preset {FORMAT_PRESETS[a.core.sparse.format]}, which has it"
+        ),
     ),
     Rule(
         "formats_once",
@@ -182,6 +196,44 @@ RULES: tuple[Rule, ...] = (
             f"core.accumulators (={a.core.accumulators}): a PE owns whole pencils"
         ),
         lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    ),
+    Rule(
+        "block_rows",
+        ("core.sparse.block.rows", "core.accumulators", "core.sparse.formats"),
+        "A PE has an accumulator for every row of a block.",
+        lambda a: (
+            "block" not in a.core.sparse.formats or a.core.sparse.block.rows <= a.core.accumulators
+        ),
+        lambda a: (
+            f"core.sparse.block.rows (={a.core.sparse.block.rows}) must be at most "
+            f"core.accumulators (={a.core.accumulators}): a PE owns whole blocks"
+        ),
+        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    ),
+    Rule(
+        "group_rows",
+        ("core.sparse.n_of_m.group", "core.accumulators", "core.sparse.formats"),
+        "A PE has an accumulator for every row of an N:M group.",
+        lambda a: (
+            "n_of_m" not in a.core.sparse.formats
+            or a.core.sparse.n_of_m.group <= a.core.accumulators
+        ),
+        lambda a: (
+            f"core.sparse.n_of_m.group (={a.core.sparse.n_of_m.group}) must be at most "
+            f"core.accumulators (={a.core.accumulators}): a PE owns whole groups"
+        ),
+        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    ),
+    Rule(
+        "kept_of_group",
+        ("core.sparse.n_of_m.kept", "core.sparse.n_of_m.group"),
+        "N of N:M is at most M.",
+        lambda a: a.core.sparse.n_of_m.kept <= a.core.sparse.n_of_m.group,
+        lambda a: (
+            f"core.sparse.n_of_m.kept (={a.core.sparse.n_of_m.kept}) must be at most "
+            f"core.sparse.n_of_m.group (={a.core.sparse.n_of_m.group}), of which it keeps them"
+        ),
+        lambda a: "try 2 of 4",
     ),
     Rule(
         "product_fits",

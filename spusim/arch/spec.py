@@ -11,7 +11,7 @@ from spusim.errors import SpusimError
 
 WeightMode = Literal["dense", "decompress", "skip"]
 ActivationMode = Literal["dense", "gate", "skip"]
-FormatName = Literal["dense", "bitmap", "run_length", "pencil"]
+FormatName = Literal["dense", "bitmap", "run_length", "pencil", "block", "n_of_m"]
 # weight x activation bits; c8 and c16: weights are indices into a codebook of such entries
 Precision = Literal[
     "1x1", "1x4", "1x8", "1x16", "2x1", "2x4", "2x8", "2x16", "4x1", "4x4", "4x8", "4x16",
@@ -104,6 +104,20 @@ class InstructionMemorySpec(Spec):
     words: int = Field(default=4096, ge=1, description="64-bit instructions")
 
 
+class BlockSpec(Spec):
+    """Blocks of weights kept or dropped together."""
+
+    rows: int = Field(default=4, ge=1, le=64, description="consecutive output rows of a block")
+    columns: int = Field(default=4, ge=1, le=255, description="consecutive columns of a block")
+
+
+class NOfMSpec(Spec):
+    """Groups of weights of which a fixed number is stored."""
+
+    kept: int = Field(default=2, ge=1, le=64, description="N: weights stored of a group")
+    group: int = Field(default=4, ge=1, le=64, description="M: consecutive output rows of a column")
+
+
 class SparseSpec(Spec):
     """What the sparse engine exploits, and how matrices are stored."""
 
@@ -114,7 +128,7 @@ class SparseSpec(Spec):
         default="skip",
         description="dense: all are multiplied; gate: zeros save energy; skip: and time",
     )
-    format: Literal["dense", "bitmap", "run_length", "pencil", "auto"] = Field(
+    format: Literal["dense", "bitmap", "run_length", "pencil", "block", "n_of_m", "auto"] = Field(
         default="pencil", description="how matrices are stored; auto: the smallest, for each layer"
     )
     formats: tuple[FormatName, ...] = Field(
@@ -123,8 +137,18 @@ class SparseSpec(Spec):
         description="formats the decoder understands",
     )
     pencil: int = Field(default=8, ge=1, le=64, description="output rows of a pencil")
+    block: BlockSpec = Field(default_factory=BlockSpec)
+    n_of_m: NOfMSpec = Field(default_factory=NOfMSpec)
     index_bits: int = Field(default=4, ge=1, le=16, description="relative index of run_length")
     pointer_bits: int = Field(default=16, ge=8, le=32, description="column pointer, where stored")
+
+    def grouping(self, form: str) -> tuple[int, int]:
+        """Return a format's rows that belong together, and a block's columns or the N of N:M."""
+        return {
+            "pencil": (self.pencil, 0),
+            "block": (self.block.rows, self.block.columns),
+            "n_of_m": (self.n_of_m.group, self.n_of_m.kept),
+        }.get(form, (1, 0))
 
 
 class PipelineSpec(Spec):

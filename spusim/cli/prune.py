@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from spusim.cli.options import Json
-from spusim.experiments.compression import prune_to_file, pruned_parts, pruned_record
+from spusim.experiments.compression import (
+    prune_to_file,
+    pruned_parts,
+    pruned_record,
+    shrink_to_files,
+    shrunk_parts,
+    shrunk_record,
+)
 from spusim.experiments.record import record_text
 from spusim.experiments.tables import make_console, print_parts
 
@@ -19,7 +26,8 @@ def prune(
     structure: Annotated[
         str,
         typer.Option(
-            help="element, pencil:N, block:RxC, row, column, filter, channel, kernel or n_of_m:N:M."
+            help="element, pencil:N, block:RxC, row, column, filter, channel, kernel, unit, or N:M "
+            "of M outputs (n_of_m:N:M:inputs: of M inputs)."
         ),
     ] = "element",
     density: Annotated[float | None, typer.Option(help="Fraction kept, 0 to 1.")] = None,
@@ -32,12 +40,35 @@ def prune(
         bool,
         typer.Option("--global/--per-layer", help="One threshold for all, or a density for each."),
     ] = False,
+    scope: Annotated[
+        str | None, typer.Option(help="layer or global: as --per-layer and --global.")
+    ] = None,
     norm: Annotated[str, typer.Option(help="Norm by which groups compare: l1 or l2.")] = "l2",
+    network: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="Of structure unit: the network that shrinks."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Prune a checkpoint's weights by magnitude; biases stay as they are."""
-    scope = "global" if everywhere else "layer"
-    pruned = prune_to_file(file, output, structure, density, sparsity, scope, norm, layers or ())
+    scope = scope or ("global" if everywhere else "layer")
+    chosen = layers or ()
+    if structure == "unit":
+        if network is None:
+            raise typer.BadParameter(
+                "unit takes rows and columns out of several layers, so give the network file, "
+                "which shrinks with them: --network NET.yaml",
+                param_hint="--structure",
+            )
+        shrunk, smaller = shrink_to_files(
+            file, output, network, density, sparsity, scope, norm, chosen
+        )
+        if json:
+            typer.echo(record_text(shrunk_record(shrunk, output, smaller)), nl=False)
+        else:
+            print_parts(make_console(), shrunk_parts(shrunk, output, smaller))
+        return
+    pruned = prune_to_file(file, output, structure, density, sparsity, scope, norm, chosen)
     if json:
         typer.echo(record_text(pruned_record(pruned, output)), nl=False)
     else:

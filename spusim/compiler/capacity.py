@@ -14,7 +14,7 @@ from spusim.compiler.storage import (
     words_per_row,
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
-from spusim.formats import entries_per_word, entry_bits
+from spusim.formats import GROUPED, entries_per_word, entry_bits
 from spusim.network.records import Product
 from spusim.numerics import fits
 
@@ -231,7 +231,7 @@ def _entry_words(tile: StoredMatrix) -> int:
 
 
 def _density(tiles: list[StoredMatrix]) -> float:
-    """Return the stored share: nonzero weights, in pencils those of kept ones."""
+    """Return the stored share: nonzero weights, in pencils and blocks those of kept ones."""
     stored = sum(
         (t.packed.footprint.values + _inner_zeros(t)) // t.packed.layout.weight_bits for t in tiles
     )
@@ -240,7 +240,7 @@ def _density(tiles: list[StoredMatrix]) -> float:
 
 
 def _inner_zeros(tile: StoredMatrix) -> int:
-    return tile.packed.footprint.explicit_zeros if tile.packed.layout.format == "pencil" else 0
+    return tile.packed.footprint.explicit_zeros if tile.packed.layout.format in GROUPED else 0
 
 
 def _width_remedy(arch: Arch, tiles: tuple[StoredMatrix, ...], over_rows: int) -> str:

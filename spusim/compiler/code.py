@@ -24,6 +24,8 @@ VECTOR_STATE: dict[str, frozenset[str]] = {
         "vrelu": "len wa wd sd rounding",
         "vlut": "len wa wd sa",
         "vfill": "len wd",
+        "vthr": "len wa wd sd rounding",
+        "vtop": "len wa wd sd rounding",
     }.items()
 }
 State = dict[str, int | str]

@@ -5,13 +5,24 @@ from dataclasses import dataclass, replace
 
 from spusim.compiler.code import Op, State, vector_op
 from spusim.compiler.distribution import Distribution, root_piece
+from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import Vector
 from spusim.compiler.merge import SiblingProduct
 from spusim.compiler.places import Fill, Move, Places
 from spusim.compiler.product import lower_product, rounding_of
 from spusim.compiler.space import CoreSpace
 from spusim.network.graph import inputs_of, outputs_of
-from spusim.network.records import Apply, Combine, Constant, Cut, Join, Node, Product, Shift
+from spusim.network.records import (
+    Apply,
+    Combine,
+    Constant,
+    Cut,
+    Join,
+    Node,
+    Product,
+    Prune,
+    Shift,
+)
 
 MOST_ELEMENTS = 2**15  # of an instruction: less than 2**16, and whole words of any width
 
@@ -23,6 +34,10 @@ KINDS = {
     "max": ("vmax", "max({}, {})"),
     "min": ("vmin", "min({}, {})"),
 }
+
+
+# kind of pruning -> mnemonic and operand
+PRUNING = {"threshold": ("vthr", "threshold"), "top": ("vtop", "keep")}
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,25 @@ def _apply(site: Site, node: Apply) -> list[Op]:
     return ops
 
 
-def _told(node: Combine | Shift | Apply, value: str) -> str:
+def _prune(site: Site, node: Prune) -> list[Op]:
+    mnemonic, operand = PRUNING[node.kind]
+    runs = list(_runs(site, node))
+    if node.kind == "top" and len(runs) > 1:
+        raise CompileError(
+            f"layer {node.layer} keeps the largest {node.parameter} of {node.output.size} elements,"
+            f" more than one instruction counts; use fewer than {MOST_ELEMENTS + 1}, or a threshold"
+        )
+    ops = []
+    for d, a in runs:
+        state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sd": 0}
+        state["rounding"] = "arch"
+        comment = _told(node, f"{node.kind} {node.parameter} of {_short(node, node.a)}")
+        operands = {"d": d.address, "a": a.address, operand: node.parameter}
+        ops.append(vector_op(mnemonic, comment, state, **operands))
+    return ops
+
+
+def _told(node: Combine | Shift | Apply | Prune, value: str) -> str:
     return f"{node.layer}: {_short(node, node.output.name)} = {value}"
 
 
@@ -141,6 +174,7 @@ _LOWERING: dict[type, Callable[..., list[Op]]] = {
     Combine: _combine,
     Shift: _shift,
     Apply: _apply,
+    Prune: _prune,
     Constant: _nothing,  # is there when the program is loaded
     Join: _nothing,  # a view; products' operands are joined where they are read
     Cut: _nothing,

@@ -20,15 +20,22 @@ from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
 from spusim.compiler.product import Named
-from spusim.compiler.rewrite import copied_input, copied_output, rewrite
+from spusim.compiler.rewrite import copied_input, copied_output, isolated_tops, rewrite
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.storage import Packing, Storage, choose_format, packing_note, place_matrices
+from spusim.compiler.storage import (
+    Packing,
+    Storage,
+    choose_format,
+    packing_note,
+    place_matrices,
+    short_note,
+)
 from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
 from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
-from spusim.network.records import Network, Product
+from spusim.network.records import Network, Product, Prune
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
@@ -91,6 +98,16 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
     if broken_words(pieces.layouts[network.input.name]):
         # A frame arrives without gaps, so cuts between its words need a copy with gaps.
         graph = Graph(copied_input(graph.network, arch))
+        pieces = plan_pieces(graph, arch)
+    broken = tuple(
+        node.name
+        for node in graph.network.nodes
+        if isinstance(node, Prune) and node.kind == "top"
+        and any(broken_words(pieces.layouts[name]) for name in (node.a, node.output.name))
+    )  # fmt: skip
+    if broken:
+        # One instruction compares all elements, so they must lie together.
+        graph = Graph(isolated_tops(graph.network, broken, arch))
         pieces = plan_pieces(graph, arch)
     plan = distribute(graph, pieces, arch)
     if len(plan.output) > OUTPUT_PORTS:
@@ -171,7 +188,9 @@ def formats_of(
     for layer, weight in layers:
         name, bits = layer.name, layer.weight_bits
         formats[name], chosen = choose_format(arch, weight, bits, layer.codebook, name)
-        notes += [note for note in (chosen, packing_note(arch, formats[name], bits, name)) if note]
+        packing = packing_note(arch, formats[name], bits, name)
+        short = short_note(arch, formats[name], weight, name)
+        notes += [note for note in (chosen, packing, short) if note]
     return formats, notes
 
 

@@ -18,7 +18,7 @@ from spusim.compiler.graph import Graph, Relation
 from spusim.compiler.memory import words_of
 from spusim.compiler.split import elements_per_word, group_rows, split
 from spusim.network.graph import head_rows
-from spusim.network.records import Constant, Cut, Join, Product
+from spusim.network.records import Constant, Cut, Join, Product, Prune
 
 Cuts = dict[str, set[int]]
 
@@ -160,13 +160,16 @@ def _sections(graph: Graph) -> Cuts:
 
 
 def _aligns(graph: Graph, arch: Arch) -> dict[str, int]:
-    """Return the units in which tensors are shared out: whole words of all, whole pencils."""
+    """Return the units in which tensors are shared out: whole words of all, whole row groups."""
     alike = _alike(graph, ("element", "cut", "state"))
     units: dict[str, int] = defaultdict(lambda: 1)
     for name, each in graph.tensors.items():
         unit = elements_per_word(arch, each.quantum.bits)
         if isinstance(graph.makers.get(name), Product):
             unit = math.lcm(unit, group_rows(arch))
+        maker = graph.makers.get(name)
+        if isinstance(maker, Prune) and maker.kind == "top":  # is of one core
+            unit *= -(-each.size // unit)
         units[alike[name]] = math.lcm(units[alike[name]], unit)
     return {name: units[alike[name]] for name in graph.tensors}
 

@@ -16,7 +16,7 @@ from spusim.compiler.merge import operand_name, void_elements
 from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import elements_per_word, group_rows
-from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for
+from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for, tile_format
 from spusim.network.graph import head_rows
 from spusim.network.records import Head, Product, Requant
 from spusim.program import TABLE_NONE, Operand
@@ -292,7 +292,8 @@ def store_tile(
 
     void: elements of columns [first, end) that are zero only because products were merged.
     """
-    arch, form = space.arch, space.formats[node.name]
+    arch = space.arch
+    form = tile_format(arch, space.formats[node.name], weight, node.weight_bits, node.codebook)
     layout = layout_for(arch, form, node.weight_bits, bias is not None, node.codebook)
     unbiased = layout_for(arch, form, node.weight_bits, False, node.codebook)
     codebook = space.tables.codebook(node.codebook)

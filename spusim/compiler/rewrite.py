@@ -22,6 +22,7 @@ from spusim.network.records import (
     Network,
     Node,
     Product,
+    Prune,
     Requant,
     Shift,
     Tensor,
@@ -110,6 +111,22 @@ def copied_output(network: Network, arch: Arch) -> Network:
     eye = np.eye(source.size, dtype=np.int8)
     copy = _selection("output.copy", maker.layer if maker else "output", source, eye, arch)
     return replace(network, nodes=(*network.nodes, copy), output="output.copy")
+
+
+def isolated_tops(network: Network, names: tuple[str, ...], arch: Arch) -> Network:
+    """Return a network in which products copy what the named prunings to the top take and give."""
+    tensors = Graph(network).tensors
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if not isinstance(node, Prune) or node.name not in names:
+            nodes.append(node)
+            continue
+        eye = np.eye(node.output.size, dtype=np.int8)
+        kept = replace(node.output, name=f"{node.output.name}.kept")
+        whole = _selection(f"{node.output.name}.whole", node.layer, tensors[node.a], eye, arch)
+        top = replace(node, name=kept.name, a=whole.heads[0].output.name, output=kept)
+        nodes += [whole, top, _selection(node.output.name, node.layer, kept, eye, arch)]
+    return replace(network, nodes=tuple(nodes))
 
 
 def _renamed(network: Network, names: dict[str, str]) -> Network:

@@ -1,5 +1,6 @@
 """Sharing rows out over cores, in units that memories and formats can be cut at."""
 
+import math
 from dataclasses import dataclass
 
 from spusim.arch import Arch
@@ -20,10 +21,15 @@ def elements_per_word(arch: Arch, bits: int) -> int:
 
 
 def group_rows(arch: Arch) -> int:
-    """Return the rows that should stay together: those of a pencil where one may be stored."""
+    """Return the rows that should stay together: those of pencils, blocks or N:M groups.
+
+    Where several formats may be stored, a multiple of all of theirs.
+    """
     sparse = arch.core.sparse
+    if sparse.weights == "dense":
+        return 1
     stored = sparse.formats if sparse.format == "auto" else (sparse.format,)
-    return sparse.pencil if sparse.weights != "dense" and "pencil" in stored else 1
+    return math.lcm(*(sparse.grouping(form)[0] for form in stored))
 
 
 def split(size: int, align: int, cores: int) -> tuple[Part, ...]:

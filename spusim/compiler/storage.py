@@ -10,10 +10,12 @@ from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 from spusim.compiler.split import elements_per_word
 from spusim.formats import (
+    FormatError,
     Layout,
     PackedMatrix,
     entries_per_word,
     footprint,
+    format_of,
     pack,
     slice_heights,
     smallest_format,
@@ -47,17 +49,19 @@ def layout_for(
     word_bits = weight_word_bits(arch)
     resident = core.index_memory.mode == "resident"
     pointers = form == "run_length" or (resident and form != "dense")
+    group, extent = core.sparse.grouping(form)
     return Layout(
         format=form,
         pes=core.pes,
         word_bits=word_bits,
         index_word_bits=core.index_memory.word_bits if resident else word_bits,
         weight_bits=weight_bits,
-        group=core.sparse.pencil if form == "pencil" else 1,
+        group=group,
         index_bits=core.sparse.index_bits,
         pointer_bits=core.sparse.pointer_bits if pointers else 0,
         bias_bits=bias_width(arch) if biased else 0,
         codebook=codebook,
+        extent=extent,
     )
 
 
@@ -69,11 +73,56 @@ def choose_format(
     if sparse.weights == "dense":
         return "dense", ""
     if sparse.format != "auto":
+        _check_stored(
+            arch, layout_for(arch, sparse.format, weight_bits, False, codebook), weight, name
+        )
         return sparse.format, ""
     layouts = [layout_for(arch, form, weight_bits, False, codebook) for form in sparse.formats]
     best = smallest_format(weight, layouts)
     kib = footprint(weight, layouts[sparse.formats.index(best)]).total / 8192
     return best, f"layer {name}: format {best} is the smallest, {kib:.1f} KiB"
+
+
+def _check_stored(arch: Arch, layout: Layout, weight: np.ndarray, name: str) -> None:
+    """Raise CompileError for a weight whose structure the one format cannot store."""
+    try:
+        format_of(layout).check_weight(weight, layout)
+    except FormatError as refusal:
+        raise CompileError(f"{arch.name}: layer {name}: {refusal}") from None
+
+
+def tile_format(
+    arch: Arch, form: str, weight: np.ndarray, weight_bits: int, codebook: tuple[int, ...] = ()
+) -> str:
+    """Return the format of a tile (rows, columns) of a layer that is stored in `form`.
+
+    That is dense where `auto` chose groups which the tile's own rows do not come in: rows shared
+    out over cores, or of gates of odd sizes, may begin within one.
+    """
+    layout = layout_for(arch, form, weight_bits, False, codebook)
+    try:
+        format_of(layout).check_weight(weight, layout)
+    except FormatError:
+        if arch.core.sparse.format == "auto" and "dense" in arch.core.sparse.formats:
+            return "dense"
+        raise
+    return form
+
+
+def short_note(arch: Arch, form: str, weight: np.ndarray, name: str) -> str:
+    """Say that blocks or groups do not divide a layer and the last are padded, or nothing."""
+    rows, columns = weight.shape
+    down, across = arch.core.sparse.grouping(form)
+    if form == "block" and (rows % down or columns % across):
+        what = f"blocks of {down} x {across}"
+    elif form == "n_of_m" and rows % down:
+        what = f"groups of {down} rows"
+    else:
+        return ""
+    return (
+        f"layer {name}: {rows} x {columns} is no whole number of {what}; the last ones are padded "
+        "with rows and columns that do not exist"
+    )
 
 
 def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
@@ -100,7 +149,8 @@ def column_tiles(
     operands of all tiles are aligned. Raises CompileError where not even one such unit fits.
     """
     rows, columns = shape
-    unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width)
+    span = format_of(layout).index_span(layout)  # so that no block is cut in two
+    unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width, span)
     most = columns
     for rule in (_buffer_rule, _index_rule):
         fits, complaint = rule(arch, layout, rows, activation_bits)

@@ -9,12 +9,13 @@ from rich.console import RenderableType
 from spusim.errors import SpusimError
 from spusim.experiments.quantities import percent
 from spusim.experiments.record import SCHEMA_VERSION
-from spusim.experiments.store import check_file, write_file
+from spusim.experiments.store import check_file, write_file, write_files
 from spusim.experiments.tables import table
 from spusim.frontend.errors import PruneError
-from spusim.frontend.load import quantise_file
-from spusim.frontend.pruned import Pruned, prune_checkpoint
+from spusim.frontend.load import find_network, quantise_file
+from spusim.frontend.pruned import Pruned, prune_checkpoint, shrink_checkpoint
 from spusim.frontend.quantised import Quantised
+from spusim.frontend.shrink import Shrunk
 from spusim.frontend.weight_formats import weight_format
 from spusim.network.identity import network_hash
 
@@ -44,16 +45,57 @@ def prune_to_file(
 
     density: fraction kept; sparsity: fraction dropped, in its place. Raises SpusimError.
     """
-    if density is not None and sparsity is not None:
-        raise PruneError("density and sparsity are both given; give one: density is 1 - sparsity")
-    if sparsity is not None:
-        if not 0.0 <= sparsity <= 1.0:
-            raise PruneError(f"sparsity (={sparsity}) must be from 0 to 1, the fraction dropped")
-        density = 1.0 - sparsity
+    density = _density(density, sparsity)
     _check_output(output)
     pruned = prune_checkpoint(checkpoint, structure, density, scope=scope, norm=norm, layers=layers)
     write_file(output, pruned.to_bytes())
     return pruned
+
+
+def shrink_to_files(
+    checkpoint: str,
+    output: Path,
+    network: str,
+    density: float | None,
+    sparsity: float | None,
+    scope: str = "layer",
+    norm: str = "l2",
+    layers: Sequence[str] = (),
+) -> tuple[Shrunk, Path]:
+    """Take units out of a network: writes the checkpoint, and the network file beside it.
+
+    Both appear, or neither. Returns what became of the layers, and the network file's path.
+    Raises SpusimError.
+    """
+    kept = _density(density, sparsity)
+    if kept is None:
+        raise PruneError("prune.structure (=unit) needs a density, 0 to 1")
+    _check_output(output)
+    path = find_network(network)
+    beside = output.with_suffix(".yaml")
+    if beside.absolute() == path.absolute():
+        raise CompressionError(
+            f"{beside}: is the network file itself, which the smaller one would replace; name "
+            "another output"
+        )
+    check_file(beside)
+    shrunk, image, text = shrink_checkpoint(
+        checkpoint, path, kept, scope=scope, norm=norm, layers=layers, output=output
+    )
+    files = {output.name: image, beside.name: text}
+    write_files(output.absolute().parent, files, last=beside.name)
+    return shrunk, beside
+
+
+def _density(density: float | None, sparsity: float | None) -> float | None:
+    """Return the fraction kept, of the two ways to say it. Raises PruneError."""
+    if density is not None and sparsity is not None:
+        raise PruneError("density and sparsity are both given; give one: density is 1 - sparsity")
+    if sparsity is None:
+        return density
+    if not 0.0 <= sparsity <= 1.0:
+        raise PruneError(f"sparsity (={sparsity}) must be from 0 to 1, the fraction dropped")
+    return 1.0 - sparsity
 
 
 def quantise_to_file(
@@ -97,7 +139,34 @@ def pruned_record(pruned: Pruned, output: Path) -> dict[str, Any]:
         "density": pruned.density,
         "weights": weights,
         "steps": list(pruned.steps),
+        "notes": list(pruned.notes),
     }
+
+
+def shrunk_record(shrunk: Shrunk, output: Path, network: Path) -> dict[str, Any]:
+    """Return a unit pruning as plain objects for JSON."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "output": str(output),
+        "network": str(network),
+        "layers": [vars(layer) for layer in shrunk.layers],
+    }
+
+
+def shrunk_parts(shrunk: Shrunk, output: Path, network: Path) -> Iterator[RenderableType]:
+    """Yield a table of the layers and where checkpoint and network file were written."""
+    rows = [
+        [
+            layer.name, f"{layer.units_before:,}", f"{layer.units:,}",
+            f"{layer.parameters_before:,}", f"{layer.parameters:,}",
+            percent(layer.parameters, layer.parameters_before),
+        ]
+        for layer in shrunk.layers
+    ]  # fmt: skip
+    columns = ["layer", "units before", "after", "parameters before", "after", "left %"]
+    yield table("units of layers", columns, rows, texts=1)
+    yield f"written: {output}"
+    yield f"written: {network}"
 
 
 def quantised_record(quantised: Quantised, output: Path) -> dict[str, Any]:
@@ -129,6 +198,7 @@ def pruned_parts(pruned: Pruned, output: Path) -> Iterator[RenderableType]:
     columns = ["weight", "shape", "nonzeros", "before %", "after %"]
     yield table("densities of elements", columns, rows, texts=2)
     yield f"all together: {percent(pruned.density, 1)} %"
+    yield from (f"note: {note}" for note in pruned.notes)
     yield f"written: {output}"
 
 

@@ -134,7 +134,7 @@ def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
     )
     yield ""
     yield table(
-        f"bytes of {_width(inspection.weight_bits)} in each format",
+        f"bytes of {_width(inspection.weight_bits)} in each format (n_of_m: 2:4, or -)",
         ["weight", *weights[0].format_bytes],
         _byte_rows(weights),
     )
@@ -185,6 +185,15 @@ def _density_row(tensor: LayerStatistics, densities: Mapping[str, str]) -> list[
 
 def _byte_rows(weights: Sequence[LayerStatistics]) -> list[list[str]]:
     formats = list(weights[0].format_bytes)
-    rows = [[w.name, *(f"{w.format_bytes[form]:,}" for form in formats)] for w in weights]
-    totals = [sum(w.format_bytes[form] for w in weights) for form in formats]
-    return [*rows, ["total", *(f"{total:,}" for total in totals)]]
+    rows = [[w.name, *(_bytes(w.format_bytes[form]) for form in formats)] for w in weights]
+    totals = [_total([w.format_bytes[form] for w in weights]) for form in formats]
+    return [*rows, ["total", *map(_bytes, totals)]]
+
+
+def _bytes(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -23,12 +23,13 @@ from spusim.formats.layout import (
 )
 from spusim.formats.outline import outline
 from spusim.formats.registry import FORMATS, entries_per_word, entry_bits, format_of
-from spusim.formats.rows import row_owner, slice_heights, slice_rows
+from spusim.formats.rows import GROUPED, row_owner, slice_heights, slice_rows
 from spusim.formats.statistics import StructureStatistics, structure_statistics
 
 __all__ = [
     "ELEMENT_BITS",
     "FORMATS",
+    "GROUPED",
     "ColumnCounts",
     "EncodedSlice",
     "Footprint",

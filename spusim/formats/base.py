@@ -18,7 +18,7 @@ class EncodedSlice:
     # (entry places,) integers, column after column: an entry is the low bits of each
     fields: np.ndarray
     starts: np.ndarray  # (columns + 1,) int64: first entry place of each column, and the end
-    flags: np.ndarray  # (columns, index flags) bool
+    flags: np.ndarray  # (columns with an index of their own, index flags) bool
 
 
 class Format(ABC):
@@ -33,6 +33,10 @@ class Format(ABC):
         """Raise FormatError for a layout that this format cannot follow."""
         return
 
+    def check_weight(self, weight: np.ndarray, layout: Layout) -> None:
+        """Raise FormatError for a weight (rows, columns) that this format cannot store."""
+        return
+
     def entry_bits(self, layout: Layout) -> int:
         """Return the bits of an entry place."""
         return layout.weight_bits
@@ -41,23 +45,27 @@ class Format(ABC):
         """Return the bits of a column pointer; 0 where none are stored."""
         return layout.pointer_bits
 
+    def index_span(self, layout: Layout) -> int:
+        """Return the consecutive columns that share their index bits and pointer."""
+        return 1
+
     def index_flags(self, heights: np.ndarray, layout: Layout) -> np.ndarray:
-        """Return the index bits of one column, from the rows of the slices, elementwise."""
+        """Return the index bits that columns share, from the rows of the slices, elementwise."""
         return np.zeros_like(heights)
 
     def values(self, fields: np.ndarray, layout: Layout) -> np.ndarray:
         """Return the weights of entries (n,)."""
         return weights_of(fields, layout)
 
-    def unused_places(self, weight: np.ndarray, layout: Layout) -> int:
-        """Return the entry places of a matrix that belong to no row at all."""
-        return 0
+    def unused_places(self, weight: np.ndarray, layout: Layout) -> np.ndarray:
+        """Return the entry places of each column that belong to no row at all, (columns,)."""
+        return np.zeros(weight.shape[1], np.int64)
 
     @abstractmethod
     def places(self, marks: np.ndarray, heights: np.ndarray, layout: Layout) -> np.ndarray:
         """Count entry places from nonzero marks (steps, pes, group, columns) -> (pes, columns).
 
-        heights (pes,): the rows that each PE owns.
+        heights (pes,): the rows that each PE owns. The columns begin with a span's first.
         """
 
     @abstractmethod
@@ -65,7 +73,7 @@ class Format(ABC):
         """Encode a slice of codes (columns, slice rows): 0 for a weight of zero."""
 
     @abstractmethod
-    def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:
+    def starts(self, flags: np.ndarray, height: int, columns: int, layout: Layout) -> np.ndarray:
         """Return the columns' first entry places, (columns + 1,), from index flags alone."""
 
     @abstractmethod

@@ -24,9 +24,9 @@ class Bitmap(Format):
     def encode(self, weight: np.ndarray, layout: Layout) -> EncodedSlice:
         """Keep the nonzero weights."""
         flags = weight != 0
-        return EncodedSlice(weight[flags], self.starts(flags, 0, layout), flags)
+        return EncodedSlice(weight[flags], self.starts(flags, 0, len(flags), layout), flags)
 
-    def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:
+    def starts(self, flags: np.ndarray, height: int, columns: int, layout: Layout) -> np.ndarray:
         """Count the bits that are set."""
         return ends_of(flags.sum(axis=1))
 

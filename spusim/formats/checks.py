@@ -6,6 +6,7 @@ from spusim.formats.base import Format
 from spusim.formats.codes import codes_of
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
+from spusim.formats.registry import format_of
 
 
 def checked_weight(weight: np.ndarray, layout: Layout) -> np.ndarray:
@@ -18,6 +19,7 @@ def checked_weight(weight: np.ndarray, layout: Layout) -> np.ndarray:
     if weight.dtype.kind not in "iu":
         raise FormatError(f"weight of type {weight.dtype} must hold integers; quantise it first")
     codes_of(weight, layout)
+    format_of(layout).check_weight(weight, layout)
     return weight
 
 

@@ -83,7 +83,7 @@ def _words_and_beats(
 def _index_words(layout: Layout, heights: np.ndarray, columns: int) -> np.ndarray:
     form = format_of(layout)
     flags = form.index_flags(heights, layout).astype(np.int64)
-    starts = np.arange(columns)[:, None] * flags
+    starts = (np.arange(columns) // form.index_span(layout))[:, None] * flags
     words = (starts + flags - 1) // layout.index_word_bits - starts // layout.index_word_bits + 1
     pointers = POINTER_READS if form.pointer_bits(layout) else 0
     return (np.where(flags > 0, words, 0) + pointers).astype(np.int32)

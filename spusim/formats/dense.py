@@ -25,11 +25,11 @@ class Dense(Format):
         """Take the weights as they are."""
         columns, height = weight.shape
         flags = np.zeros((columns, 0), bool)
-        return EncodedSlice(weight.reshape(-1), self.starts(flags, height, layout), flags)
+        return EncodedSlice(weight.reshape(-1), self.starts(flags, height, columns, layout), flags)
 
-    def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:
+    def starts(self, flags: np.ndarray, height: int, columns: int, layout: Layout) -> np.ndarray:
         """Columns follow each other every `height` places."""
-        return np.arange(len(flags) + 1, dtype=np.int64) * height
+        return np.arange(columns + 1, dtype=np.int64) * height
 
     def decode(self, encoded: EncodedSlice, height: int, layout: Layout) -> np.ndarray:
         """Return the weights as they are."""

@@ -10,7 +10,7 @@ from spusim.formats.codes import refuse_stored_zeros
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Footprint, Layout
 from spusim.formats.places import count_places
-from spusim.formats.registry import format_of
+from spusim.formats.registry import format_of, index_columns
 from spusim.formats.rows import slice_heights
 
 
@@ -37,7 +37,7 @@ def footprint_of(
     rows, columns = weight.shape
     check_pointers(form, layout, int(slice_places.max()))
     heights = slice_heights(rows, layout)
-    places, unused = int(slice_places.sum()), form.unused_places(weight, layout)
+    places, unused = int(slice_places.sum()), int(form.unused_places(weight, layout).sum())
     entry_bits, pointer_bits = form.entry_bits(layout), form.pointer_bits(layout)
     zeros = places - unused - nonzeros
     refuse_stored_zeros(layout, zeros)
@@ -45,8 +45,8 @@ def footprint_of(
         "values": nonzeros * layout.weight_bits,
         "explicit_zeros": zeros * layout.weight_bits,
         "indices": places * (entry_bits - layout.weight_bits)
-        + columns * int(form.index_flags(heights, layout).sum()),
-        "pointers": layout.pes * (columns + 1) * pointer_bits,
+        + index_columns(layout, columns) * int(form.index_flags(heights, layout).sum()),
+        "pointers": layout.pes * (index_columns(layout, columns) + 1) * pointer_bits,
         "bias": rows * layout.bias_bits,
     }
     words = int(bias_words(layout, heights).sum())
@@ -67,12 +67,14 @@ def bias_words(layout: Layout, heights: np.ndarray) -> np.ndarray:
 def pointer_words(layout: Layout, columns: int) -> int:
     """Return the index words of column pointers in front of each PE's index flags."""
     bits = format_of(layout).pointer_bits(layout)
-    return words_for(columns + 1, bits, layout.index_word_bits) if bits else 0
+    return (
+        words_for(index_columns(layout, columns) + 1, bits, layout.index_word_bits) if bits else 0
+    )
 
 
 def flag_words(layout: Layout, heights: np.ndarray, columns: int) -> np.ndarray:
-    """Return the index words of bitmaps or pencil maps, by rows of the slice, elementwise."""
-    flags = columns * format_of(layout).index_flags(heights, layout)
+    """Return the index words in front of no pointers, by rows of the slice, elementwise."""
+    flags = index_columns(layout, columns) * format_of(layout).index_flags(heights, layout)
     return np.asarray(-(-flags // layout.index_word_bits))
 
 

@@ -17,7 +17,7 @@ from spusim.formats.codes import codes_of
 from spusim.formats.errors import FormatError
 from spusim.formats.footprint import bias_words, footprint_of, pointer_words
 from spusim.formats.layout import Layout, OutlinedMatrix, PackedMatrix
-from spusim.formats.registry import format_of
+from spusim.formats.registry import format_of, index_columns
 from spusim.formats.rows import slice_heights, slice_rows
 
 
@@ -64,9 +64,13 @@ def _index_words(encoded: EncodedSlice, layout: Layout) -> np.ndarray:
     pointer_bits = format_of(layout).pointer_bits(layout)
     if not pointer_bits:
         return flags
-    return np.concatenate(
-        [pack_fields(encoded.starts, pointer_bits, layout.index_word_bits), flags]
-    )
+    pointers = _pointers(encoded.starts, layout)
+    return np.concatenate([pack_fields(pointers, pointer_bits, layout.index_word_bits), flags])
+
+
+def _pointers(starts: np.ndarray, layout: Layout) -> np.ndarray:
+    """Return the starts that pointers tell: of the first columns of spans, and the end."""
+    return np.append(starts[: -1 : format_of(layout).index_span(layout)], starts[-1])
 
 
 def unpack(packed: PackedMatrix) -> tuple[np.ndarray, np.ndarray | None]:
@@ -142,15 +146,19 @@ def _read_slice(
     form = format_of(layout)
     column_flags = int(form.index_flags(np.array(height), layout))
     flag_words = index_words[pointer_words(layout, columns) :]
-    flags = unpack_flags(flag_words, columns * column_flags).reshape(columns, column_flags)
+    indexed = index_columns(layout, columns)
+    flags = unpack_flags(flag_words, indexed * column_flags).reshape(indexed, column_flags)
     pointer_bits = form.pointer_bits(layout)
+    pointers = None
     if pointer_bits:
-        starts = unpack_fields(index_words, pointer_bits, columns + 1)
-        if starts[0] != 0 or (np.diff(starts) < 0).any():
+        pointers = unpack_fields(index_words, pointer_bits, indexed + 1)
+        if pointers[0] != 0 or (np.diff(pointers) < 0).any():
             raise damaged("its column pointers do not ascend from 0")
-        if column_flags and (starts != form.starts(flags, height, layout)).any():
-            raise damaged("its column pointers contradict its index bits")
+    if pointers is not None and indexed == columns and not column_flags:
+        starts = pointers
     else:
-        starts = form.starts(flags, height, layout)
+        starts = form.starts(flags, height, columns, layout)
+        if pointers is not None and (pointers != _pointers(starts, layout)).any():
+            raise damaged("its column pointers contradict its index bits")
     fields = unpack_fields(entry_words, form.entry_bits(layout), int(starts[-1]))
     return EncodedSlice(fields, starts, flags)

@@ -10,15 +10,16 @@ import numpy as np
 class Layout:
     """How to pack: everything the bit image depends on besides the weights."""
 
-    format: str  # dense, bitmap, run_length, pencil
+    format: str  # dense, bitmap, run_length, pencil, block, n_of_m
     pes: int
     word_bits: int  # of the weight memory
     index_word_bits: int  # of the index memory
     weight_bits: int  # 1 (a sign), 2 (ternary), 4, 8, 16; two's complement from 2 on
-    group: int = 1  # rows of a pencil; 1 for the other formats
+    group: int = 1  # rows of a pencil, block or N:M group (its M); 1 for the other formats
     index_bits: int = 4  # run_length: relative row index
     pointer_bits: int = 0  # column pointers; 0: not stored (summed up while loading)
     bias_bits: int = 0  # 0: no bias
+    extent: int = 0  # columns of a block, N of an N:M group; 0 for the other formats
     codebook: tuple[int, ...] = ()  # what weights of 4 bits are indices of; empty: integers
 
     @property
@@ -39,11 +40,11 @@ class Footprint:
     """Bits of a packed matrix over all PEs; `total` is what it occupies."""
 
     values: int  # nonzero weights
-    explicit_zeros: int  # stored zeros: dense, padding of run_length, inside kept pencils
+    explicit_zeros: int  # stored zeros: dense, padding of run_length, inside kept groups
     indices: int
     pointers: int
     bias: int
-    padding: int  # unused ends of words, short pencils' unused places
+    padding: int  # unused ends of words, short groups' unused places
 
     @property
     def total(self) -> int:

@@ -22,12 +22,13 @@ class Pencil(Format):
         kept = np.asarray(marks.any(axis=2))
         return np.asarray(kept.sum(axis=0, dtype=np.int32) * layout.group)
 
-    def unused_places(self, weight: np.ndarray, layout: Layout) -> int:
+    def unused_places(self, weight: np.ndarray, layout: Layout) -> np.ndarray:
         """Count the missing rows of the columns that keep a short last pencil."""
         short = len(weight) % layout.group
         if not short:
-            return 0
-        return (layout.group - short) * int(np.count_nonzero(weight[-short:].any(axis=0)))
+            return np.zeros(weight.shape[1], np.int64)
+        kept = (weight[-short:] != 0).any(axis=0)
+        return np.asarray(kept * (layout.group - short))
 
     def encode(self, weight: np.ndarray, layout: Layout) -> EncodedSlice:
         """Keep the pencils with a nonzero weight, whole."""
@@ -35,9 +36,11 @@ class Pencil(Format):
         filled = np.pad(weight, ((0, 0), (0, -height % layout.group)))
         pencils = filled.reshape(columns, -1, layout.group)
         flags = np.asarray(pencils.any(axis=2))
-        return EncodedSlice(pencils[flags].reshape(-1), self.starts(flags, 0, layout), flags)
+        return EncodedSlice(
+            pencils[flags].reshape(-1), self.starts(flags, 0, columns, layout), flags
+        )
 
-    def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:
+    def starts(self, flags: np.ndarray, height: int, columns: int, layout: Layout) -> np.ndarray:
         """Count N places for each bit that is set."""
         return ends_of(flags.sum(axis=1) * layout.group)
 

@@ -17,7 +17,8 @@ def count_places(weight: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.nda
     heights = slice_heights(rows, layout)
     places = np.empty((columns, layout.pes), np.int32)
     nonzeros = np.empty_like(places)
-    block = max(1, BLOCK_WEIGHTS // rows)
+    span = form.index_span(layout)
+    block = max(1, BLOCK_WEIGHTS // (rows * span)) * span
     for first in range(0, columns, block):
         part = slice(first, first + block)
         marks = owned(weight[:, part] != 0, layout.pes, group)

@@ -4,15 +4,17 @@ from functools import lru_cache
 
 from spusim.formats.base import Format
 from spusim.formats.bitmap import Bitmap
+from spusim.formats.block import Block
 from spusim.formats.codes import check_codebook
 from spusim.formats.dense import Dense
 from spusim.formats.errors import FormatError
 from spusim.formats.layout import Layout
+from spusim.formats.n_of_m import NOfM
 from spusim.formats.pencil import Pencil
 from spusim.formats.run_length import RunLength
 
 FORMATS: dict[str, Format] = {
-    form.name: form for form in (Dense(), Bitmap(), RunLength(), Pencil())
+    form.name: form for form in (Dense(), Bitmap(), RunLength(), Pencil(), Block(), NOfM())
 }
 
 WEIGHT_BITS = (1, 2, 4, 8, 16)
@@ -57,6 +59,11 @@ def _rules(form: Format, layout: Layout) -> tuple[tuple[str, int, bool, str], ..
 def entry_bits(layout: Layout) -> int:
     """Return the bits of an entry place."""
     return format_of(layout).entry_bits(layout)
+
+
+def index_columns(layout: Layout, columns: int) -> int:
+    """Return how many of the columns have index bits and a pointer of their own."""
+    return -(-columns // format_of(layout).index_span(layout))
 
 
 def entries_per_word(layout: Layout) -> int:

@@ -4,10 +4,12 @@ import numpy as np
 
 from spusim.formats.layout import Layout
 
+GROUPED = ("pencil", "block", "n_of_m")  # formats of which `group` rows belong together
+
 
 def group_of(layout: Layout) -> int:
     """Return the consecutive rows that always go to the same PE."""
-    return layout.group if layout.format == "pencil" else 1
+    return layout.group if layout.format in GROUPED else 1
 
 
 def row_owner(rows: int, pes: int, group: int) -> np.ndarray:

@@ -69,7 +69,7 @@ class RunLength(Format):
         starts = ends_of(lengths)[np.searchsorted(column, np.arange(columns + 1))]
         return EncodedSlice(fields, starts, np.zeros((columns, 0), bool))
 
-    def starts(self, flags: np.ndarray, height: int, layout: Layout) -> np.ndarray:
+    def starts(self, flags: np.ndarray, height: int, columns: int, layout: Layout) -> np.ndarray:
         """Refuse: only the pointers say it."""
         raise FormatError("run_length cannot find its columns without pointers; store them")
 

@@ -12,8 +12,9 @@ from spusim.frontend.load import (
     quantise_file,
 )
 from spusim.frontend.prune import prune_matrices, prune_matrix
-from spusim.frontend.pruned import Pruned, prune_checkpoint
+from spusim.frontend.pruned import Pruned, prune_checkpoint, shrink_checkpoint
 from spusim.frontend.quantised import Quantised
+from spusim.frontend.shrink import Shrunk, shrink_network
 from spusim.frontend.streams import check_stream, clipped_inputs, load_stream, quantise_input
 from spusim.frontend.topology import network_schema
 from spusim.network.identity import network_hash
@@ -25,6 +26,7 @@ __all__ = [
     "PruneError",
     "Pruned",
     "Quantised",
+    "Shrunk",
     "StreamError",
     "TopologyError",
     "check_stream",
@@ -45,4 +47,6 @@ __all__ = [
     "quantise_file",
     "quantise_input",
     "read_checkpoint",
+    "shrink_checkpoint",
+    "shrink_network",
 ]

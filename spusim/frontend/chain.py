@@ -12,6 +12,7 @@ from spusim.frontend.layers import (
     FloatLstm,
     FloatNode,
     FloatPool,
+    FloatPrune,
     Observer,
 )
 from spusim.network.records import NetworkError
@@ -24,6 +25,7 @@ __all__ = [
     "FloatLstm",
     "FloatNetwork",
     "FloatPool",
+    "FloatPrune",
     "Step",
     "float_forward",
 ]

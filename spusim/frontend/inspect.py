@@ -14,6 +14,7 @@ _WORD_BITS = 64
 _INDEX_BITS = 4
 _POINTER_BITS = (0, 16)  # tried in turn: none where the format can do without
 _WIDEST_POINTER_BITS = 32
+_N, _M = 2, 4
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class LayerStatistics:
     Densities are fractions from 0 to 1: of nonzero elements; of pencils, blocks, rows (outputs)
     and columns (inputs) with any nonzero; of a convolution also of its kernels (one output's taps
     over one input) and filters. imbalance: nonzeros of the fullest PE over the mean.
-    format_bytes: bytes of the weight in each format.
+    format_bytes: bytes of the weight in each format, n_of_m as 2:4; None where impossible.
     """
 
     name: str
@@ -37,7 +38,7 @@ class LayerStatistics:
     kernel_density: float | None = None
     filter_density: float | None = None
     imbalance: float | None = None
-    format_bytes: dict[str, int] = field(default_factory=dict)
+    format_bytes: dict[str, int | None] = field(default_factory=dict)
 
     @property
     def is_weight(self) -> bool:
@@ -86,7 +87,7 @@ def _described(
     if values.ndim < 2 or values.size == 0:
         return LayerStatistics(name, values.shape, dtype)
     marks = (values != 0).astype(np.int8).reshape(len(values), -1)
-    pes, group, weight_bits = layout
+    pes, group, _ = layout
     found = structure_statistics(marks, group, pes)
     filters = values.ndim > 2
     return LayerStatistics(
@@ -101,7 +102,7 @@ def _described(
         _density(marks, Structure("kernel").groups(values.shape)) if filters else None,
         1.0 - found.zero_rows if filters else None,
         found.load_imbalance,
-        {form: _bytes(marks, form, pes, group, weight_bits) for form in FORMATS},
+        {form: _bytes(marks, form, layout, block) for form in FORMATS},
     )
 
 
@@ -110,13 +111,20 @@ def _density(marks: np.ndarray, groups: np.ndarray) -> float:
     return float((np.bincount(groups.ravel(), weights=marks.ravel()) > 0).mean())
 
 
-def _bytes(marks: np.ndarray, form: str, pes: int, group: int, weight_bits: int) -> int:
+def _bytes(
+    marks: np.ndarray, form: str, shares: tuple[int, int, int], block: tuple[int, int]
+) -> int | None:
     """Return the bytes of a matrix in a format, with the narrowest pointers that reach."""
-    rows = group if form == "pencil" else 1
+    pes, pencil, weight_bits = shares
+    groups = {"pencil": (pencil, 0), "block": block, "n_of_m": (_M, _N)}
+    group, extent = groups.get(form, (1, 0))
     for pointer_bits in _POINTER_BITS:
         layout = Layout(
-            form, pes, _WORD_BITS, _WORD_BITS, weight_bits, rows, _INDEX_BITS, pointer_bits
-        )
+            form, pes, _WORD_BITS, _WORD_BITS, weight_bits, group, _INDEX_BITS, pointer_bits,
+            extent=extent,
+        )  # fmt: skip
         with suppress(FormatError):
             return footprint(marks, layout).total // 8
+    if extent:  # more than N of M, or a block too wide
+        return None
     return footprint(marks, replace(layout, pointer_bits=_WIDEST_POINTER_BITS)).total // 8

@@ -22,7 +22,9 @@ from spusim.frontend.quantised import (
     quantised_topology,
 )
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
+from spusim.frontend.shrink import shrink_network
 from spusim.frontend.streams import load_stream
+from spusim.frontend.structures import parse_structure
 from spusim.frontend.topology import PruneModel, TopologyModel
 from spusim.frontend.topology_file import load_topology, parse_topology
 from spusim.frontend.wiring import unstacked
@@ -124,10 +126,16 @@ def prune_network(network: FloatNetwork, how: PruneModel) -> FloatNetwork:
     kept = sum(int(np.count_nonzero(weight)) for weight in pruned.values())
     total = sum(weight.size for weight in pruned.values())
     note = f"pruned by {how.structure}, scope {how.scope}: {kept} of {total} weights are left"
+    shape = parse_structure(how.structure)
+    short = [
+        f"{name}: {said}"
+        for name, weight in labelled.items()
+        if (said := shape.cut_short(weight.shape))
+    ]
     return replace(
         network,
         layers=tuple(_with_weights(layer, pruned) for layer in network.layers),
-        notes=(*network.notes, note),
+        notes=(*network.notes, note, *short),
     )
 
 
@@ -174,14 +182,22 @@ def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) 
 
 def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> FloatNetwork:
     topology = unstacked(topology)
-    network = bind(topology, found.tensors, str(source))
+    how = None if found.quantising else topology.prune
+    tensors, units = found.tensors, ""
+    if how and how.structure == "unit":
+        shrunk = shrink_network(
+            topology, tensors, how.density, scope=how.scope, densities=how.layers
+        )
+        topology, tensors, units = shrunk.topology, shrunk.tensors, shrunk.told
+    network = bind(topology, tensors, str(source))
+    if units:
+        network = replace(network, notes=(*network.notes, units))
     if found.requantised:
         names = ", ".join(found.requantised)
         note = f"stored as integers, whose real values are quantised anew: {names}"
         network = replace(network, notes=(*network.notes, note))
     # a quantised file was pruned before, and its zeros are part of it
-    how = None if found.quantising else topology.prune
-    return prune_network(network, how) if how else network
+    return prune_network(network, how) if how and not units else network
 
 
 def _quantising_note(topology: TopologyModel, calibrate: str | Stream | None) -> str:

@@ -38,11 +38,11 @@ def prune_matrices(
 ) -> dict[str, np.ndarray]:
     """Prune weights (out, in, ...), each to `density` (or its own in `densities`), or together.
 
-    structure: element, pencil:N, block:RxC, row (filter), column, channel, kernel or n_of_m:N:M.
-    scope `layer`: every weight keeps exactly round(density * count) groups; scope `global`: all
-    together do, by one threshold. Groups compare by their L1 or L2 norm, of equals the first is
-    kept. n_of_m keeps the N strongest of M consecutive inputs, whatever `density`. Raises
-    PruneError.
+    structure: element, pencil:N, block:RxC, row (filter), column, channel, kernel or n_of_m:N:M
+    (`2:4` for short). scope `layer`: every weight keeps exactly round(density * count) groups;
+    scope `global`: all together do, by one threshold. Groups compare by their L1 or L2 norm, of
+    equals the first is kept. n_of_m keeps the N strongest of M consecutive outputs of an input
+    (n_of_m:N:M:inputs: of M inputs of an output), whatever `density`. Raises PruneError.
     """
     shape = parse_structure(structure)
     wanted = {name: (densities or {}).get(name, density) for name in weights}
@@ -53,10 +53,10 @@ def prune_matrices(
     if norm not in NORMS:
         raise PruneError(f"norm (={norm}) is unknown; use l1 or l2")
     if shape.m:
-        return {name: _n_of_m(weight, shape.n, shape.m) for name, weight in weights.items()}
+        return {name: _n_of_m(weight, shape) for name, weight in weights.items()}
     groups = {name: _groups(name, weight, shape, norm) for name, weight in weights.items()}
     if scope == "layer":
-        kept = {name: _strongest(found.norms, wanted[name]) for name, found in groups.items()}
+        kept = {name: strongest(found.norms, wanted[name]) for name, found in groups.items()}
     else:
         kept = _strongest_of_all({name: found.norms for name, found in groups.items()}, density)
     return {
@@ -86,7 +86,8 @@ def _groups(name: str, weight: np.ndarray, structure: Structure, norm: str) -> _
     return _Groups(numbers, sums if norm == "l1" else np.sqrt(sums))
 
 
-def _strongest(norms: np.ndarray, density: float) -> np.ndarray:
+def strongest(norms: np.ndarray, density: float) -> np.ndarray:
+    """Return which round(density * n) of norms (n,) are the largest, of equals the first: bool."""
     order = np.argsort(-norms, kind="stable")
     kept = np.zeros(norms.size, dtype=bool)
     kept[order[: round(density * norms.size)]] = True
@@ -94,19 +95,22 @@ def _strongest(norms: np.ndarray, density: float) -> np.ndarray:
 
 
 def _strongest_of_all(norms: Mapping[str, np.ndarray], density: float) -> dict[str, np.ndarray]:
-    kept = _strongest(np.concatenate(list(norms.values())), density)
+    kept = strongest(np.concatenate(list(norms.values())), density)
     ends = np.cumsum([norm.size for norm in norms.values()])[:-1]
     return dict(zip(norms, np.split(kept, ends), strict=True))
 
 
-def _n_of_m(weight: np.ndarray, n: int, m: int) -> np.ndarray:
-    """Keep the n strongest of every m consecutive inputs of a row (fewer at its end)."""
+def _n_of_m(weight: np.ndarray, structure: Structure) -> np.ndarray:
+    """Keep the N strongest of every M consecutive outputs or inputs (fewer at the end)."""
     magnitudes = np.abs(weight.astype(np.float64)).reshape(len(weight), -1)
-    padded = np.pad(magnitudes, ((0, 0), (0, -magnitudes.shape[1] % m)), constant_values=-1.0)
-    order = np.argsort(-padded.reshape(len(weight), -1, m), axis=2, kind="stable")
+    lines = magnitudes if structure.inputs else magnitudes.T
+    padded = np.pad(lines, ((0, 0), (0, -lines.shape[1] % structure.m)), constant_values=-1.0)
+    groups = padded.reshape(len(lines), -1, structure.m)
+    order = np.argsort(-groups, axis=2, kind="stable")
     kept = np.zeros(order.shape, dtype=bool)
-    np.put_along_axis(kept, order[:, :, :n], True, axis=2)
-    return _masked(weight, kept.reshape(len(weight), -1)[:, : magnitudes.shape[1]])
+    np.put_along_axis(kept, order[:, :, : structure.n], True, axis=2)
+    kept = kept.reshape(len(lines), -1)[:, : lines.shape[1]]
+    return _masked(weight, kept if structure.inputs else kept.T)
 
 
 def _masked(weight: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -1,19 +1,24 @@
 """Pruning the weights of a checkpoint, and telling what was done."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import PruneError
 from spusim.frontend.integer_file import checkpoint_bytes
 from spusim.frontend.prune import prune_matrices
+from spusim.frontend.shrink import Shrunk, shrink_network
 from spusim.frontend.structures import parse_structure
+from spusim.frontend.topology_file import load_topology
 from spusim.frontend.yaml_file import nearest
 
 
@@ -40,6 +45,7 @@ class Pruned:
     weights: tuple[PrunedWeight, ...]
     steps: tuple[dict[str, Any], ...]
     forms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what people should know of it
 
     @property
     def density(self) -> float:
@@ -63,9 +69,10 @@ def prune_checkpoint(
 ) -> Pruned:
     """Prune the weights of a checkpoint by magnitude; biases stay as they are.
 
-    structure: element, pencil:N, block:RxC, row, column, filter, channel, kernel or n_of_m:N:M;
-    density: fraction of groups kept (not for n_of_m), per `layer` or `global` by one threshold;
-    norm of a group: l1 or l2; layers: patterns of names (`lstm*`) to prune, default all weights.
+    structure: element, pencil:N, block:RxC, row, column, filter, channel, kernel or n_of_m:N:M
+    (2:4 for short; units go with `shrink_checkpoint`); density: fraction of groups kept (not for
+    n_of_m), per `layer` or `global` by one threshold; norm of a group: l1 or l2; layers: patterns
+    of names (`lstm*`) to prune, default all weights.
     Weights are float tensors of two dimensions or more. Raises CheckpointError or PruneError.
     """
     found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
@@ -85,7 +92,64 @@ def prune_checkpoint(
     if not fixed:
         step |= {"density": density, "scope": scope}
     step["densities"] = {weight.name: round(weight.density, 6) for weight in weights}
-    return Pruned({**found.tensors, **pruned}, weights, (*found.steps, step), found.forms)
+    notes = tuple(
+        f"{name}: {short}"
+        for name in names
+        if (short := parse_structure(structure).cut_short(found.tensors[name].shape))
+    )
+    return Pruned({**found.tensors, **pruned}, weights, (*found.steps, step), found.forms, notes)
+
+
+def shrink_checkpoint(
+    checkpoint: str | Path | Checkpoint,
+    network: str | Path,
+    density: float,
+    *,
+    scope: str = "layer",
+    norm: str = "l2",
+    layers: Sequence[str] = (),
+    output: Path | None = None,
+) -> tuple[Shrunk, bytes, bytes]:
+    """Take hidden units out of a network and of its checkpoint; see `shrink_network`.
+
+    Returns what became of the layers, a .safetensors file of the smaller tensors, and a network
+    file with the smaller sizes, comments and all, for the folder of `output`, the checkpoint that
+    it names. network: the network file's path. Raises CheckpointError, TopologyError or PruneError.
+    """
+    found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
+    if found.quantising:
+        raise PruneError("the checkpoint is quantised already; prune its float weights, then it")
+    path = Path(network)
+    shrunk = shrink_network(
+        load_topology(path), found.tensors, density, scope=scope, norm=norm, layers=layers
+    )
+    step = {
+        "command": "prune", "structure": "unit", "norm": norm, "density": density, "scope": scope,
+        "units": {layer.name: [layer.units_before, layer.units] for layer in shrunk.layers},
+    }  # fmt: skip
+    image = checkpoint_bytes(shrunk.tensors, (*found.steps, step))
+    return shrunk, image, _smaller_file(path, shrunk, output)
+
+
+def _smaller_file(path: Path, shrunk: Shrunk, output: Path | None) -> bytes:
+    """Return a network file with a shrunken network's sizes."""
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes, yaml.width = True, 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    for position, (key, size) in shrunk.sizes.items():
+        tree["layers"][position][key] = size
+    if isinstance(tree.get("prune"), dict) and tree["prune"].get("structure") == "unit":
+        del tree["prune"]  # is done
+    if output is not None:
+        tree["weights"] = output.name
+        calibrate = (tree.get("quantise") or {}).get("calibrate")
+        if calibrate and (path.parent / calibrate.partition(":")[0]).is_file():
+            moved = os.path.relpath(path.parent.absolute() / calibrate, output.absolute().parent)
+            tree["quantise"]["calibrate"] = moved
+    text = StringIO()
+    yaml.dump(tree, text)
+    return text.getvalue().encode()
 
 
 def _chosen(found: Checkpoint, patterns: Sequence[str]) -> list[str]:

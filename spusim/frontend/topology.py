@@ -19,8 +19,13 @@ from spusim.frontend.weight_formats import WeightFormat
 Structure = Annotated[
     str,
     Field(
-        pattern=r"^(element|pencil:[1-9][0-9]{0,3})$",
-        description="element, or pencil:N for N consecutive output rows of one input column",
+        pattern=(
+            r"^(element|row|column|filter|channel|kernel|unit|pencil:[1-9][0-9]{0,3}"
+            r"|block:[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
+            r"|(n_of_m:)?[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(:inputs)?)$"
+        ),
+        description="element, pencil:N (outputs of an input), block:RxC, row, column, filter, "
+        "channel, kernel, unit (matrices shrink) or n_of_m:N:M (of M outputs of an input)",
     ),
 ]
 Density = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -63,7 +68,7 @@ class PruneModel(Model):
     """How the weights are pruned before quantising."""
 
     structure: Structure = "element"
-    density: Density = Field(description="fraction of elements or pencils kept")
+    density: Density = Field(description="fraction of elements or groups kept")
     scope: Literal["layer", "global"] = Field(
         default="layer", description="density of each matrix, or of all together by one threshold"
     )

@@ -19,6 +19,8 @@ from spusim.golden.vector import (
     vqs,
     vrelu,
     vsub,
+    vthr,
+    vtop,
 )
 
 MEANING: dict[str, Callable[[Activation, Operands], None]] = {
@@ -43,6 +45,8 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "vrelu": vrelu,
     "vlut": vlut,
     "vfill": vfill,
+    "vthr": vthr,
+    "vtop": vtop,
     "send": send,
     "recv": recv,
 }

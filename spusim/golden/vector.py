@@ -50,6 +50,20 @@ def vrelu(t: Activation, o: Operands) -> None:
     _put(t, o, np.maximum(0, _shifted(t, _a(t, o))))
 
 
+def vthr(t: Activation, o: Operands) -> None:
+    """Set d = a >> sd, and 0 where its magnitude is below the threshold."""
+    x = _narrow(t, _shifted(t, _a(t, o)), t.vector.wd)
+    _put(t, o, np.where(np.abs(x) < o["threshold"], 0, x))
+
+
+def vtop(t: Activation, o: Operands) -> None:
+    """Set d = a >> sd where its magnitude is one of the `keep` largest, else 0."""
+    x = _narrow(t, _shifted(t, _a(t, o)), t.vector.wd)
+    strongest_first = np.argsort(-np.abs(x), kind="stable")
+    x[strongest_first[o["keep"] :]] = 0
+    _put(t, o, x)
+
+
 def vlut(t: Activation, o: Operands) -> None:
     """Set d = table(a >> sa), where a >> sa saturates to the table's 16 bits."""
     x = overflow(round_shift(_a(t, o), t.vector.sa, "floor"), TABLE_BITS, "saturate")

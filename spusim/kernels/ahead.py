@@ -14,12 +14,13 @@ from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import address_offset, run_thread, table_reads, vector_operands
+from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
 _READY_AT, _ENDED, _STEP, _STEPS = int(F.READY_AT), int(F.ENDED), int(F.STEP), int(F.STEPS)
 _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), int(A.MATRIX)
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
-_BYTES, _BITS = int(A.BYTES), int(A.BITS)
+_BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _PC, _VECTOR_LENGTH = int(X.PC), int(X.LENGTH)
 _END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
@@ -48,6 +49,7 @@ def _plan(core, thread, row, plan):
         bytes_, bits = plan[_BYTES : _BYTES + 4], plan[_BITS : _BITS + 4]
         table, plan[_FIXED] = vector_operands(core, thread, row[0], row[2:], bytes_, bits)
         plan[_READS], plan[_LENGTH] = table_reads(core, table), thread[_VECTOR_LENGTH]
+        plan[_PASSES] = passes_before(row[0], bits[3])
     elif row[1] == _ENGINE:
         plan[_MATRIX], plan[_SOURCE] = row[2], row[3] + address_offset(thread)
         plan[_ACCUMULATE] = row[5]

@@ -114,7 +114,8 @@ class A(IntEnum):
     PUSHED = 6
     BYTES = 7  # of operands a, b, scale, d
     BITS = 11
-    COUNT = 15
+    PASSES = 15  # over the elements before the last one (T33)
+    COUNT = 16
 
 
 class N(IntEnum):

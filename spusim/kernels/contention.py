@@ -12,8 +12,10 @@ from spusim.kernels.stepping import BY_ROUTER, BY_VECTOR, IDLE, PHASE, engine_cy
 from spusim.kernels.vector import beat_words
 
 # vector unit
-ACTIVE, LENGTH, BEAT, BEATS, ELAPSED, NATURAL, LOOKUPS, PENDING, LEFT, FIXED, READS = range(11)
-VECTOR_STATE = 11
+ACTIVE, LENGTH, BEAT, BEATS, ELAPSED, NATURAL, LOOKUPS, PENDING, LEFT, FIXED, READS, PASSES = range(
+    12
+)
+VECTOR_STATE = 12
 # the router's transfer: first access, word address, words, cycles between accesses
 START, ADDRESS, WORDS, INTERVAL = range(4)
 TRANSFER_STATE = 4
@@ -25,12 +27,13 @@ _TABLE_READS = int(P.TABLE_READS)
 
 
 @nb.njit(cache=True)
-def start_vector(core, n, fixed, reads, state):
+def start_vector(core, n, fixed, reads, passes, state):
     """Set the stepping state of the vector unit to an instruction's first cycle."""
     lanes = core.params[_LANES]
     state[:] = 0
     state[ACTIVE], state[LENGTH], state[FIXED], state[READS] = 1, n, fixed, reads
-    state[BEATS] = max((n + lanes - 1) // lanes, 1)
+    state[PASSES] = passes
+    state[BEATS] = max((n + lanes - 1) // lanes, 1) * (passes + 1)
     state[LEFT] = core.params[_STAGES]
 
 
@@ -38,7 +41,9 @@ def start_vector(core, n, fixed, reads, state):
 def _begin_beat(core, state, bytes_, bits, pending):
     """List the banks that a beat accesses, and how long it takes with no rival (T16)."""
     lanes, banks = core.params[_LANES], core.params[_BANKS]
-    n, beat = state[LENGTH], state[BEAT]
+    n, pass_beats = state[LENGTH], state[BEATS] // (state[PASSES] + 1)
+    beat = state[BEAT] % pass_beats
+    writes = state[BEAT] // pass_beats == state[PASSES]
     elements = min(n - beat * lanes, lanes)
     wanted = np.zeros(banks, np.int64)
     count = np.int64(0)
@@ -46,7 +51,7 @@ def _begin_beat(core, state, bytes_, bits, pending):
     state[LOOKUPS] = 1
     if elements > 0:
         for k in range(4):
-            if bits[k] == 0:
+            if bits[k] == 0 or (k == 3 and not writes):
                 continue
             if k == 2 and state[FIXED]:
                 first, last = beat_words(core.params, 0, state[FIXED], bytes_[k], bits[k])

@@ -38,6 +38,8 @@ class Op(IntEnum):
     RELU = 17
     LOOKUP = 18
     FILL = 19
+    THRESHOLD = 20
+    TOP = 21
 
 
 class P(IntEnum):

@@ -3,18 +3,44 @@
 import numba as nb
 import numpy as np
 
-DENSE, BITMAP, RUN_LENGTH, PENCIL = range(4)
+DENSE, BITMAP, RUN_LENGTH, PENCIL, BLOCK, N_OF_M = range(6)
 
 
 @nb.njit(cache=True)
-def entry_slots(weights, format_code, group, index_bits, pes, offsets, slots):
+def _kept(weights, first, last, begin, end):
+    """Whether rows [first, last) have a nonzero weight in columns [begin, end)."""
+    for j in range(begin, end):
+        for r in range(first, last):
+            if weights[r, j] != 0:
+                return True
+    return False
+
+
+@nb.njit(cache=True)
+def _group_slots(weights, j, first, last, group, kept, slot, slots, at):
+    """Slots of an N:M group (T2): its nonzero weights, and the first zeros that fill it up."""
+    zeros = kept
+    for r in range(first, last):
+        zeros -= np.int64(weights[r, j] != 0)
+    for k in range(group):
+        zero = first + k >= last or weights[first + k, j] == 0
+        if zero and zeros <= 0:
+            continue
+        zeros -= np.int64(zero)
+        slots[at] = slot + k if first + k < last else -1
+        at += 1
+    return at
+
+
+@nb.njit(cache=True)
+def entry_slots(weights, format_code, group, extent, index_bits, pes, offsets, slots):
     """Fill slots with the slice row that each entry place updates, -1 for none.
 
-    weights (rows, columns); offsets (columns * pes,): where column j of PE p starts, at
-    j * pes + p; slots (entries,) int32.
+    weights (rows, columns); extent: of the layout; offsets (columns * pes,): where column j of
+    PE p starts, at j * pes + p; slots (entries,) int32.
     """
     rows, columns = weights.shape
-    step = group if format_code == PENCIL else 1
+    step = group if format_code >= PENCIL else 1
     longest = (1 << index_bits) - 1
     for j in range(columns):
         for p in range(pes):
@@ -23,10 +49,15 @@ def entry_slots(weights, format_code, group, index_bits, pes, offsets, slots):
             slot = 0
             for first in range(p * step, rows, pes * step):
                 last = min(first + step, rows)
-                kept = format_code == DENSE
-                for r in range(first, last):
-                    kept = kept or weights[r, j] != 0
-                if kept:
+                if format_code == N_OF_M:
+                    at = _group_slots(weights, j, first, last, step, extent, slot, slots, at)
+                    slot += step
+                    continue
+                begin, end = j, j + 1
+                if format_code == BLOCK:
+                    begin = j // extent * extent
+                    end = min(begin + extent, columns)
+                if format_code == DENSE or _kept(weights, first, last, begin, end):
                     # Padding zeros of a long gap sit on the rows that they skip to.
                     while format_code == RUN_LENGTH and gap > longest:
                         slots[at] = slot - gap + longest

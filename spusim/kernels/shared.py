@@ -15,7 +15,7 @@ _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)
 _READY_AT, _RUNNING = int(F.READY_AT), int(F.RUNNING)
 _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), int(A.MATRIX)
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
-_BYTES, _BITS = int(A.BYTES), int(A.BITS)
+_BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _L_DONE = int(L.DONE)
 
@@ -28,7 +28,7 @@ def begin_planned(chip, c, context, unit, now):
     if unit == _VECTOR:
         chip.vector_bytes[c, :] = plan[_BYTES : _BYTES + 4]
         chip.vector_bits[c, :] = plan[_BITS : _BITS + 4]
-        start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], chip.vector[c])
+        start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], chip.vector[c])
     elif unit == _ENGINE:
         n, m = plan[_PUSHED], plan[_MATRIX]
         chip.columns[c, :n] = chip.pushed[c, context, :n]

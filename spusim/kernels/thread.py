@@ -32,10 +32,13 @@ from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
     combine,
+    drop_small,
+    keep_largest,
     look_up,
+    passes_before,
+    passes_cycles,
     read_elements,
     requantise,
-    vector_cycles,
     write_elements,
 )
 
@@ -54,6 +57,7 @@ _MUL, _MIN, _RELU, _LOOKUP, _FILL = (
     int(Op.LOOKUP),
     int(Op.FILL),
 )
+_MOVE, _THRESHOLD, _TOP = int(Op.MOVE), int(Op.THRESHOLD), int(Op.TOP)
 _PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
 _WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
 _THREAD_ROUNDING = int(X.ROUNDING)
@@ -208,6 +212,17 @@ def _apply_table(core, table, values, n):
 
 
 @nb.njit(cache=True)
+def _select(op, values, n, parameter, bits, wrap):
+    """Bring values[:n] into `bits`, and drop what is below the threshold or not of the top."""
+    for k in range(n):
+        values[k] = fold(values[k], bits, wrap)
+    if op == _THRESHOLD:
+        drop_small(values, n, parameter)
+    else:
+        keep_largest(values, n, parameter, bits)
+
+
+@nb.njit(cache=True)
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     n = context[_LENGTH]
     rounding, wrap = core.params[_ROUNDING], core.params[_RESULT_WRAP]
@@ -236,7 +251,10 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
             if bits[1]:
                 read_elements(core.memory, bytes_[1], bits[1], n, vb)
             sa, sb, sd = context[_SA], context[_SB], context[_SD]
-            combine(op, va, vb, n, sa, sb, sd, rounding, wrap)
+            selects = op == _THRESHOLD or op == _TOP
+            combine(_MOVE if selects else op, va, vb, n, sa, sb, sd, rounding, wrap)
+            if selects:
+                _select(op, va, n, operands[2], bits[3], wrap)
     if table == TABLE_RELU:
         for k in range(n):
             va[k] = max(va[k], 0)
@@ -257,8 +275,8 @@ def table_reads(core, table):
 
 
 @nb.njit(cache=True)
-def vector_time(core, pc, n, bytes_, bits, fixed, reads):
-    """Do as `vector_cycles`; an instruction whose operands are as last time is not timed again."""
+def vector_time(core, pc, n, bytes_, bits, fixed, reads, passes):
+    """Do as `passes_cycles`; an instruction whose operands are as last time is not timed again."""
     memo = core.vector_memo[pc]
     same = memo[0] == n + 1 and memo[1] == fixed and memo[2] == reads
     for k in range(4):
@@ -268,8 +286,8 @@ def vector_time(core, pc, n, bytes_, bits, fixed, reads):
         memo[MEMO_BYTES : MEMO_BYTES + 4] = bytes_
         memo[MEMO_BITS : MEMO_BITS + 4] = bits
         memo[MEMO_BANKS:] = 0
-        time = vector_cycles(
-            core.params, n, bytes_, bits, fixed, reads, memo[MEMO_BANKS:], core.bank_scratch
+        time = passes_cycles(
+            core.params, n, bytes_, bits, fixed, reads, passes, memo[MEMO_BANKS:], core.bank_scratch
         )
         for k in range(4):
             memo[MEMO_TIME + k] = time[k]
@@ -291,12 +309,15 @@ def run_vector(core, context, op, operands, bytes_, bits):
         if fault:
             return fault, np.int64(0), np.int64(0)
     reads = table_reads(core, table)
-    cycles, mask, read, written = vector_time(core, context[_PC], n, bytes_, bits, fixed, reads)
+    passes = passes_before(op, bits[3])
+    cycles, mask, read, written = vector_time(
+        core, context[_PC], n, bytes_, bits, fixed, reads, passes
+    )
     counters = core.counters
     counters[_DATA_READ] += read
     counters[_DATA_WRITE] += written
     counters[_TABLE_READ] += n * reads
-    counters[_ELEMENT] += n
+    counters[_ELEMENT] += n * (passes + 1)
     if op == _MUL or op == _Q_TENSOR or op == _Q_CHANNEL:
         counters[_MULTIPLY] += n
     if op >= _Q_FIRST and op <= _Q_CHANNEL:

@@ -56,7 +56,7 @@ class W(IntEnum):
     BANKS = 3  # mask of banks held
     NOTES = 4  # where the columns pushed are noted
     PLAN = 5  # of engine and vector unit: `A`; of a transfer: first access, address, words, between
-    COUNT = 20
+    COUNT = PLAN + int(A.COUNT)
 
 
 class Y(IntEnum):
@@ -160,7 +160,7 @@ _USED, _WRONG = int(Y.USED), int(Y.WRONG)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _MATRIX, _SOURCE, _ACCUMULATE = int(A.MATRIX), int(A.SOURCE), int(A.ACCUMULATE)
 _LENGTH, _FIXED, _READS = int(A.LENGTH), int(A.FIXED), int(A.READS)
-_BYTES, _BITS = int(A.BYTES), int(A.BITS)
+_BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _COLUMNS, _COSTS, _S_PORT = int(M.COLUMNS), int(M.COSTS), int(S.PORT)
 
 
@@ -197,7 +197,7 @@ def _begin(core, replay, row, number, notes):
         replay.state[_VECTOR_ROW] = number
         replay.bytes_[:] = plan[_BYTES : _BYTES + 4]
         replay.bits[:] = plan[_BITS : _BITS + 4]
-        start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], replay.vector)
+        start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], replay.vector)
     else:
         replay.transfer[START], replay.transfer[ADDRESS] = plan[0], plan[1]
         replay.transfer[WORDS], replay.transfer[INTERVAL] = plan[2], plan[3]

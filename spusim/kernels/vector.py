@@ -13,6 +13,7 @@ _SHIFT, _TENSOR, _CHANNEL = (
 )
 _ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
+_THRESHOLD, _TOP = int(Op.THRESHOLD), int(Op.TOP)
 _BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
 _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), int(P.WORD_SHIFT)
 SCALE_BYTES = 8
@@ -175,6 +176,45 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
 
 
 @nb.njit(cache=True)
+def drop_small(values, n, threshold):
+    """Zero what of values[:n] is smaller in magnitude than a threshold."""
+    for k in range(n):
+        if abs(values[k]) < threshold:
+            values[k] = 0
+
+
+@nb.njit(cache=True)
+def keep_largest(values, n, keep, bits):
+    """Zero all of values[:n], of `bits`, but the `keep` largest magnitudes, of equals the first.
+
+    As T33 has it built: the magnitude of the last that is kept is found bit by bit.
+    """
+    least = np.int64(0)
+    for bit in range(bits - 1, -1, -1):
+        wanted = least | np.int64(1) << bit
+        count = 0
+        for k in range(n):
+            count += np.int64(abs(values[k]) >= wanted)
+        if count >= keep:
+            least = wanted
+    room = np.int64(keep)
+    for k in range(n):
+        room -= np.int64(abs(values[k]) > least)
+    for k in range(n):
+        magnitude = abs(values[k])
+        if magnitude == least and room > 0:
+            room -= 1
+        elif magnitude <= least:
+            values[k] = 0
+
+
+@nb.njit(cache=True)
+def passes_before(op, bits):
+    """Return the passes over the elements before the one that writes `bits` wide results (T33)."""
+    return np.int64(bits) if op == _TOP else np.int64(0)
+
+
+@nb.njit(cache=True)
 def beat_words(params, beat, n, byte, bits):
     """First and last word that a beat's elements of one operand lie in."""
     lanes = params[_LANES]
@@ -239,4 +279,19 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
                 lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
             longest = max(longest, lookups)
         total += longest
+    return total, mask, read, written
+
+
+@nb.njit(cache=True)
+def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scratch):
+    """As `vector_cycles`, for an instruction that first takes passes that write nothing (T33)."""
+    total, mask, read, written = vector_cycles(
+        params, n, bytes_, bits, fixed, reads, accesses, scratch
+    )
+    reading = bits.copy()
+    reading[3] = 0
+    for _ in range(passes):
+        more = vector_cycles(params, n, bytes_, reading, fixed, reads, accesses, scratch)
+        total += more[0] - params[_STAGES]
+        read += more[2]
     return total, mask, read, written

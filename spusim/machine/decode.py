@@ -29,6 +29,8 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "vrelu": (Op.RELU, ()),
     "vlut": (Op.LOOKUP, ()),
     "vfill": (Op.FILL, ()),
+    "vthr": (Op.THRESHOLD, ()),
+    "vtop": (Op.TOP, ()),
     "send": (Op.SEND, ()),
     "recv": (Op.RECV, ()),
 }

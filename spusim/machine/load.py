@@ -11,6 +11,7 @@ from spusim.formats import (
     OutlinedMatrix,
     column_counts,
     entries_per_word,
+    format_of,
     unpack,
 )
 from spusim.isa import Instruction
@@ -25,7 +26,7 @@ from spusim.numerics import Numerics, overflow
 from spusim.program import CoreImage, Matrix, Program
 
 ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2}
-FORMAT_CODES = {"dense": 0, "bitmap": 1, "run_length": 2, "pencil": 3}
+FORMAT_CODES = {"dense": 0, "bitmap": 1, "run_length": 2, "pencil": 3, "block": 4, "n_of_m": 5}
 LONGEST_VECTOR = 1 << 16  # elements, what an instruction can count
 
 
@@ -164,10 +165,8 @@ def _stats(counts: ColumnCounts, weight: np.ndarray, layout: Layout, core: CoreS
     """MACs done for a column, nonzero weights, words and index words read, over all PEs."""
     macs = counts.entries.sum(axis=1)
     rows = len(weight)
-    short = rows % layout.group
-    if layout.format == "pencil" and short:
-        # The places of a short pencil beyond the last row multiply nothing.
-        macs = macs - (weight[rows - short :] != 0).any(axis=0) * (layout.group - short)
+    # The places of a short pencil, block or group beyond the last row multiply nothing.
+    macs = macs - format_of(layout).unused_places(weight, layout)
     if core.sparse.weights == "decompress":
         macs = np.full_like(macs, rows)
     parts = (counts.nonzeros, counts.words, counts.index_words)
@@ -220,7 +219,8 @@ def _beats(
     slots = np.zeros(int(ends[-1]) if len(ends) else 0, np.int32)
     code = FORMAT_CODES[layout.format]
     offsets = ends - entries.ravel()
-    entry_slots(weight, code, layout.group, layout.index_bits, layout.pes, offsets, slots)
+    extent, bits, pes = layout.extent, layout.index_bits, layout.pes
+    entry_slots(weight, code, layout.group, extent, bits, pes, offsets, slots)
     beats = np.zeros((int(counts.beats.sum()) + 1, 2), np.int64)
     begins = np.zeros(entries.size + 1, np.int64)
     private = core.weight_memory is not None

@@ -21,6 +21,7 @@ from spusim.network.records import (
     NetworkError,
     Node,
     Product,
+    Prune,
     Shift,
     State,
     Tensor,
@@ -31,6 +32,7 @@ TENSOR_BITS = ELEMENT_BITS
 TABLE_BITS = 16
 BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
+LARGEST_THRESHOLD, LARGEST_TOP = 2**24 - 1, 2**16 - 1  # what instructions have room for
 KINDS = ("add", "sub", "mul", "max", "min")
 ROUNDINGS = (None, "floor", "half_up", "half_even")
 CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
@@ -274,6 +276,18 @@ def _check_apply(node: Apply, known: Tensors) -> None:
     _check_function(f"node {node.name}", node.function)
 
 
+def _check_prune(node: Prune, known: Tensors) -> None:
+    _check_same_size(node, known[node.a])
+    _check_quantum(node, known[node.a])
+    most = {"threshold": LARGEST_THRESHOLD, "top": LARGEST_TOP}
+    if node.kind not in most:
+        raise NetworkError(f"node {node.name} has kind {node.kind}; use {', '.join(most)}")
+    if not 0 <= node.parameter <= most[node.kind]:
+        raise NetworkError(
+            f"node {node.name} prunes by {node.kind} {node.parameter}; use 0 to {most[node.kind]}"
+        )
+
+
 def _check_constant(node: Constant, known: Tensors) -> None:
     if node.values.shape != (node.output.size,):
         raise NetworkError(
@@ -323,7 +337,7 @@ def _check_cut(node: Cut, known: Tensors) -> None:
     _check_quantum(node, known[node.a])
 
 
-def _check_quantum(node: Join | Cut, source: Tensor) -> None:
+def _check_quantum(node: Join | Cut | Prune, source: Tensor) -> None:
     if source.quantum != node.output.quantum:
         raise NetworkError(
             f"node {node.name} makes {node.output.quantum} of {source.name} in {source.quantum}; "
@@ -331,7 +345,7 @@ def _check_quantum(node: Join | Cut, source: Tensor) -> None:
         )
 
 
-def _check_same_size(node: Shift | Apply, source: Tensor) -> None:
+def _check_same_size(node: Shift | Apply | Prune, source: Tensor) -> None:
     if node.output.size != source.size:
         raise NetworkError(
             f"node {node.name} makes {node.output.size} elements of {source.size}; they must be "
@@ -365,6 +379,7 @@ _CHECKS: dict[type, Callable[[Any, Tensors], None]] = {
     Combine: _check_combine,
     Shift: _check_shift,
     Apply: _check_apply,
+    Prune: _check_prune,
     Constant: _check_constant,
     Join: _check_join,
     Cut: _check_cut,

@@ -169,6 +169,22 @@ class Apply:
 
 
 @dataclass(frozen=True)
+class Prune:
+    """output = a where it is large, else 0; keeps the quantum.
+
+    kind "threshold": where |a| >= parameter; "top": where |a| is one of the `parameter` largest
+    magnitudes of the vector, of equals the first.
+    """
+
+    name: str
+    layer: str
+    kind: str
+    a: str
+    parameter: int
+    output: Tensor
+
+
+@dataclass(frozen=True)
 class Constant:
     """output = values (size,), which never change."""
 
@@ -203,7 +219,7 @@ class Cut:
     output: Tensor
 
 
-Node = Product | Combine | Shift | Apply | Constant | Join | Cut
+Node = Product | Combine | Shift | Apply | Prune | Constant | Join | Cut
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ CORE: dict[str, Form] = {
         (("name", "name"),),
         required={"format": "|".join(FORMATS), "rows": "integer", "columns": "integer"},
         optional={
-            "weights": "integer", "activations": "integer", "group": "integer",
+            "weights": "integer", "activations": "integer", "group": "integer", "extent": "integer",
             "index_bits": "integer", "pointer_bits": "integer", "bias_bits": "integer",
             "base": "integer", "index_base": "integer", "codebook": "integer",
         },

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.formats import Layout, pack, pack_elements
+from spusim.formats import GROUPED, Layout, pack, pack_elements
 from spusim.formats.codes import ENTRIES as CODEBOOK_ENTRIES
 from spusim.formats.codes import TERNARY_BITS
 from spusim.isa import Assembler
@@ -26,6 +26,7 @@ _RANGES = {
     "rows": (1, (1 << 16) - 1),
     "columns": (1, (1 << 16) - 1),
     "group": (1, 255),
+    "extent": (0, 255),
     "in": (-64, 64),
     "out": (-64, 64),
 }
@@ -154,16 +155,18 @@ def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
     pointers = form == "run_length" or (resident and form != "dense")
     wide = arch.numerics.accumulator_bits > _NARROW_BIAS
     bias_bits = min(_WIDE_BIAS, word_bits) if wide else _NARROW_BIAS
+    group, extent = core.sparse.grouping(form)
     return Layout(
         format=form,
         pes=core.pes,
         word_bits=word_bits,
         index_word_bits=core.index_memory.word_bits if resident else word_bits,
         weight_bits=values.get("weights", 8),
-        group=values.get("group", core.sparse.pencil) if form == "pencil" else 1,
+        group=values.get("group", group) if form in GROUPED else 1,
         index_bits=values.get("index_bits", core.sparse.index_bits),
         pointer_bits=values.get("pointer_bits", core.sparse.pointer_bits if pointers else 0),
         bias_bits=values.get("bias_bits", bias_bits) if biased else 0,
+        extent=values.get("extent", extent) if extent else 0,
     )
 
 

@@ -117,7 +117,7 @@ def test_settings_arrive(depth, release):
         ("core=3", "core (=3) must be a mapping of keys to values"),
         ("core.sparse.formats=dense", "core.sparse.formats (=dense) must be a list"),
         ("core.sparse.formats=[dens]", "core.sparse.formats.0 (=dens) must be 'dense', 'bitmap', "
-         "'run_length' or 'pencil'; did you mean dense?"),
+         "'run_length', 'pencil', 'block' or 'n_of_m'; did you mean dense?"),
         ("core.sparse.formats=[]", "core.sparse.formats (=[]) must not be empty"),
         ("core.precisions.8x9=1", "core.precisions.8x9 is not a known key: it must be '1x1'"),
         ("core.precisions=null", "core.precisions is missing; give it a value (MACs a lane does"),

@@ -1,9 +1,12 @@
 import re
+import typing
 from pathlib import Path
 
 import pytest
 
 from spusim.arch import list_archs, load_arch
+from spusim.arch.rules import FORMAT_PRESETS
+from spusim.arch.spec import FormatName
 from spusim.resources import shipped
 
 PRESETS = Path(shipped("configs")) / "arch"
@@ -12,7 +15,9 @@ LABELS = {"name", "description", "base"}  # what a file is called is no fact abo
 
 
 def test_presets_are_shipped():
-    assert list_archs() == ["bitmix", "eie64", "row64", "spu001", "spu001_dense", "tiny"]
+    assert list_archs() == [
+        "bitmix", "eie64", "micronpu", "n2m4", "row64", "spu001", "spu001_dense", "tiny",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list_archs())
@@ -52,6 +57,21 @@ def test_spu001_has_the_public_figures():
     assert core.precisions == {"8x16": 1, "8x8": 1, "4x8": 2}
     assert (core.sparse.format, core.sparse.pencil) == ("pencil", 8)
     assert arch.numerics.table_address_bits == 8
+
+
+@pytest.mark.parametrize("form", typing.get_args(FormatName))
+def test_a_preset_named_for_a_format_has_it(form):
+    assert form in load_arch(FORMAT_PRESETS[form]).core.sparse.formats
+
+
+@pytest.mark.parametrize(("name", "own"), [("micronpu", "block"), ("n2m4", "n_of_m")])
+def test_study_machines_differ_from_spu001_in_structure_alone(name, own):
+    study, spu001 = load_arch(name), load_arch("spu001")
+    assert (study.core.sparse.format, study.core.sparse.formats) == ("auto", ("dense", own))
+    assert (study.core.sparse.weights, study.core.sparse.activations) == ("skip", "dense")
+    core = study.core.model_copy(update={"sparse": spu001.core.sparse})
+    labels = {"name": "spu001", "description": spu001.description}
+    assert study.model_copy(update={"core": core, **labels}) == spu001
 
 
 def test_spu001_dense_differs_only_in_what_it_exploits():

@@ -7,7 +7,7 @@ from spusim.arch.rules import RULES, broken_rules, describe_rules
 BREAKERS = {
     "pes_divide_banks": ("spu001", ["core.pes=6"], "try 4 or 8"),
     "resident_index": ("spu001", ["core.index_memory.mode=resident"], "to preload"),
-    "format_understood": ("spu001", ["core.sparse.format=run_length"], "try dense, or add run_l"),
+    "format_understood": ("spu001", ["core.sparse.format=run_length"], "try dense, add run_l"),
     "formats_once": ("spu001", ["core.sparse.formats=[pencil, pencil]"], "write [pencil]"),
     "dense_format": (
         "spu001", ["core.sparse.formats=[pencil]", "core.sparse.weights=dense"], "add dense",
@@ -17,6 +17,9 @@ BREAKERS = {
     "layer_precision": ("spu001", ["core.layer_weight_bits=4"], "from that list"),
     "data_addresses": ("spu001", ["core.data_memory.words=8193"], "try 8192 words a bank"),
     "table_addresses": ("spu001", ["core.table_memory.words=16385"], "try 16384 words"),
+    "block_rows": ("tiny", ["core.accumulators=4", "core.sparse.block.rows=5"], "try 4 rows"),
+    "group_rows": ("tiny", ["core.accumulators=4", "core.sparse.n_of_m.group=5"], "try 4 rows"),
+    "kept_of_group": ("n2m4", ["core.sparse.n_of_m.kept=5"], "(=4), of which it keeps them; try 2"),
     "table_fits": ("tiny", ["numerics.table_address_bits=10"], "try 9 address bits, or 1025"),
     "accumulator_addresses": ("spu001", ["core.accumulators=131073"], "try 131072 accumulators"),
     "codebook_registers": ("bitmix", ["core.decoder.codebooks=0"], "try 16, or drop"),
@@ -57,6 +60,9 @@ def test_rule_refuses_with_its_remedy(name):
         ("row64", ["core.scanner.width=256"]),
         ("tiny", ["numerics.table_address_bits=10", "numerics.table_interpolate=false"]),
         ("spu001", ["core.accumulators=131072"]),
+        ("tiny", ["core.accumulators=4", "core.sparse.block.rows=4"]),
+        ("n2m4", ["core.sparse.n_of_m.kept=4"]),
+        ("n2m4", ["core.accumulators=4"]),
     ],
 )
 def test_the_last_legal_value_passes(preset, sets):
@@ -68,6 +74,12 @@ def test_window_that_straddles_words_counts_them_all():
     with pytest.raises(ArchError, match=r"window of core\.scanner\.width"):
         load_arch("tiny", ["core.scanner.width=3", "core.scanner.buffer_words=1"])
     load_arch("tiny", ["core.scanner.width=4", "core.scanner.buffer_words=1"])
+
+
+def test_a_format_that_a_decoder_lacks_names_a_preset_that_has_it():
+    for form, preset in (("block", "micronpu"), ("n_of_m", "n2m4"), ("run_length", "eie64")):
+        with pytest.raises(ArchError, match=f"add {form} to the formats, or take preset {preset}"):
+            load_arch("spu001", [f"core.sparse.format={form}"])
 
 
 def test_check_arch_judges_architectures_made_in_python():

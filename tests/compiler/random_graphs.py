@@ -16,6 +16,7 @@ from spusim.network.records import (
     Network,
     Node,
     Product,
+    Prune,
     Quantum,
     Requant,
     Shift,
@@ -60,7 +61,7 @@ class GraphBuilder:
         """Add nodes."""
         kinds = (
             self.product, self.product, self.combine, self.combine, self.combine, self.shift,
-            self.apply, self.constant, self.join, self.join, self.cut, self.cut,
+            self.apply, self.prune, self.constant, self.join, self.join, self.cut, self.cut,
         )  # fmt: skip
         while len(self.nodes) < count:
             self.pick(kinds)(f"n{len(self.nodes)}")
@@ -139,6 +140,18 @@ class GraphBuilder:
         sd = int(self.pick((0, 0, -2, 3, 7)))
         relu = bool(self.rng.random() < 0.5)
         self.put(Shift(name, "layer", a.name, out, sd, relu, self.pick(ROUNDINGS)), out)
+
+    def prune(self, name: str) -> None:
+        """Add a Prune of either kind."""
+        a = self.some()
+        kind = self.pick(("threshold", "top"))
+        if kind == "top" and a.quantum.bits not in NARROW:
+            a = self.some(NARROW) or a
+        kind = kind if a.quantum.bits in NARROW else "threshold"
+        most = a.size + 1 if kind == "top" else 2 ** (a.quantum.bits - 2)
+        out = Tensor(name, a.size, a.quantum)
+        parameter = int(self.rng.integers(0, min(most, 2**20) + 1))
+        self.put(Prune(name, "layer", kind, a.name, parameter, out), out)
 
     def apply(self, name: str) -> None:
         """Add a table."""

@@ -38,6 +38,10 @@ ONES = np.ones((8, 8), np.int64)
         ({"format": "run_length"}, r"needs column pointers, but pointer_bits \(=0\)"),
         ({"format": "run_length", "pointer_bits": 16, "index_bits": 17}, r"index_bits \(=17\)"),
         ({"format": "run_length", "pointer_bits": 16, "index_bits": 0}, r"index_bits \(=0\)"),
+        ({"format": "block"}, r"extent \(=0\) of a block layout must be its columns, 1 to 255"),
+        ({"format": "block", "extent": 256}, r"extent \(=256\)"),
+        ({"format": "n_of_m", "group": 4}, r"extent \(=0\) .* kept of each group of 4"),
+        ({"format": "n_of_m", "group": 4, "extent": 5}, r"extent \(=5\) .* 1 to M"),
     ],
 )
 def test_layouts_that_cannot_be_built_are_refused(changes, message):
@@ -50,7 +54,7 @@ def test_layouts_that_cannot_be_built_are_refused(changes, message):
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(("weight_bits", "limit"), [(4, 8), (8, 128), (16, 32768)])
 def test_weights_out_of_range_are_named(name, weight_bits, limit):
-    layout = replace(BASE, format=name, weight_bits=weight_bits, pointer_bits=16)
+    layout = replace(BASE, format=name, weight_bits=weight_bits, pointer_bits=16, extent=1)
     for value in (limit, -limit - 1):
         weight = ONES.copy()
         weight[3, 2] = value
@@ -103,7 +107,8 @@ def test_entries_of_a_word(name, weight_bits, bits, per_word):
 
 def layouts(**changes):
     base = Layout("dense", 4, 64, 64, 8, group=8, pointer_bits=16, **changes)
-    return [replace(base, format=name) for name in FORMATS]
+    extents = {"block": 8, "n_of_m": 2}
+    return [replace(base, format=name, extent=extents.get(name, 0)) for name in FORMATS]
 
 
 def pruned(rows, columns, density, pencil):
@@ -120,11 +125,14 @@ def pruned(rows, columns, density, pencil):
         (pruned(256, 64, 0.3, 1), "bitmap"),
         (pruned(256, 64, 0.3, 8), "pencil"),
         (pruned(2048, 16, 0.02, 1), "run_length"),
+        (np.repeat(pruned(256, 8, 0.3, 8), 8, axis=1), "block"),
+        (np.where(np.arange(256)[:, None] % 8 < 2, pruned(256, 64, 1.0, 1), 0), "n_of_m"),
     ],
 )
 def test_smallest_format_follows_the_structure(weight, name):
     candidates = layouts(index_bits=8)
-    sizes = {layout.format: footprint(weight, layout).total for layout in candidates}
+    fitting = [each for each in candidates if each.format != "n_of_m" or name == "n_of_m"]
+    sizes = {layout.format: footprint(weight, layout).total for layout in fitting}
     assert smallest_format(weight, candidates) == name == min(sizes, key=sizes.get)
 
 
@@ -136,6 +144,18 @@ def test_smallest_format_passes_over_what_does_not_fit():
         smallest_format(weight, [narrow[1], narrow[3]])
     with pytest.raises(FormatError, match="no format to choose from"):
         smallest_format(weight, [])
+
+
+def test_more_than_n_of_m_are_refused_where_they_stand():
+    weight = np.zeros((10, 3), int)
+    weight[[8, 9], 1] = weight[4, 2] = 5
+    layout = replace(BASE, format="n_of_m", group=4, extent=1)
+    for refused in (pack, footprint, lambda w, _: column_counts(w, 1, layout)):
+        with pytest.raises(FormatError, match=r"rows 8 to 9 of column 1 have 2 nonzero .* 1:4"):
+            refused(weight, layout)
+    assert smallest_format(weight, [layout, BASE]) == "bitmap"
+    weight[9, 1] = 0
+    assert pack(weight, layout).footprint.values == 16
 
 
 def test_the_first_of_equal_formats_wins():

@@ -62,12 +62,71 @@ def plain_run_length(column, layout):
     return entries, []
 
 
+def plain_block(column, layout, stripe):
+    n = layout.group
+    entries, kept = [], []
+    for k in range(0, len(column), n):
+        keep = any(any(other[k : k + n]) for other in stripe)
+        kept.append(keep)
+        if keep:
+            rows = column[k : k + n]
+            entries += rows + [0] * (n - len(rows))
+    return entries, kept
+
+
+def plain_n_of_m(column, layout):
+    n, m = layout.extent, layout.group
+    bits = 0
+    while 2**bits < m:
+        bits += 1
+    entries, flags = [], []
+    for k in range(0, len(column), m):
+        group = column[k : k + m] + [0] * (k + m - len(column[: k + m]))
+        rows = [row for row in range(m) if group[row]]
+        zeros = [row for row in range(m) if not group[row]]
+        for row in sorted(rows + zeros[: n - len(rows)]):
+            entries.append(group[row])
+            flags += [bool(row >> bit & 1) for bit in range(bits)]
+    return entries, flags
+
+
 PLAIN = {
     "dense": plain_dense,
     "bitmap": plain_bitmap,
     "pencil": plain_pencil,
     "run_length": plain_run_length,
+    "block": plain_block,
+    "n_of_m": plain_n_of_m,
 }
+GROUPED = ("pencil", "block", "n_of_m")
+
+
+def plain_span(layout):
+    return layout.extent if layout.format == "block" else 1
+
+
+def has_pointers(layout):
+    return bool(layout.pointer_bits) and layout.format not in ("dense", "n_of_m")
+
+
+def plain_column(columns, j, layout):
+    """Return (entries, index flags) of a column; flags of several go with the first."""
+    if layout.format != "block":
+        return PLAIN[layout.format](columns[j], layout)
+    first = j // layout.extent * layout.extent
+    entries, flags = plain_block(columns[j], layout, columns[first : first + layout.extent])
+    return entries, flags if j == first else []
+
+
+def storable(weight, layout):
+    """Return a weight without what the groups of n_of_m have no places for."""
+    if layout.format != "n_of_m":
+        return weight
+    weight = weight.copy()
+    for first in range(0, len(weight), layout.group):
+        group = weight[first : first + layout.group]
+        group[np.cumsum(group != 0, axis=0) > layout.extent] = 0
+    return weight
 
 
 def plain_words(fields, bits, word_bits):
@@ -82,7 +141,7 @@ def plain_words(fields, bits, word_bits):
 
 
 def plain_owner(row, layout):
-    group = layout.group if layout.format == "pencil" else 1
+    group = layout.group if layout.format in GROUPED else 1
     return row // group % layout.pes
 
 
@@ -92,7 +151,7 @@ def plain_slices(weight, layout):
     for pe in range(layout.pes):
         rows = [row for row in range(len(weight)) if plain_owner(row, layout) == pe]
         columns = [[int(weight[row, j]) for row in rows] for j in range(weight.shape[1])]
-        result.append((rows, [PLAIN[layout.format](column, layout) for column in columns]))
+        result.append((rows, [plain_column(columns, j, layout) for j in range(len(columns))]))
     return result
 
 
@@ -103,7 +162,9 @@ def plain_entry_bits(layout):
 def layout_for(name, weight_bits, **changes):
     pointer_bits = 16 if name == "run_length" else 0
     layout = Layout(name, 4, 64, 32, weight_bits, group=4, index_bits=3, pointer_bits=pointer_bits)
-    return replace(layout, **changes)
+    layout = replace(layout, **changes)
+    extent = {"block": 3, "n_of_m": -(-layout.group // 2)}.get(name, 0)
+    return replace(layout, extent=changes.get("extent", extent))
 
 
 def random_weight(shape, density, weight_bits, seed=0):
@@ -122,6 +183,7 @@ def random_bias(rows, bits, seed=1):
 
 
 def assert_packs_as_defined(weight, layout, bias=None):
+    weight = storable(weight, layout)
     packed = pack(weight, layout, bias)
     for pe, (rows, columns) in enumerate(plain_slices(weight, layout)):
         fields = [entry for entries, _ in columns for entry in entries]
@@ -134,9 +196,10 @@ def assert_packs_as_defined(weight, layout, bias=None):
             assert packed.bias_words[pe] == len(own_bias)
             slice_words = own_bias + slice_words
         index_words = plain_words(flags, 1, layout.index_word_bits)
-        if layout.pointer_bits and layout.format != "dense":
+        if has_pointers(layout):
             lengths = [len(entries) for entries, _ in columns]
-            pointers = [sum(lengths[:j]) for j in range(len(lengths) + 1)]
+            firsts = [*range(0, len(lengths), plain_span(layout)), len(lengths)]
+            pointers = [sum(lengths[:j]) for j in firsts]
             head = plain_words(pointers, layout.pointer_bits, layout.index_word_bits)
             index_words = head + index_words
         assert packed.slices[pe].tolist() == slice_words
@@ -155,6 +218,20 @@ def assert_round_trip(weight, layout, bias, packed):
         assert (found_bias == bias).all()
 
 
+def plain_unused(weight, layout):
+    """Count the places that belong to rows beyond the last."""
+    short, unused = len(weight) % layout.group, 0
+    if layout.format not in GROUPED or not short:
+        return 0
+    for j in range(weight.shape[1]):
+        first = j // plain_span(layout) * plain_span(layout)
+        if layout.format == "n_of_m":
+            unused += max(0, layout.extent - short)
+        elif weight[-short:, first : first + plain_span(layout)].any():
+            unused += layout.group - short
+    return unused
+
+
 def assert_footprint(weight, layout, packed):
     found = packed.footprint
     assert found == footprint(weight, layout)
@@ -162,18 +239,15 @@ def assert_footprint(weight, layout, packed):
     slices = plain_slices(weight, layout)
     entries = sum(len(entries) for _, columns in slices for entries, _ in columns)
     flags = sum(len(flags) for _, columns in slices for _, flags in columns)
-    short = len(weight) % layout.group
-    unused = 0
-    if layout.format == "pencil" and short:
-        unused = (layout.group - short) * sum(map(any, weight[-short:].T.tolist()))
     own_index = plain_entry_bits(layout) - layout.weight_bits
-    stored = layout.pointer_bits if layout.format != "dense" else 0
+    stored = layout.pointer_bits if has_pointers(layout) else 0
+    spans = -(-weight.shape[1] // plain_span(layout))
     assert found.values == layout.weight_bits * np.count_nonzero(weight)
     assert found.explicit_zeros == layout.weight_bits * (
-        entries - unused - np.count_nonzero(weight)
+        entries - plain_unused(weight, layout) - np.count_nonzero(weight)
     )
     assert found.indices == flags + entries * own_index
-    assert found.pointers == layout.pes * (weight.shape[1] + 1) * stored
+    assert found.pointers == layout.pes * (spans + 1) * stored
     assert found.bias == layout.bias_bits * len(weight)
 
 
@@ -183,11 +257,15 @@ def assert_counts(weight, layout, packed, per_beat):
         assert array.dtype == np.int32
         assert (array == getattr(counts, name)).all(), name
     per_word = layout.word_bits // plain_entry_bits(layout)
-    pointer_reads = 2 if layout.pointer_bits and layout.format != "dense" else 0
+    pointer_reads = 2 if has_pointers(layout) else 0
     for pe, (rows, columns) in enumerate(plain_slices(weight, layout)):
         assert counts.slice_rows[pe] == len(rows)
-        place = bit = 0
-        for j, (entries, flags) in enumerate(columns):
+        place, bit, flags = 0, 0, []
+        for j, (entries, own_flags) in enumerate(columns):
+            if j % plain_span(layout):  # read again by each column that shares them
+                bit -= len(flags)
+            else:
+                flags = own_flags
             words = Counter((place + k) // per_word for k in range(len(entries)))
             index_words = {(bit + k) // layout.index_word_bits for k in range(len(flags))}
             assert counts.entries[j, pe] == len(entries)
@@ -199,6 +277,7 @@ def assert_counts(weight, layout, packed, per_beat):
 
 
 def assert_contract(weight, layout, bias=None, per_beat=3):
+    weight = storable(weight, layout)
     packed = assert_packs_as_defined(weight, layout, bias)
     assert_round_trip(weight, layout, bias, packed)
     assert_footprint(weight, layout, packed)
@@ -230,6 +309,9 @@ def test_contract(name, shape, density, weight_bits):
         {"group": 1},
         {"group": 5, "index_bits": 5},
         {"group": 64, "pointer_bits": 13},
+        {"extent": 1},
+        {"group": 2, "extent": 2, "pointer_bits": 13},
+        {"group": 37, "extent": 30},
     ],
     ids=str,
 )
@@ -244,7 +326,8 @@ def test_contract_of_layouts(name, changes):
 @pytest.mark.parametrize("per_beat", [1, 2, 8, 100])
 @pytest.mark.parametrize("name", FORMATS)
 def test_beats_of_other_decoders(name, per_beat):
-    weight, layout = random_weight((64, 10), 0.3, 4), layout_for(name, 4, pes=2)
+    layout = layout_for(name, 4, pes=2)
+    weight = storable(random_weight((64, 10), 0.3, 4), layout)
     assert_counts(weight, layout, pack(weight, layout), per_beat)
 
 
@@ -258,7 +341,10 @@ def cases(draw):
         pes=draw(st.integers(1, 6)),
         word_bits=draw(st.sampled_from([32, 64, 128])),
         index_word_bits=draw(st.sampled_from([32, 64])),
-        group=draw(st.integers(1, 9)),
+        group=(group := draw(st.integers(1, 9))),
+        extent=draw(
+            {"block": st.integers(1, 7), "n_of_m": st.integers(1, group)}.get(name, st.just(0))
+        ),
         index_bits=draw(st.integers(1, 6)),
         pointer_bits=draw(st.sampled_from([12, 17] if name == "run_length" else [0, 12, 17])),
         bias_bits=draw(st.sampled_from([0, 9, 32])),
@@ -278,7 +364,8 @@ def test_contract_of_any_layout(case):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_columns_counted_in_blocks_are_the_same(name, monkeypatch):
-    weight, layout = random_weight((37, 23), 0.3, 8), layout_for(name, 8)
+    layout = layout_for(name, 8)
+    weight = storable(random_weight((37, 23), 0.3, 8), layout)
     whole = column_counts(weight, 3, layout)
     monkeypatch.setattr(places_module, "BLOCK_WEIGHTS", 37 * 5)
     for field, array in vars(column_counts(weight, 3, layout)).items():
@@ -288,7 +375,8 @@ def test_columns_counted_in_blocks_are_the_same(name, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
 @pytest.mark.parametrize("name", FORMATS)
 def test_any_integer_type_gives_the_same_words(name, dtype):
-    weight, layout = random_weight((37, 23), 0.3, 8), layout_for(name, 8)
+    layout = layout_for(name, 8)
+    weight = storable(random_weight((37, 23), 0.3, 8), layout)
     narrow = np.asfortranarray(weight.astype(dtype))
     for left, right in zip(
         pack(weight, layout).slices, pack(narrow, layout).slices, strict=True
@@ -302,7 +390,7 @@ def test_decoding_needs_the_words_alone(name, pointer_bits):
     layout = layout_for(name, 8, bias_bits=32, pointer_bits=pointer_bits or 16)
     if name != "run_length":
         layout = replace(layout, pointer_bits=pointer_bits)
-    weight, bias = random_weight((37, 23), 0.3, 8), random_bias(37, 32)
+    weight, bias = storable(random_weight((37, 23), 0.3, 8), layout), random_bias(37, 32)
     packed = pack(weight, layout, bias)
     # What lies behind a matrix in memory is not its business.
     slices = [np.pad(words, ((0, 3), (0, 0)), constant_values=0xA5) for words in packed.slices]
@@ -318,7 +406,7 @@ def test_decoding_needs_the_words_alone(name, pointer_bits):
 @pytest.mark.parametrize("name", FORMATS)
 def test_words_cut_short_are_refused(name):
     layout = layout_for(name, 8)
-    packed = pack(random_weight((37, 23), 0.5, 8), layout)
+    packed = pack(storable(random_weight((37, 23), 0.5, 8), layout), layout)
     short = [packed.slices[0][:-1], *packed.slices[1:]]
     with pytest.raises(FormatError, match=r"has \d+ words where \d+ are needed"):
         unpack_words(layout, 37, 23, short, packed.indices)
@@ -333,10 +421,10 @@ def test_words_cut_short_are_refused(name):
         unpack_words(layout, 37, 23, packed.slices, wide)
 
 
-@pytest.mark.parametrize("name", [name for name in FORMATS if name != "dense"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("dense", "n_of_m")])
 def test_pointers_that_contradict_the_rest_are_refused(name):
     layout = layout_for(name, 8, pointer_bits=16)
-    packed = pack(random_weight((37, 23), 0.5, 8), layout)
+    packed = pack(storable(random_weight((37, 23), 0.5, 8), layout), layout)
 
     def unpack_with_pointer(position, value):
         indices = [words.copy() for words in packed.indices]
@@ -348,9 +436,10 @@ def test_pointers_that_contradict_the_rest_are_refused(name):
     with pytest.raises(FormatError, match="do not ascend from 0"):
         unpack_with_pointer(5, 60000)
     if name != "run_length":
-        end = int.from_bytes(packed.indices[0].reshape(-1)[46:48].tobytes(), "little")
+        last = -(-23 // plain_span(layout))
+        end = packed.indices[0].reshape(-1)[2 * last : 2 * last + 2]
         with pytest.raises(FormatError, match="contradict its index bits"):
-            unpack_with_pointer(23, end - 1)
+            unpack_with_pointer(last, int.from_bytes(end.tobytes(), "little") - 1)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -43,6 +43,45 @@ def test_pencil_by_hand_with_a_short_one():
     assert counts.slice_rows.tolist() == [3, 2]
 
 
+def test_block_by_hand_cut_short_on_both_sides():
+    weight = np.array([[0, 1, 0], [0, 0, 0], [7, 0, 0], [0, 0, 0], [0, 0, 2]])
+    layout = Layout("block", 2, 32, 32, 8, group=2, extent=2, pointer_bits=8)
+    packed = pack(weight, layout)
+    # blocks of rows 01 (PE 0), 23 (PE 1), 4 (PE 0, short); of columns 01, 2 (nothing beyond it)
+    assert integers_of(packed.slices[0]) == [0x0001_0000, 0x0002]
+    assert integers_of(packed.indices[0]) == [0x06_04_00, 0b10_01]
+    assert integers_of(packed.slices[1]) == [0x0000_0007]
+    assert integers_of(packed.indices[1]) == [0x04_04_00, 0b0_1]
+    found = packed.footprint
+    assert found.explicit_zeros == (1 + 2 + 3) * 8  # not the row below the last
+    assert (found.values, found.indices, found.pointers) == (24, 4 + 2, 2 * 3 * 8)
+    counts = column_counts(packed, 8)
+    assert counts.entries.tolist() == [[2, 2], [2, 2], [2, 0]]
+    assert counts.index_words.tolist() == [[3, 3]] * 3  # two pointers and a word of the map
+
+
+def test_n_of_m_by_hand_with_a_short_group():
+    weight = np.array([[0, 3], [5, 0], [0, 0], [-1, 0], [0, 0], [6, 0]])
+    packed = pack(weight, Layout("n_of_m", 1, 32, 32, 4, group=4, extent=2), None)
+    # column 0: rows 1, 3 | 0 (the first zero), 1; column 1: rows 0, 1 (a zero) | 0, 1 (zeros)
+    assert integers_of(packed.slices[0]) == [0x0003_60F5]
+    assert integers_of(packed.indices[0]) == [0b01_00_01_00_01_00_11_01]
+    found = packed.footprint
+    assert (found.values, found.explicit_zeros, found.indices, found.pointers) == (16, 16, 16, 0)
+    one = pack(weight[:5], Layout("n_of_m", 1, 32, 32, 4, group=4, extent=2), None)
+    # of the last group's two places, the second is in a row that does not exist
+    assert (one.footprint.explicit_zeros, one.footprint.padding) == (4 * 3, 2 * 4 + 16)
+
+
+def test_rows_of_a_group_that_do_not_ascend_are_refused():
+    layout = Layout("n_of_m", 1, 32, 32, 8, group=3, extent=2)
+    packed = pack(np.array([[1], [0], [2]]), layout)
+    for bits in (0b0000, 0b1101, 0b0110):  # rows 0 and 0; 1 and 3 of 3; 2 and 1
+        indices = [np.array([[bits, 0, 0, 0]], np.uint8)]
+        with pytest.raises(FormatError, match="rows of a group do not ascend below 3"):
+            unpack_words(layout, 3, 1, packed.slices, indices)
+
+
 def test_run_length_by_hand():
     weight = np.array([[0, 2], [0, 0], [0, 0], [0, -1], [3, 0], [4, 0]])
     layout = Layout("run_length", 1, 32, 32, 4, index_bits=2, pointer_bits=8)

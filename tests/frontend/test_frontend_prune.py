@@ -129,7 +129,9 @@ def test_structures_keep_the_strongest_groups(
 @given(MATRICES, st.integers(1, 6), st.integers(0, 5))
 def test_n_of_m(shape: tuple, m: int, fewer: int) -> None:
     weight, n = random_matrix(*shape), max(1, m - fewer)
-    pruned = prune_matrices({"w": weight}, 1.0, f"n_of_m:{n}:{m}")["w"]
+    down = prune_matrices({"w": weight.T.copy()}, 1.0, f"{n}:{m}")["w"]
+    pruned = prune_matrices({"w": weight}, 1.0, f"n_of_m:{n}:{m}:inputs")["w"]
+    np.testing.assert_array_equal(down.T, pruned)
     for row, kept in zip(weight, pruned, strict=True):
         for left in range(0, len(row), m):
             part = np.sort(row[left : left + m])[::-1][:n]

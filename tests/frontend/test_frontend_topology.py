@@ -65,7 +65,7 @@ def test_defaults(tmp_path: Path) -> None:
         ("density: 0.5", "density: 1.5", 10, [r"prune\.density \(=1\.5\)", "1"]),
         ("name: fc", "name: lstm", 6, [r"layers\[1\]|name \(=lstm\) is taken"]),
         ('"no"]', '"no", "maybe"]', 8, [r"labels \(=3 of them\)", "which has 2"]),
-        ("density: 0.5", "density: 0.5\n  structure: row", 11, [r"structure \(='row'\)"]),
+        ("density: 0.5", "density: 0.5\n  structure: rows", 11, [r"structure \(='rows'\)"]),
         (
             "density: 0.5",
             "density: 0.5\n  layers: {fd: 0.1}",

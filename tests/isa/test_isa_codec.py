@@ -207,6 +207,6 @@ def test_bad_record_fields_are_refused():
         encode_record(ISA, "table", {"base": 0})
     with pytest.raises(IsaError, match="'tensor' is not in ISA"):
         encode_record(ISA, "tensor", {})
-    with pytest.raises(IsaError, match=r"format \(=4\) must be one of 0 \(dense\)"):
+    with pytest.raises(IsaError, match=r"format \(=15\) must be one of 0 \(dense\)"):
         encode_record(ISA, "matrix", dict.fromkeys(
-            (f.name for f in ISA.records["matrix"].fields), 0) | {"format": 4})  # fmt: skip
+            (f.name for f in ISA.records["matrix"].fields), 0) | {"format": 15})  # fmt: skip

@@ -26,7 +26,9 @@ def test_shipped_table_has_the_documented_encoding():
     assert isa.reserve_of(0x14).purpose.startswith("matrix-vector")
     assert isa.reserve_of(0x13) is None
     assert isa.records["matrix"].words == 4
-    assert isa.kinds["format"].names == ("dense", "bitmap", "run_length", "pencil")
+    assert isa.kinds["format"].names == (
+        "dense", "bitmap", "run_length", "pencil", "block", "n_of_m",
+    )  # fmt: skip
 
 
 def test_every_line_of_the_shipped_table_is_an_entry():

@@ -11,7 +11,7 @@ import numpy as np
 from chip_agreement import checked_run as run
 
 from spusim.arch import Arch, load_arch
-from spusim.formats import Layout, pack
+from spusim.formats import GROUPED, Layout, pack
 from spusim.isa import assemble, load_isa
 from spusim.numerics import Numerics
 from spusim.program import (
@@ -59,19 +59,21 @@ def matrix(
     index_word_bits: int = 64,
     preload: bool = True,
     group: int = 4,
+    extent: int = 0,
     index_bits: int = 4,
     bias_bits: int = 32,
     name: str = "m",
 ) -> Matrix:
     """Pack weight (rows, columns) and bias (rows,) integers."""
-    pointers = 0 if preload or format == "dense" else 16
+    pointers = 0 if preload or format in ("dense", "n_of_m") else 16
     layout = Layout(
         format=format,
         pes=pes,
         word_bits=word_bits,
         index_word_bits=index_word_bits,
         weight_bits=weight_bits,
-        group=group if format == "pencil" else 1,
+        group=group if format in GROUPED else 1,
+        extent=extent,
         index_bits=index_bits,
         pointer_bits=pointers,
         bias_bits=0 if bias is None else bias_bits,

@@ -6,7 +6,7 @@ from programs import matrix
 from spusim.arch import Arch, check_arch
 from spusim.program import Matrix, Table
 
-FORMATS = ("dense", "bitmap", "run_length", "pencil")
+FORMATS = ("dense", "bitmap", "run_length", "pencil", "block", "n_of_m")
 PRECISIONS = ("4x8", "4x16", "8x8", "8x16", "16x8", "16x16")
 ROWS = 12  # accumulators of a thread
 
@@ -63,6 +63,11 @@ def random_arch(rng: np.random.Generator) -> Arch:
                     "format": "dense",
                     "formats": FORMATS,
                     "pencil": int(rng.choice((2, 3, 4))),
+                    "block": {
+                        "rows": int(rng.choice((1, 2, 3))),
+                        "columns": int(rng.choice((1, 2, 3, 5))),
+                    },
+                    "n_of_m": {"group": 4, "kept": int(rng.choice((1, 2, 3, 4)))},
                     "index_bits": int(rng.choice((1, 2, 4))),
                 },
                 "hazard": str(rng.choice(("bypass", "bypass", "stall"))),
@@ -104,16 +109,22 @@ def random_matrix(rng: np.random.Generator, arch: Arch, name: str) -> Matrix:
     """Return a matrix that fits a thread's accumulators and region."""
     spec = arch.core
     formats = FORMATS if spec.weight_memory and spec.index_memory.mode == "resident" else (
-        "dense", "bitmap", "pencil"
+        "dense", "bitmap", "pencil", "block", "n_of_m"
     )  # fmt: skip
     kind = "dense" if spec.sparse.weights == "dense" else str(rng.choice(formats))
     weight_bits, activation_bits = map(int, str(rng.choice([*spec.precisions])).split("x"))
     rows, columns = int(rng.integers(1, ROWS + 1)), int(rng.choice((1, 2, 3, 5, 8, 13)))
     weight = random_values(rng, weight_bits, rows * columns, rng.choice((0.0, 0.2, 0.5, 1.0)))
+    weight = weight.reshape(rows, columns)
+    group, extent = spec.sparse.grouping(kind)
+    if kind == "n_of_m":  # which has no places for more
+        for first in range(0, rows, group):
+            part = weight[first : first + group]
+            part[np.cumsum(part != 0, axis=0) > extent] = 0
     bits = min(int(rng.choice((8, 16, 32))), arch.numerics.accumulator_bits)
     data_word = spec.data_memory.word_bits
     return matrix(
-        weight.reshape(rows, columns),
+        weight,
         random_values(rng, bits, rows, 0.8) if rng.random() < 0.5 else None,
         kind,
         pes=spec.pes,
@@ -122,7 +133,8 @@ def random_matrix(rng: np.random.Generator, arch: Arch, name: str) -> Matrix:
         word_bits=spec.weight_memory.word_bits if spec.weight_memory else data_word,
         index_word_bits=spec.index_memory.word_bits,
         preload=spec.index_memory.mode == "preload",
-        group=spec.sparse.pencil,
+        group=group,
+        extent=extent,
         index_bits=spec.sparse.index_bits,
         bias_bits=bits,
         name=name,

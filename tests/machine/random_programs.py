@@ -95,7 +95,19 @@ class Block:
         if max(a, b, d) > REGION:
             self.vset(slack)
             return self.vector(slack)
-        ops = ["vadd", "vsub", "vmul", "vmax", "vmin", "vmov", "vrelu", "vlut", "vfill"]
+        ops = [
+            "vadd",
+            "vsub",
+            "vmul",
+            "vmax",
+            "vmin",
+            "vmov",
+            "vrelu",
+            "vlut",
+            "vfill",
+            "vthr",
+            "vtop",
+        ]
         ops += ["vqs", "vqs", "vqm", "vqm", "vqc"] if n <= ROWS else []
         op = str(self.rng.choice(ops))
         operands = [f"d={self.base + int(self.rng.integers(0, REGION - d + 1))}"]
@@ -107,6 +119,10 @@ class Block:
             operands.append(f"a={self.source(a)}")
         if op in ("vadd", "vsub", "vmul", "vmax", "vmin"):
             operands.append(f"b={self.source(b)}")
+        if op == "vthr":
+            operands.append(f"threshold={int(self.rng.choice((0, 1, 60, 5000, 2**24 - 1)))}")
+        if op == "vtop":
+            operands.append(f"keep={int(self.rng.integers(0, n + 2))}")
         if op == "vlut":
             operands.append(f"table={int(self.rng.integers(len(self.tables)))}")
         self.lines.append(f"{op} {', '.join(operands)}")

@@ -23,6 +23,7 @@ from spusim.network.records import (
     Lut,
     Network,
     Product,
+    Prune,
     Quantum,
     Shift,
 )
@@ -190,6 +191,19 @@ def _apply(machine: Machine, node: Apply, values: Values, quanta: Quanta) -> Non
     _put(values, quanta, node, machine.function(shifted, node.function, entry, node.output.quantum))
 
 
+def _prune(machine: Machine, node: Prune, values: Values, quanta: Quanta) -> None:
+    before = values[node.a]
+    if node.kind == "threshold":
+        kept = [v if abs(v) >= node.parameter else 0 for v in before]
+    else:
+        ranks = [
+            sum(abs(w) > abs(v) or (abs(w) == abs(v) and j < i) for j, w in enumerate(before))
+            for i, v in enumerate(before)
+        ]
+        kept = [v if rank < node.parameter else 0 for v, rank in zip(before, ranks, strict=True)]
+    _put(values, quanta, node, kept)
+
+
 def _constant(machine: Machine, node: Constant, values: Values, quanta: Quanta) -> None:
     _put(values, quanta, node, [int(v) for v in node.values])
 
@@ -212,6 +226,7 @@ _NODES: dict[type, Callable[[Machine, Any, Values, Quanta], None]] = {
     Combine: _combine,
     Shift: _shift,
     Apply: _apply,
+    Prune: _prune,
     Constant: _constant,
     Join: _join,
     Cut: _cut,

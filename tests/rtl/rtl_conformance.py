@@ -14,7 +14,7 @@ import chip_core
 from chip_engine import EngineUnit
 from chip_stepper import step_program
 from generators import Case, PortSchedule
-from parameter_sets import SETS, ParameterSet
+from parameter_sets import CHOICES, SETS, ParameterSet
 from rtl_programs import Placed
 from stepper_storage import StepperConfig
 
@@ -116,8 +116,9 @@ def conformance_products() -> dict[ParameterSet, list[Product]]:
 
 
 def fits(config: StepperConfig) -> bool:
-    """Tell whether the RTL's harness can fill such memories."""
-    return max(config.word_bits, config.operand_word_bits) <= MOST_WORD_BITS
+    """Tell whether the RTL's decoder has the format, and its harness can fill such memories."""
+    narrow = max(config.word_bits, config.operand_word_bits) <= MOST_WORD_BITS
+    return narrow and config.format in CHOICES["format"]
 
 
 def row_bits_of(config: StepperConfig, products: list[Product]) -> int:

@@ -48,6 +48,7 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
         weight_bits=layout.weight_bits,
         activation_bits=matrix.activation_bits,
         group=layout.group,
+        extent=layout.extent,
         index_bits=layout.index_bits,
         pointer_bits=layout.pointer_bits,
         index_word_bits=layout.index_word_bits,

@@ -112,6 +112,27 @@ def vrelu(e: Element) -> int:
     return max(0, e.post(e.a))
 
 
+def vthr(e: Element) -> int:
+    """Shift, bring into the width of d, and cut off what is below the threshold."""
+    value = limited(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
+    return value if abs(value) >= e.value else 0
+
+
+def vtop(e: Element) -> int:
+    """Shift; `of_all` then chooses."""
+    return limited(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
+
+
+def top(values: list[int], keep: int) -> list[int]:
+    """Keep as many of the largest magnitudes, one after the other; of equals the first."""
+    left = dict(enumerate(values))
+    kept = [0] * len(values)
+    for _ in range(min(keep, len(values))):
+        best = max(left, key=lambda index: (abs(left[index]), -index))
+        kept[best] = left.pop(best)
+    return kept
+
+
 def vlut(e: Element) -> int:
     """Look up what saturates to the table's input."""
     return e.function(limited(e.pre_a, TABLE_INPUT_BITS, "saturate"))
@@ -141,6 +162,8 @@ class Meaning:
     accumulators: bool = False
     scale_per_element: bool = False
     multiplies: bool = False
+    of_all: Callable[[list[int], int], list[int]] | None = None  # of what `of` makes, and value
+    search: bool = False  # passes over a before the one that writes, T33
 
 
 MEANING = {
@@ -153,6 +176,8 @@ MEANING = {
     "vrelu": Meaning(vrelu, ("a", "d")),
     "vlut": Meaning(vlut, ("a", "d")),
     "vfill": Meaning(vfill, ("d",)),
+    "vthr": Meaning(vthr, ("a", "d")),
+    "vtop": Meaning(vtop, ("a", "d"), of_all=top, search=True),
     "vqs": Meaning(vqs, ("d",), accumulators=True),
     "vqm": Meaning(vq_scaled, ("scale", "d"), accumulators=True, multiplies=True),
     "vqc": Meaning(

@@ -95,11 +95,14 @@ class VectorUnit:
         self.results = self.values(meaning, operands, o, s, accumulators)
         self.result_bits = s.wd
         reads = self.table_reads(o.get("table", TABLE_RELU))
-        self.beats = self.plan(operands, s.length, reads)
+        searching = [one for one in operands if one.name != "d"]
+        passes = s.wd if meaning.search else 0
+        self.beats = [beat for _ in range(passes) for beat in self.plan(searching, s.length, reads)]
+        self.beats += self.plan(operands, s.length, reads)
         self.beat = 0
         self.stages_left = self.arch.core.pipeline.vector_stages
         self.busy, self.done = True, False
-        self.counts["vector.element"] += s.length
+        self.counts["vector.element"] += s.length * (passes + 1)
         self.counts["vector.multiply"] += s.length if meaning.multiplies else 0
         self.counts["accumulator.read"] += s.length if meaning.accumulators else 0
         self.counts["table_memory.read"] += s.length * reads
@@ -137,7 +140,8 @@ class VectorUnit:
         accumulators: list[int],
     ) -> list[int]:
         """Return the elements to write."""
-        inputs: list[dict[str, int]] = [{"value": o.get("value", 0)} for _ in range(s.length)]
+        given = o.get("value", o.get("threshold", o.get("keep", 0)))
+        inputs: list[dict[str, int]] = [{"value": given} for _ in range(s.length)]
         for operand in operands:
             if operand.name in ("a", "b"):
                 read = self.memory.elements(operand.address, operand.bits, s.length)
@@ -153,7 +157,8 @@ class VectorUnit:
         table = o.get("table", TABLE_RELU)
         elements = [Element(s, self.numerics, self.tables, table, **one) for one in inputs]
         overflow = self.numerics.requantize_overflow
-        return [fitted(meaning.of(element), s.wd, overflow) for element in elements]
+        made = [fitted(meaning.of(element), s.wd, overflow) for element in elements]
+        return made if meaning.of_all is None else meaning.of_all(made, given)
 
     def read_scales(self, operand: Operand, inputs: list[dict[str, int]]) -> None:
         """Give every element its multiplier and shift."""

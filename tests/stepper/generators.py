@@ -9,7 +9,7 @@ from stepper_storage import StepperConfig
 from spusim.arch.spec import Arch
 from spusim.formats import Layout, PackedMatrix, pack
 
-FORMATS = ("dense", "bitmap", "run_length", "pencil")
+FORMATS = ("dense", "bitmap", "run_length", "pencil", "block", "n_of_m")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def random_config(rng: random.Random, columns: int, ports: str = "reserved") -> 
     banks = rng.choice((1, 2, 4)) if private else pes * rng.choice((1, 2, 3))
     modes = ("skip", "decompress") if storage != "dense" else ("skip", "dense", "decompress")
     width = rng.choice((1, 2, 3, 4, columns, columns + 3))
+    group, extent = random_grouping(rng, storage, columns)
     if private:
         width = window_of_distinct_banks(width, banks, data_word_bits // activation_bits)
     return StepperConfig(
@@ -60,9 +61,10 @@ def random_config(rng: random.Random, columns: int, ports: str = "reserved") -> 
         word_bits=word_bits,
         weight_bits=weight_bits,
         activation_bits=activation_bits,
-        group=rng.choice((2, 3, 4, 8)) if storage == "pencil" else 1,
+        group=group,
+        extent=extent,
         index_bits=rng.choice((1, 2, 4)),
-        pointer_bits=0 if preload or storage == "dense" else 16,
+        pointer_bits=0 if preload or storage in ("dense", "n_of_m") else 16,
         index_word_bits=word_bits,
         preload=preload,
         private_weight_memory=private,
@@ -82,6 +84,33 @@ def random_config(rng: random.Random, columns: int, ports: str = "reserved") -> 
         operand_address=rng.randrange(0, 2 * banks + 1),
         ports=ports,
     )
+
+
+def random_grouping(rng: random.Random, storage: str, columns: int) -> tuple[int, int]:
+    """Return rows of a pencil, rows and columns of a block, or M and N of a format."""
+    if storage == "pencil":
+        return rng.choice((2, 3, 4, 8)), 0
+    if storage == "block":
+        return rng.choice((1, 2, 3, 4, 8)), rng.choice((1, 2, 3, 4, columns, columns + 1))
+    if storage == "n_of_m":
+        group = rng.choice((1, 2, 3, 4, 5, 8))
+        return group, rng.choice((1, (group + 1) // 2, group))
+    return 1, 0
+
+
+def thinned(config: StepperConfig, weight: list[list[int]]) -> list[list[int]]:
+    """Return a matrix without the last nonzeros of groups in which n_of_m stores fewer."""
+    if config.format != "n_of_m":
+        return weight
+    thin = [[*row] for row in weight]
+    for first in range(0, len(weight), config.group):
+        for column in range(len(weight[0])):
+            kept = 0
+            for row in thin[first : first + config.group]:
+                kept += row[column] != 0
+                if kept > config.extent:
+                    row[column] = 0
+    return thin
 
 
 def window_of_distinct_banks(width: int, banks: int, per_word: int) -> int:
@@ -139,7 +168,7 @@ def random_case(rng: random.Random, ports: str = "reserved") -> Case:
     config = random_config(rng, columns, ports)
     if rng.random() < 0.05:
         rows = config.pes * config.group + 1  # one row more than a full round over the PEs
-    weight = random_weight(rng, config, rows, columns)
+    weight = thinned(config, random_weight(rng, config, rows, columns))
     density = rng.choice((0.0, 0.1, 0.3, 0.6, 1.0))
     x = random_values(rng, config.activation_bits, columns, density)
     if rng.random() < 0.1:
@@ -175,6 +204,7 @@ def layout_of(config: StepperConfig) -> Layout:
         index_word_bits=config.index_word_bits,
         weight_bits=config.weight_bits,
         group=config.group,
+        extent=config.extent,
         index_bits=config.index_bits,
         pointer_bits=config.pointer_bits,
         bias_bits=config.bias_bits,
@@ -215,6 +245,12 @@ def arch_of(case: Case) -> Arch:
             "format": config.format,
             "formats": (config.format,),
             "pencil": config.group,
+            "block": {"rows": config.group, "columns": max(1, config.extent)},
+            "n_of_m": (
+                {"kept": config.extent, "group": config.group}
+                if config.format == "n_of_m"
+                else {"kept": 1, "group": 1}
+            ),
             "index_bits": config.index_bits,
             "pointer_bits": config.pointer_bits or 16,
         },

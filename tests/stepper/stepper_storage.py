@@ -2,21 +2,22 @@
 
 from dataclasses import dataclass
 
-NO_ROW = None  # an entry place of a short pencil that no row fills
+NO_ROW = None  # an entry place of a short pencil, block or N:M group that no row fills
 
 
 @dataclass(frozen=True)
 class StepperConfig:
     """All that the sparse engine's time and values depend on besides matrix and operand."""
 
-    format: str = "dense"  # dense, bitmap, run_length, pencil
+    format: str = "dense"  # dense, bitmap, run_length, pencil, block, n_of_m
     pes: int = 1
     lanes: int = 1
     macs_per_lane: int = 1
     word_bits: int = 32  # of the weight memory
     weight_bits: int = 8
     activation_bits: int = 8
-    group: int = 1  # rows of a pencil; 1 for the other formats
+    group: int = 1  # rows of a pencil or block, the M of N:M; 1 for the other formats
+    extent: int = 0  # columns of a block, the N of N:M; 0 for the other formats
     index_bits: int = 4
     pointer_bits: int = 0
     index_word_bits: int = 32  # of the index memory
@@ -46,13 +47,23 @@ class StepperConfig:
             raise ValueError(f"weights: dense stores the format dense, not {self.format}, T6")
         if self.preload and self.index_word_bits != self.word_bits:
             raise ValueError("preload needs index words as wide as weight words, T4")
-        if self.format != "pencil" and self.group != 1:
+        if self.format not in ("pencil", "block", "n_of_m") and self.group != 1:
             raise ValueError(f"group (={self.group}) must be 1 in format {self.format}, T1")
 
     @property
     def operand_word_bits(self) -> int:
         """Width of a data memory word."""
         return self.data_word_bits or self.word_bits
+
+    @property
+    def pointers(self) -> bool:
+        """Whether columns have pointers where these are stored, T4."""
+        return self.format not in ("dense", "n_of_m")
+
+    @property
+    def index_span(self) -> int:
+        """Columns that share a pointer and index bits, T4."""
+        return self.extent if self.format == "block" else 1
 
     @property
     def entry_bits(self) -> int:
@@ -161,10 +172,48 @@ def pencil_places(rows: list[int], values: list[int], group: int) -> list[tuple[
     return places
 
 
-def column_places(
-    config: StepperConfig, rows: list[int], values: list[int]
+def block_places(
+    rows: list[int], values: list[int], stripe: list[list[int]], group: int
 ) -> list[tuple[int | None, int]]:
-    """Return the entry places (row or NO_ROW, weight) of one column of a slice, T2."""
+    """Every weight of a column of a block with a nonzero; stripe: all columns of its blocks."""
+    places: list[tuple[int | None, int]] = []
+    for first in range(0, len(rows), group):
+        if any(any(column[first : first + group]) for column in stripe):
+            own = list(zip(rows, values, strict=True))[first : first + group]
+            places.extend(own)
+            places.extend((NO_ROW, 0) for _ in range(group - len(own)))
+    return places
+
+
+def n_of_m_places(
+    rows: list[int], values: list[int], kept: int, group: int
+) -> list[tuple[int | None, int]]:
+    """Nonzero weights of every group, and zeros from its top as long as there are fewer."""
+    places: list[tuple[int | None, int]] = []
+    for first in range(0, len(rows), group):
+        own: list[tuple[int | None, int]] = [
+            (rows[k], values[k]) if k < len(rows) else (NO_ROW, 0)
+            for k in range(first, first + group)
+        ]
+        spare = kept - sum(1 for _, value in own if value != 0)
+        if spare < 0:
+            raise ValueError(f"rows from {rows[first]} on hold more than {kept} nonzero weights")
+        for row, value in own:
+            if value != 0:
+                places.append((row, value))
+            elif spare > 0:
+                places.append((row, value))
+                spare -= 1
+    return places
+
+
+def column_places(
+    config: StepperConfig, rows: list[int], values: list[int], stripe: list[list[int]]
+) -> list[tuple[int | None, int]]:
+    """Return the entry places (row or NO_ROW, weight) of one column of a slice, T2.
+
+    stripe: the values of all columns of its blocks, itself among them.
+    """
     if config.format == "dense":
         return dense_places(rows, values)
     if config.format == "bitmap":
@@ -173,7 +222,11 @@ def column_places(
         return run_length_places(rows, values, config.index_bits)
     if config.format == "pencil":
         return pencil_places(rows, values, config.group)
-    raise ValueError(f"format (={config.format}) must be dense, bitmap, run_length or pencil")
+    if config.format == "block":
+        return block_places(rows, values, stripe, config.group)
+    if config.format == "n_of_m":
+        return n_of_m_places(rows, values, config.extent, config.group)
+    raise ValueError(f"format (={config.format}) is none that T2 defines")
 
 
 def column_beats(
@@ -213,31 +266,36 @@ def build_column(
 
 
 def column_flags(config: StepperConfig, rows: int) -> int:
-    """Return the index bits of a column of a slice with that many rows, T4."""
+    """Return the index bits that columns of a slice with that many rows share, T4."""
+    groups = ceil_div(rows, config.group)
     return {
         "dense": 0,
         "run_length": 0,  # beside the weights, inside the entries
         "bitmap": rows,
-        "pencil": ceil_div(rows, config.group),
+        "pencil": groups,
+        "block": groups,
+        "n_of_m": groups * config.extent * (config.group - 1).bit_length(),
     }[config.format]
 
 
 def index_words(config: StepperConfig, rows: int, columns: int) -> int:
     """Return the words of pointers, then of indices, of a slice with that many rows, T4."""
-    pointers = 0 if config.format == "dense" else columns + 1  # the last one ends the last column
+    spans = ceil_div(columns, config.index_span)
+    pointers = spans + 1 if config.pointers else 0  # the last one ends the last column
     return words_for(pointers, config.pointer_bits, config.index_word_bits) + ceil_div(
-        column_flags(config, rows) * columns, config.index_word_bits
+        column_flags(config, rows) * spans, config.index_word_bits
     )
 
 
 def index_reads(config: StepperConfig, column: int, rows: int) -> int:
     """Return the words that a pop reads: two pointers where they are stored, and indices, T4."""
-    pointers = 2 if config.pointer_bits and config.format != "dense" else 0
+    pointers = 2 if config.pointer_bits and config.pointers else 0
     flags = column_flags(config, rows)
     if not flags:
         return pointers
-    first = column * flags // config.index_word_bits
-    last = ((column + 1) * flags - 1) // config.index_word_bits
+    span = column // config.index_span
+    first = span * flags // config.index_word_bits
+    last = ((span + 1) * flags - 1) // config.index_word_bits
     return pointers + last - first + 1
 
 
@@ -247,7 +305,10 @@ def build_slice(config: StepperConfig, weight: list[list[int]], columns: int, pe
     built = []
     first_place = 0
     for column in range(columns):
-        places = column_places(config, rows, [weight[row][column] for row in rows])
+        begin = column // config.index_span * config.index_span
+        shared = range(begin, min(begin + config.index_span, columns))
+        stripe = [[weight[row][other] for row in rows] for other in shared]
+        places = column_places(config, rows, stripe[column - begin], stripe)
         built.append(build_column(config, column, first_place, places, len(rows)))
         first_place += len(places)
     return Slice(

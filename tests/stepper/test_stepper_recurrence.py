@@ -4,6 +4,7 @@ Nothing here steps: counts come from arithmetic on entry places, times from maxi
 from a plain product in the canonical order. Only the configuration record is the stepper's.
 """
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -35,12 +36,44 @@ def pencil_rows(column: list[int], group: int) -> list[int]:
     return [pencil * group + k for pencil in kept for k in range(group)]
 
 
+def n_of_m_rows(column: list[int], kept: int, group: int) -> list[int]:
+    """Return the local rows of the places of an N:M column, those beyond the last row too."""
+    padded = column + [0] * (-len(column) % group)
+    rows = []
+    for first in range(0, len(padded), group):
+        by_use = sorted(range(first, first + group), key=lambda row: (padded[row] == 0, row))
+        rows += sorted(by_use[:kept])
+    return rows
+
+
+def blocks_of(columns: list[list[int]], number: int, across: int) -> list[int]:
+    """Return a column with a nonzero wherever a column of the same blocks has one."""
+    first = number // across * across
+    return [int(any(row)) for row in zip(*columns[first : first + across], strict=True)]
+
+
+# of all columns of a slice, and the number of one
 STORED_ROWS = {
-    "dense": lambda column, config: list(range(len(column))),
-    "bitmap": lambda column, config: [row for row, value in enumerate(column) if value],
-    "run_length": lambda column, config: run_length_rows(column, config.index_bits),
-    "pencil": lambda column, config: pencil_rows(column, config.group),
+    "dense": lambda columns, j, config: list(range(len(columns[j]))),
+    "bitmap": lambda columns, j, config: [row for row, value in enumerate(columns[j]) if value],
+    "run_length": lambda columns, j, config: run_length_rows(columns[j], config.index_bits),
+    "pencil": lambda columns, j, config: pencil_rows(columns[j], config.group),
+    "block": lambda columns, j, config: pencil_rows(
+        blocks_of(columns, j, config.extent), config.group
+    ),
+    "n_of_m": lambda columns, j, config: n_of_m_rows(columns[j], config.extent, config.group),
 }
+
+
+def index_bits_of_slice(config: StepperConfig, rows: int, columns: int) -> int:
+    """Return the bits of all indices of a slice, T4."""
+    groups = -(-rows // config.group)
+    return {
+        "bitmap": columns * rows,
+        "pencil": columns * groups,
+        "block": -(-columns // max(1, config.extent)) * groups,
+        "n_of_m": columns * groups * config.extent * math.ceil(math.log2(config.group)),
+    }.get(config.format, 0)
 
 
 def slice_rows(config: StepperConfig, rows: int, pe: int) -> list[int]:
@@ -72,8 +105,9 @@ def static_columns(case: Case, pe: int) -> list[StaticColumn]:
     a_word = config.word_bits // stored_bits
     a_beat = min(config.entries_per_cycle, config.lanes * config.macs_per_lane)
     columns, before = [], 0
+    weights = [[case.weight[row][j] for row in rows] for j in range(len(case.x))]
     for j in range(len(case.x)):
-        local = STORED_ROWS[config.format]([case.weight[row][j] for row in rows], config)
+        local = STORED_ROWS[config.format](weights, j, config)
         words = sorted({(before + k) // a_word for k in range(len(local))})
         beats = []
         for word in words:
@@ -100,8 +134,7 @@ def load_cycles(case: Case) -> int:
     waits = [0]
     for pe in range(config.pes):
         rows = len(slice_rows(config, len(case.weight), pe))
-        indices = {"bitmap": rows, "pencil": -(-rows // config.group)}.get(config.format, 0)
-        bits = len(case.x) * indices
+        bits = index_bits_of_slice(config, rows, len(case.x))
         words = -(-bits // config.index_word_bits) if config.preload else 0
         if not case.accumulate:
             words += -(-rows * config.bias_bits // config.word_bits)

@@ -27,6 +27,7 @@ from spusim.frontend.layers.pad import PadModel
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
 from spusim.frontend.layers.pool_positions import PoolPositionsModel
 from spusim.frontend.layers.prelu import LeakyReluModel, PreluModel
+from spusim.frontend.layers.prune import FloatPrune, PruneThresholdModel, PruneTopModel
 from spusim.frontend.layers.reshape import ReshapeModel
 from spusim.frontend.layers.rnn import FloatRnn, RnnCellModel, RnnModel
 from spusim.frontend.layers.slice import FloatSlice, SliceModel
@@ -64,6 +65,8 @@ LAYERS: dict[str, type[NodeModel]] = {
     "constant": ConstantModel,
     "mean_positions": PoolPositionsModel,
     "max_positions": PoolPositionsModel,
+    "prune_threshold": PruneThresholdModel,
+    "prune_top": PruneTopModel,
     "add": ElementwiseModel,
     "subtract": ElementwiseModel,
     "multiply": ElementwiseModel,
@@ -88,6 +91,7 @@ __all__ = [
     "FloatMerge",
     "FloatNode",
     "FloatPool",
+    "FloatPrune",
     "FloatRnn",
     "FloatSlice",
     "GruCellModel",
