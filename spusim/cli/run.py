@@ -19,7 +19,8 @@ Target = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="A shipped run or network; or a run file or network file (.yaml), a checkpoint (.pt, "
-        ".pth, .tar, .safetensors, with --network), a program image (.spu) or source (.spuasm).",
+        ".pth, .tar, .safetensors, with --network or settled), a program image (.spu) or source "
+        "(.spuasm).",
     ),
 ]
 StreamSpec = Annotated[
@@ -27,8 +28,8 @@ StreamSpec = Annotated[
     typer.Option(
         "--stream",
         metavar="S",
-        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), a folder of files, or "
-        "random:density=0.5,frames=50,seed=1.",
+        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of "
+        "files, or random:density=0.5,frames=50,seed=1.",
     ),
 ]
 InputPeriod = Annotated[

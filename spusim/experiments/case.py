@@ -133,7 +133,7 @@ def run_case(
         result = simulate(
             case.network, case.arch, frames, input_period=input_period, baseline=baseline
         )
-        notes = clipping_notes(frames, case.network)
+        notes = [*frames.notes, *clipping_notes(frames, case.network)]
     return with_files(replace(result, notes=(*result.notes, *notes)), spec, frames)
 
 
@@ -224,11 +224,6 @@ def _network(target: str, choice: Choice) -> Case:
 
 
 def _checkpoint(target: str, choice: Choice) -> Case:
-    if not choice.network:
-        raise CaseError(
-            f"{target}: a checkpoint has no topology; name it with --network: a network file, or "
-            f"one of {', '.join(list_networks())}"
-        )
     network = load_network(
         choice.network, target, settings=choice.network_settings, calibrate_else=choice.stream
     )

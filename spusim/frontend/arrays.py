@@ -36,16 +36,17 @@ class ArrayFile:
     label_names: tuple[str, ...] = ()
 
 
-def read_arrays(path: Path) -> ArrayFile:
-    """Read all arrays of a file. Raises StreamError."""
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise StreamError(f"{path}: suffix is not a stream's; bring one of {', '.join(READERS)}")
+def read_arrays(path: Path, suffixes: tuple[str, ...] = ()) -> ArrayFile:
+    """Read all arrays of a file; `suffixes` are a stream's, of any kind. Raises StreamError."""
+    suffix = path.suffix.lower()
+    if suffix not in (*READERS, *suffixes):
+        known = ", ".join(suffixes or READERS)
+        raise StreamError(f"{path}: suffix is not a stream's; bring one of {known}")
     if not path.is_file():
         raise StreamError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise StreamError(f"{path}: is empty (0 bytes); save or download it again")
-    return reader(path)
+    return READERS[suffix](path)
 
 
 def _npy(path: Path) -> ArrayFile:

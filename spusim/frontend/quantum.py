@@ -179,7 +179,7 @@ class _Graph:
 
 
 def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantum]:
-    """Return the quantum of every tensor. Sums come last: theirs follow from what they sum."""
+    """Return the quantum of every tensor; those of sums and states follow from what is read."""
     groups, by_group = graph.groups, dict[str, Quantum]()
     largest: dict[str, float] = {}
     for name, group in graph.group_of.items():
@@ -193,19 +193,17 @@ def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantu
             tabled = graph.for_tables(group) and group not in graph.calibrated
             by_group[group] = GATE_QUANTUM if tabled else quantum_for(absmax, demand)
     for step in groups.steps:
-        group = graph.group_of[step.layer.name]
-        read = graph.group_of[step.inputs[0]]
-        if step.layer.recurrent and group != read:
+        read, group = step.inputs[0], graph.group_of[step.layer.name]
+        before = by_group[graph.group_of[read]]
+        if step.layer.recurrent and group != graph.group_of[read]:
             found = by_group[group]
-            x = _as_wide(by_group[read], found.bits)
-            by_group[group] = step.layer.state_quantum(x, largest[read], found, weight_bits)
-    for step in groups.steps:
-        if step.layer.sums is not None:
-            (read,) = step.inputs
-            exponent = by_group[graph.group_of[read]].exponent
+            x = _as_wide(before, found.bits)
+            absmax = largest[graph.group_of[read]]
+            by_group[group] = step.layer.state_quantum(x, absmax, found, weight_bits)
+        elif step.layer.sums is not None:
             absmax = ranges[groups.sums.get(read, read)]
-            shift = mean_shift(step.layer.sums, exponent, absmax)
-            by_group[graph.group_of[step.layer.name]] = Quantum(16, exponent + shift)
+            shift = mean_shift(step.layer.sums, before.exponent, absmax)
+            by_group[group] = Quantum(16, before.exponent + shift)
     return {name: by_group[group] for name, group in graph.group_of.items()}
 
 

@@ -7,24 +7,33 @@ from pathlib import Path
 
 import numpy as np
 
+from spusim.frontend import audio
 from spusim.frontend.arrays import READERS, ArrayFile, read_arrays
+from spusim.frontend.audio import Framing
 from spusim.frontend.errors import StreamError
 from spusim.frontend.random_stream import random_stream
 from spusim.frontend.shipped_streams import StreamEntry, stream_registry
 from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 
+SUFFIXES = (*READERS, audio.SUFFIX)
 
-def load_stream(spec: str, network: Network | None = None) -> Stream:
+
+def load_stream(
+    spec: str, network: Network | None = None, framing: Framing | None = None
+) -> Stream:
     """Return the stream that `spec` names, real values as float64 or integer codes as int32.
 
-    spec: FILE[:key] (.npz, .npy, .safetensors), a folder of such files,
+    spec: FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of such files,
     `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`), or a
     shipped name. An array is (frames, features), one file, or (N, frames, features), N files;
     without a key a file may hold several arrays, one per file of the stream. Integers stay
     codes unless a `scale` in a .safetensors file's metadata gives them a value. With `network`
-    its width is checked. Raises StreamError.
+    its width is checked. Sound is cut into frames as `framing` says, by default the network's.
+    Raises StreamError.
     """
+    if network and framing is None:
+        framing = Framing(network.input.size, network.rate_hz)
     if spec.startswith("random:"):
         return random_stream(spec.removeprefix("random:"), network)
     registry = stream_registry()
@@ -32,7 +41,10 @@ def load_stream(spec: str, network: Network | None = None) -> Stream:
         stream = _shipped(spec, registry[spec])
     else:
         path, key = _split(spec)
-        stream = _folder(path) if path.is_dir() else _file(path, key, tuple(registry))
+        if path.is_dir():
+            stream = _folder(path, framing)
+        else:
+            stream = _file(path, key, tuple(registry), framing)
     check_stream(stream, network.input.size if network else None, f"stream {spec}")
     return stream
 
@@ -114,21 +126,28 @@ def _shipped(name: str, entry: StreamEntry) -> Stream:
     return replace(stream, labels=tuple(known[code] if known else str(code) for code in codes))
 
 
-def _file(path: Path, key: str | None, shipped: Sequence[str]) -> Stream:
-    if path.suffix.lower() not in READERS and not path.exists():
+def _file(path: Path, key: str | None, shipped: Sequence[str], framing: Framing | None) -> Stream:
+    if path.suffix.lower() not in SUFFIXES and not path.exists():
         raise StreamError(
             f"stream {path} is no file, folder or shipped name; {nearest(str(path), shipped)}, "
             "or random:density=0.5,frames=50,seed=1"
         )
-    return _joined(path, read_arrays(path), key)
+    return _read(path, key, framing)
 
 
-def _folder(path: Path) -> Stream:
+def _read(path: Path, key: str | None, framing: Framing | None) -> Stream:
+    if path.suffix.lower() != audio.SUFFIX or not path.is_file() or not path.stat().st_size:
+        return _joined(path, read_arrays(path, SUFFIXES), key)
+    frames, notes = audio.read_wav(path, framing)
+    return Stream(frames, (0,), (path.stem,), notes=notes)
+
+
+def _folder(path: Path, framing: Framing | None) -> Stream:
     """Lay the files of a folder end to end, by ascending name."""
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
     if not found:
-        raise StreamError(f"{path}: holds no {', '.join(READERS)} files; name another folder")
-    parts = [_joined(file, read_arrays(file), None) for file in found]
+        raise StreamError(f"{path}: holds no {', '.join(SUFFIXES)} files; name another folder")
+    parts = [_read(file, None, framing) for file in found]
     pieces = [
         (name, part.frames[start:end])
         for part in parts
@@ -136,7 +155,8 @@ def _folder(path: Path) -> Stream:
             part.names, part.starts, (*part.starts[1:], len(part.frames)), strict=True
         )
     ]
-    return _laid_out(path, pieces)
+    notes = tuple(note for part in parts for note in part.notes)
+    return replace(_laid_out(path, pieces), notes=notes)
 
 
 def _joined(path: Path, file: ArrayFile, key: str | None) -> Stream:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
+from spusim.frontend.audio import Framing
 from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Size
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ class InputModel(Model):
 
     size: Size = Field(description="features of a frame")
     bits: Literal[8, 16] = Field(default=16, description="width of a feature")
+    rate: Annotated[int, Field(ge=1_000, le=768_000)] | None = Field(
+        default=None,
+        description="samples a second, of sound: .wav streams are resampled to it and cut into "
+        "frames of `size` samples",
+    )
+
+    @property
+    def framing(self) -> Framing:
+        """How sound becomes frames."""
+        return Framing(self.size, self.rate)
 
 
 class QuantiseModel(Model):

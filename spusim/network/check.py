@@ -32,7 +32,7 @@ BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
 KINDS = ("add", "sub", "mul", "max", "min")
 ROUNDINGS = (None, "floor", "half_up", "half_even")
-CURVES = ("relu", "sigmoid", "tanh")
+CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
 
 Tensors = dict[str, Tensor]
 

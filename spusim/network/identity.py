@@ -8,9 +8,11 @@ import numpy as np
 
 from spusim.network.records import Network
 
+_APART = ("notes", "rate_hz")
+
 
 def network_hash(network: Network) -> str:
-    """Return the SHA-256 (64 hex digits) of all that determines results, so not of the notes.
+    """Return the SHA-256 (64 hex digits) of all that determines results, so not of notes and rates.
 
     Array contents count as integers, whatever width they are stored in.
     """
@@ -27,7 +29,7 @@ def _feed(digest: Any, value: Any) -> None:
     elif is_dataclass(value):
         digest.update(f"{type(value).__name__}(".encode())
         for field in fields(value):
-            if field.name != "notes":
+            if field.name not in _APART:
                 digest.update(f"{field.name}=".encode())
                 _feed(digest, getattr(value, field.name))
         digest.update(b")")

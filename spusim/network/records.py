@@ -218,6 +218,7 @@ class Network:
     output: str
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what quantising did, for people
+    rate_hz: int | None = None  # samples a second of an input that is sound
 
 
 @dataclass(frozen=True)
@@ -231,3 +232,4 @@ class Stream:
     starts: tuple[int, ...]
     names: tuple[str, ...]
     labels: tuple[str, ...] = ()  # the true label of each file, where known
+    notes: tuple[str, ...] = ()  # what reading did, for people

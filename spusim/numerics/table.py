@@ -18,7 +18,26 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
 
 
-FUNCTIONS: dict[str, Function] = {"sigmoid": _sigmoid, "tanh": np.tanh}
+def _sqrt(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.maximum(x, 0.0)))
+
+
+def _rsqrt(x: np.ndarray) -> np.ndarray:
+    # At and below zero a large but finite value, which every table's output saturates.
+    return np.asarray(1.0 / np.sqrt(np.maximum(x, 2.0**-200)))
+
+
+def _hardsigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(np.clip(x / 6.0 + 0.5, 0.0, 1.0))
+
+
+FUNCTIONS: dict[str, Function] = {
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "hardsigmoid": _hardsigmoid,
+    "sqrt": _sqrt,
+    "rsqrt": _rsqrt,
+}
 
 
 def table_entries(address_bits: int, interpolate: bool) -> int:

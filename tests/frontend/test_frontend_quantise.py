@@ -232,6 +232,12 @@ def test_mean_shift_fits_the_sum_and_the_next_layer_divides() -> None:
     assert bias == pytest.approx(layers[2].bias, abs=1e-3)
 
 
+def test_a_sum_over_one_frame_is_no_sum() -> None:
+    found = quantised([FloatPool("pool", "mean", 4, 1), lstm("lstm", 4, 3)])
+    assert not any("divided" in node.name for node in found.nodes)
+    assert found.output == "lstm"
+
+
 def test_mean_shift_is_never_negative() -> None:
     assert mean_shift(1, -3, 0.0) == 0
     assert mean_shift(2, 0, 5.0) == 0

@@ -31,6 +31,7 @@ from spusim.experiments.sweep.layout import SCHEMA_VERSION
 from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
+from spusim.frontend.audio import Framing
 from spusim.frontend.load import load_float_network
 from spusim.frontend.random_stream import RandomOptions, random_options
 from spusim.frontend.topology_file import load_topology
@@ -274,7 +275,7 @@ class _Maker:
             try:
                 features = network.input_size
                 if not spec.startswith(RANDOM):
-                    features = load_stream(spec).frames.shape[1]
+                    features = load_stream(spec, framing=Framing(features)).frames.shape[1]
             except SpusimError as error:
                 raise SweepError(f"{origin}: {error}") from None
             if features != network.input_size:

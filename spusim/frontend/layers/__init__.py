@@ -1,12 +1,19 @@
 """The layer types: each file says how a layer is computed in floats, and which nodes it becomes."""
 
 from spusim.frontend.layers.activation import ActivationModel, FloatActivation
+from spusim.frontend.layers.affine import AffineModel, BatchNormModel
 from spusim.frontend.layers.base import FloatLayer, FloatMerge, FloatNode, Job, Observer, Peaks
+from spusim.frontend.layers.clamp import ClampModel
 from spusim.frontend.layers.concat import ConcatModel, FloatConcat
+from spusim.frontend.layers.constant import ConstantModel
+from spusim.frontend.layers.context import ContextModel
+from spusim.frontend.layers.conv1d import Conv1dModel
 from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
 from spusim.frontend.layers.gru import FloatGru, GruCellModel, GruModel
+from spusim.frontend.layers.l2_norm import L2NormModel
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
 from spusim.frontend.layers.lstm import FloatLstm, LstmCellModel, LstmModel
+from spusim.frontend.layers.magnitude import MagnitudeModel
 from spusim.frontend.layers.model import (
     LayerModel,
     MergeModel,
@@ -16,9 +23,14 @@ from spusim.frontend.layers.model import (
     Shape,
     Size,
 )
+from spusim.frontend.layers.pad import PadModel
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
+from spusim.frontend.layers.pool_positions import PoolPositionsModel
+from spusim.frontend.layers.prelu import LeakyReluModel, PreluModel
+from spusim.frontend.layers.reshape import ReshapeModel
 from spusim.frontend.layers.rnn import FloatRnn, RnnCellModel, RnnModel
 from spusim.frontend.layers.slice import FloatSlice, SliceModel
+from spusim.frontend.layers.stft import StftModel
 
 LAYERS: dict[str, type[NodeModel]] = {
     "linear": LinearModel,
@@ -34,6 +46,24 @@ LAYERS: dict[str, type[NodeModel]] = {
     "mean_time": MeanTimeModel,
     "max_time": PickTimeModel,
     "last_time": PickTimeModel,
+    "conv1d": Conv1dModel,
+    "stft": StftModel,
+    "magnitude": MagnitudeModel,
+    "reshape": ReshapeModel,
+    "pad": PadModel,
+    "context": ContextModel,
+    "hardsigmoid": ActivationModel,
+    "relu6": ClampModel,
+    "hardtanh": ClampModel,
+    "clamp": ClampModel,
+    "prelu": PreluModel,
+    "leaky_relu": LeakyReluModel,
+    "affine": AffineModel,
+    "batch_norm": BatchNormModel,
+    "l2_norm": L2NormModel,
+    "constant": ConstantModel,
+    "mean_positions": PoolPositionsModel,
+    "max_positions": PoolPositionsModel,
     "add": ElementwiseModel,
     "subtract": ElementwiseModel,
     "multiply": ElementwiseModel,

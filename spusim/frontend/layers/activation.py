@@ -10,17 +10,19 @@ from spusim.frontend.layers.base import FloatLayer, Job, Observer, sigmoid
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import LayerModel, Shape
 from spusim.network.records import Apply, Curve, Quantum, Shift, Tensor
+from spusim.numerics import FUNCTIONS
 
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda values: np.maximum(values, 0.0),
     "sigmoid": sigmoid,
     "tanh": np.tanh,
+    "hardsigmoid": FUNCTIONS["hardsigmoid"],
 }
 
 
 @dataclass(frozen=True)
 class FloatActivation(FloatLayer):
-    """y = function(x): relu, sigmoid or tanh."""
+    """y = function(x): relu, sigmoid, tanh or hardsigmoid."""
 
     function: str
     size: int
@@ -64,7 +66,7 @@ class FloatActivation(FloatLayer):
 class ActivationModel(LayerModel):
     """An elementwise function."""
 
-    type: Literal["relu", "sigmoid", "tanh"]
+    type: Literal["relu", "sigmoid", "tanh", "hardsigmoid"]
 
     def bind(self, shape: Shape, keys: Keys) -> FloatActivation:
         """Return the function over the whole input."""

@@ -9,6 +9,7 @@ import numpy as np
 from spusim.frontend.weights import QuantisedMatrix, quantise_matrix
 from spusim.network.records import (
     Combine,
+    Constant,
     Cut,
     Head,
     Join,
@@ -16,6 +17,7 @@ from spusim.network.records import (
     Product,
     Quantum,
     Requant,
+    Shift,
     State,
     Tensor,
 )
@@ -203,11 +205,30 @@ class Job:
         return output
 
     def product(
-        self, layer: str, x: Tensor, matrix: QuantisedMatrix, heads: tuple[Head, ...]
+        self,
+        layer: str,
+        x: Tensor,
+        matrix: QuantisedMatrix,
+        heads: tuple[Head, ...],
+        windows: tuple[int, ...] = (0,),
     ) -> None:
         """Add the product of a layer's one matrix."""
         weight, bias = matrix.weight, matrix.bias
-        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads))
+        self.add(Product(layer, layer, x.name, weight, self.weight_bits, bias, heads, windows))
+
+    def constant(self, name: str, layer: str, values: np.ndarray, quantum: Quantum) -> Tensor:
+        """Add a constant of integers (size,) and return its tensor."""
+        tensor = Tensor(name, len(values), quantum)
+        self.add(Constant(name, layer, values.astype(np.int32), tensor))
+        return tensor
+
+    def shift(self, x: Tensor, output: Tensor, layer: str) -> Tensor:
+        """Bring x to the quantum of `output`, which it returns; nothing where x has it."""
+        if x.quantum == output.quantum:
+            return x
+        shift = output.quantum.exponent - x.quantum.exponent
+        self.add(Shift(output.name, layer, x.name, output, sd=shift))
+        return output
 
     def matrix(
         self,

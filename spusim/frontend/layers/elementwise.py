@@ -36,8 +36,8 @@ class FloatElementwise(FloatMerge):
 
     def add_nodes(self, job: Job, xs: tuple[Tensor, ...], output: Quantum) -> Tensor:
         """Add a Combine for every input after the first; sums between them have 32 bits."""
-        if self.kind != "sub" and xs[0].size < self.gives:
-            xs = (*xs[1:], xs[0])  # what spreads comes second
+        if self.kind != "sub":  # a subtraction spreads none but its second
+            xs = tuple(sorted(xs, key=lambda x: -x.size))
         if self.kind == "mul":
             shift = output.exponent - xs[0].quantum.exponent - xs[1].quantum.exponent
             y = Tensor(self.name, self.gives, output)
@@ -99,7 +99,8 @@ class ElementwiseModel(MergeModel):
             )
         if self.type == "subtract" and shapes[0] != largest:
             raise TopologyError(
-                "subtract spreads its second input only; multiply by -1 and add the other way round"
+                "subtract takes a single element as its second input only; give the first as many "
+                "elements as the second"
             )
         return largest
 

@@ -20,6 +20,7 @@ from spusim.network.records import Apply, Curve, Head, Product, Quantum, Tensor
 
 GATES = {"i": "sigmoid", "f": "sigmoid", "g": "tanh", "o": "sigmoid"}  # in PyTorch's order
 CELL_BITS = 16
+WIDEST_TANH = -11  # exponent of the coarsest input of tanh(c): +-16, in chords of 1/8
 CELL_MARGIN = 2.0  # one bit: cells grow with longer files than those of the calibration
 
 
@@ -88,7 +89,8 @@ class FloatLstm(FloatRecurrence):
         added = job.combine("mul", i, g, vector("added", cell), name, sd=cell.exponent - 2 * unit)
         new = job.combine("add", kept, added, vector("new_c", cell), name)
         shown = vector("tanh_c", GATE_OUTPUT)
-        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown))
+        entry = min(0, WIDEST_TANH - cell.exponent)
+        job.add(Apply(shown.name, name, new.name, Curve("tanh"), shown, sa=entry))
         if self.weight_hr is not None:
             return self._projected(job, o, shown, self.weight_hr, output)
         shift = output.exponent - 2 * unit

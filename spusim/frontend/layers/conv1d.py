@@ -1,0 +1,272 @@
+"""PyTorch's Conv1d: one product, with a window over the input for each position of the output.
+
+A tensor lies position after position, so without dilation a window is consecutive elements. With
+dilation positions are put in another order first, all of one phase together, so that windows are
+consecutive again: copying an element takes the vector unit an eighth of a cycle, and a zero column
+in the weight takes the engine a whole one.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from spusim.frontend.errors import TopologyError
+from spusim.frontend.layers import positions
+from spusim.frontend.layers.base import FloatLayer, Job, Observer
+from spusim.frontend.layers.context import FloatContext
+from spusim.frontend.layers.keys import Keys
+from spusim.frontend.layers.model import Shape, Size, WeightedModel
+from spusim.frontend.layers.pad import Mode, check_pad
+from spusim.frontend.weights import QuantisedMatrix
+from spusim.network.records import Head, Quantum, Tensor
+
+Pads = Annotated[int, Field(ge=0, le=1_048_576)]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where an output position finds its taps.
+
+    order: input positions (None: zeros) as they are to lie; firsts: place of each window's first
+    tap in that order; step: places from one tap to the next.
+    """
+
+    order: list[int | None]
+    firsts: tuple[int, ...]
+    step: int
+
+
+@dataclass(frozen=True)
+class FloatConv1d(FloatLayer):
+    """y[p] = bias + sum over t of W[:, :, t] x[stride p + dilation t], of a padded x.
+
+    weight (out, in / groups, taps), bias (out,) or None: float64. shape: of the input.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    shape: Shape
+    stride: int = 1
+    dilation: int = 1
+    pads: tuple[int, int] = (0, 0)
+    mode: str = "zeros"
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Features in and out."""
+        return self.shape.size, self.count * len(self.weight)
+
+    @property
+    def takes_sums(self) -> bool:
+        """Whether an input may be a sum: its scale divides."""
+        return True
+
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Names of its matrices."""
+        return ("weight",)
+
+    @property
+    def count(self) -> int:
+        """Positions of the output."""
+        taps = self.weight.shape[2]
+        return window_count(self.shape.positions + sum(self.pads), taps, self.stride, self.dilation)
+
+    def evaluate(
+        self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames (frames, positions * in) -> (frames, count * out)."""
+        grid = values.reshape(len(values), self.shape.positions, self.shape.channels)
+        grid = positions.pad(grid, *self.pads, self.mode)
+        found = convolved(grid, self.weight, self.stride, self.dilation, self.count)
+        if self.bias is not None:
+            found = found + self.bias
+        return found.reshape(len(values), -1)
+
+    def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
+        """Add the views that windows need, and the product."""
+        job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
+        y = Tensor(self.name, self.sizes[1], output)
+        operand, windows = self.operand(job, x)
+        matrix = self.matrix(job, x, self.name, output)
+        job.product(self.name, operand, matrix, (Head(0, y, matrix.requant),), windows)
+        return y
+
+    def operand(self, job: Job, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """Add what the product reads; return it with the windows' first elements."""
+        plan, channels = self.windows, self.shape.channels
+        found = positions.pick(job, f"{self.name}.seen", self.name, x, channels, plan.order)
+        return found, tuple(first * channels for first in plan.firsts)
+
+    def matrix(self, job: Job, x: Tensor, observed: str, output: Quantum) -> QuantisedMatrix:
+        """Quantise the weight as the product has it; `observed` names the sums' peaks."""
+        in_scale = 2.0**x.quantum.exponent / job.divisor
+        job.divisor = 1
+        sums = job.peaks[observed].reshape(self.count, -1).max(axis=0)
+        weight = spread(self.weight, self.shape.channels, self.windows.step)
+        return job.matrix(self.name, weight, self.bias, sums, in_scale, output.exponent)
+
+    @property
+    def windows(self) -> Windows:
+        """Where the windows lie."""
+        seen = positions.padded(self.shape.positions, *self.pads, self.mode)
+        firsts = [number * self.stride for number in range(self.count)]
+        dilation = self.dilation
+        if dilation == 1 or self.shape.channels < positions.CUT_CHANNELS:
+            return Windows(seen, tuple(firsts), dilation)
+        places: list[int] = []
+        for phase in sorted({first % dilation for first in firsts}):
+            places += range(phase, len(seen), dilation)
+        where = {place: number for number, place in enumerate(places)}
+        return Windows([seen[p] for p in places], tuple(where[first] for first in firsts), 1)
+
+
+@dataclass(frozen=True)
+class FloatCausalConv1d(FloatConv1d):
+    """A Conv1d over the frames of a file: positions before a frame's are those of earlier ones.
+
+    shape: of the ring buffer's output, which the convolution then sees.
+    """
+
+    ring: FloatContext | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Features in and out."""
+        assert self.ring is not None
+        return self.ring.sizes[0], super().sizes[1]
+
+    def evaluate(
+        self, values: np.ndarray, starts: tuple[int, ...], observe: Observer
+    ) -> np.ndarray:
+        """Evaluate frames (frames, positions * in) -> (frames, count * out)."""
+        assert self.ring is not None
+        seen = self.ring.evaluate(values, starts, observe)
+        return super().evaluate(seen, starts, observe)
+
+    def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
+        """Add the ring buffer, then the convolution."""
+        assert self.ring is not None
+        return super().expand(job, self.ring.expand(job, x, x.quantum), output)
+
+
+def window_count(seen: int, taps: int, stride: int, dilation: int) -> int:
+    """Return the windows over `seen` positions; below 1 where not even one fits."""
+    return (seen - dilation * (taps - 1) - 1) // stride + 1
+
+
+def convolved(
+    grid: np.ndarray, weight: np.ndarray, stride: int, dilation: int, count: int
+) -> np.ndarray:
+    """Convolve grid (frames, positions, in) with weight (out, in / groups, taps).
+
+    Returns (frames, count, out).
+    """
+    frames, _, channels = grid.shape
+    out, inner, taps = weight.shape
+    groups = channels // inner
+    found = np.zeros((groups, frames * count, out // groups))
+    for tap in range(taps):
+        first = tap * dilation
+        seen = grid[:, first : first + stride * (count - 1) + 1 : stride]
+        by_group = np.moveaxis(seen.reshape(frames * count, groups, inner), 1, 0)
+        found += by_group @ weight[:, :, tap].reshape(groups, -1, inner).swapaxes(1, 2)
+    return np.moveaxis(found, 0, 1).reshape(frames, count, out)
+
+
+def spread(weight: np.ndarray, channels: int, step: int) -> np.ndarray:
+    """Return weight (out, in / groups, taps) as (out, window elements), zero where it has none."""
+    out, inner, taps = weight.shape
+    groups = channels // inner
+    whole = np.zeros((out, step * (taps - 1) + 1, channels), weight.dtype)
+    for group in range(groups):
+        rows = slice(group * out // groups, (group + 1) * out // groups)
+        columns = slice(group * inner, (group + 1) * inner)
+        whole[rows, ::step, columns] = weight[rows].transpose(0, 2, 1)
+    return whole.reshape(out, -1)
+
+
+class Conv1dModel(WeightedModel):
+    """A convolution over positions: keys PREFIX.weight (outputs, in / groups, kernel), .bias."""
+
+    type: Literal["conv1d"]
+    outputs: Size = Field(description="channels out")
+    kernel: Size = Field(default=1, description="taps")
+    stride: Size = Field(default=1, description="positions from one window to the next")
+    padding: Pads | tuple[Pads, Pads] = Field(
+        default=0, description="positions added on both sides, or [left, right]"
+    )
+    padding_mode: Mode = Field(default="zeros", description="what the added positions hold")
+    dilation: Size = Field(default=1, description="positions from one tap to the next")
+    groups: Size = Field(default=1, description="parts of the channels that do not see each other")
+    bias: bool = Field(default=True, description="whether it has a bias")
+    causal: bool = Field(
+        default=False, description="goes on over the frames of a file; takes no padding"
+    )
+    history: Pads | None = Field(
+        default=None,
+        description="positions kept of earlier frames (causal); default: dilation * (kernel - 1)",
+    )
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Positions added left and right."""
+        return (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape of the output; raises TopologyError."""
+        self._check_channels(shape)
+        check_pad(shape, self.pads, self.padding_mode)
+        seen = shape.positions + sum(self.pads) + (self._kept if self.causal else 0)
+        count = window_count(seen, self.kernel, self.stride, self.dilation)
+        if count < 1:
+            raise TopologyError(
+                f"has windows of {self.dilation * (self.kernel - 1) + 1} "
+                f"positions over {seen}; pad the input or take a smaller kernel"
+            )
+        if self.causal:
+            self._check_causal(shape, count)
+        return Shape(count, self.outputs)
+
+    def bind(self, shape: Shape, keys: Keys) -> FloatConv1d:
+        """Take the weight (outputs, in / groups, kernel) and the bias."""
+        inner = shape.channels // self.groups
+        weight = keys.take(f"{self.dot}weight", self.outputs, inner, self.kernel)
+        bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
+        how = (self.stride, self.dilation)
+        if not self.causal:
+            pads, mode = self.pads, self.padding_mode
+            return FloatConv1d(self.name, weight, bias, shape, *how, pads, mode)
+        if not self._kept:
+            return FloatConv1d(self.name, weight, bias, shape, *how)
+        ring = FloatContext(f"{self.name}.ring", shape, self._kept)
+        seen = Shape(shape.positions + self._kept, shape.channels)
+        return FloatCausalConv1d(self.name, weight, bias, seen, *how, ring=ring)
+
+    @property
+    def _kept(self) -> int:
+        span = self.dilation * (self.kernel - 1)
+        return span if self.history is None else self.history
+
+    def _check_channels(self, shape: Shape) -> None:
+        for what, size in (("outputs", self.outputs), ("channels of its input", shape.channels)):
+            if size % self.groups:
+                raise TopologyError(
+                    f"groups (={self.groups}) must divide its {what} (={size}); "
+                    "take a divisor of both"
+                )
+
+    def _check_causal(self, shape: Shape, count: int) -> None:
+        if sum(self.pads):
+            raise TopologyError(
+                f"is causal, so that earlier frames take the place of padding "
+                f"(={self.padding}); drop padding, or set history"
+            )
+        if shape.positions % self.stride or count != shape.positions // self.stride:
+            raise TopologyError(
+                f"makes {count} positions of a frame of {shape.positions} with "
+                f"stride {self.stride} and {self._kept} positions kept; a causal one must make "
+                "positions / stride: change the frame, the stride or history"
+            )
