@@ -24,8 +24,9 @@ from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.weights import quantise_matrix
+from spusim.network.graph import tensors_of
 from spusim.network.identity import network_hash
-from spusim.network.records import Network, Stream
+from spusim.network.records import Join, Network, Stream
 
 _STEM = re.compile(r"^(?P<layer>.*)\.[^.]*?(?P<end>_l\d+(_reverse)?)?$")
 
@@ -139,11 +140,12 @@ def _as_integers(
     integers: list[str] = []
     kept: list[str] = []
     for group in _groups(found.tensors):
-        for names in _shared_or_apart(group):
-            codes = _codes({name: real[name] for name in names}, how.weights, how.per_channel)
+        for names, ratio in _scalings(group, _ratios(network)):
+            weights = {name: real[name] for name in names}
+            codes = _codes(weights, how.weights, how.per_channel, ratio)
             tried = {name: dequantise(*pair, how.weights) for name, pair in codes.items()}
             if network_hash(built({**real, **tried})) != same:
-                kept += names if len(names) == 1 else []
+                kept += names if len(names) == 1 else ()
                 continue
             real |= tried
             for name, (code, scale) in codes.items():
@@ -165,23 +167,43 @@ def _groups(tensors: Mapping[str, np.ndarray]) -> Iterator[list[str]]:
     yield from layers.values()
 
 
-def _shared_or_apart(group: list[str]) -> Iterator[list[str]]:
-    """Yield what to try: one scale for all weights of a layer, then one for each."""
+def _scalings(group: list[str], ratios: tuple[float, ...]) -> Iterator[tuple[list[str], float]]:
+    """Yield names and ratios of scales to try: all with one, all in a ratio, each its own."""
     if len(group) > 1:
-        yield group
-    yield from ([name] for name in group)
+        yield group, 1.0
+    if len(group) == 2:
+        yield from ((group, ratio) for ratio in ratios)
+    yield from (([name], 1.0) for name in group)
+
+
+def _ratios(network: Network) -> tuple[float, ...]:
+    """Return the ratios of units that meet in an operand, both ways round."""
+    exponents = {each.name: each.quantum.exponent for each in tensors_of(network)}
+    ratios = {
+        2.0 ** (exponents[a] - exponents[b])
+        for node in network.nodes
+        if isinstance(node, Join)
+        for a in node.inputs
+        for b in node.inputs
+    }
+    return tuple(sorted(ratios - {1.0}))
 
 
 def _codes(
-    weights: Mapping[str, np.ndarray], bits: int | str, per_channel: bool
+    weights: Mapping[str, np.ndarray], bits: int | str, per_channel: bool, ratio: float = 1.0
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Quantise weights (rows, ...) of one layer with scales in common: codes and scales each."""
+    """Quantise weights (rows, ...) of one layer with scales in common: codes and scales each.
+
+    ratio: the first weight's scale over that of the others.
+    """
     flat = [values.astype(np.float64).reshape(len(values), -1) for values in weights.values()]
+    factors = [1.0, *(ratio for _ in flat[1:])]
+    flat = [values * factor for values, factor in zip(flat, factors, strict=True)]
     matrix = quantise_matrix(np.concatenate(flat, axis=1), None, bits, per_channel, 1.0, 1.0)
     parts = np.split(matrix.weight, np.cumsum([part.shape[1] for part in flat])[:-1], axis=1)
     return {
-        name: (part.reshape(values.shape), matrix.units)
-        for (name, values), part in zip(weights.items(), parts, strict=True)
+        name: (part.reshape(values.shape), matrix.units / factor)
+        for (name, values), part, factor in zip(weights.items(), parts, factors, strict=True)
     }
 
 

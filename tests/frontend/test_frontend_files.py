@@ -17,6 +17,7 @@ from spusim.frontend import (
     read_checkpoint,
 )
 from spusim.frontend.integer_file import dequantise
+from spusim.network import tensor
 from spusim.network.identity import network_hash
 from spusim.network.records import Product
 
@@ -78,8 +79,11 @@ def test_quantised_file_gives_the_same_network(
         assert stored[name].dtype == kind
         rows = len(stored[name]) if per_channel == "true" else 1
         assert stored[name + ".scale"].shape == (rows,)
-    shared = [stored[f"rnn.weight_{part}_l0.scale"] for part in ("ih", "hh")]
-    np.testing.assert_array_equal(*shared)
+    # One accumulator: scales are as the units of input and state are, the other way round.
+    state, operand = (tensor(direct, name).quantum.exponent for name in ("rnn.h", "rnn.xh"))
+    ratio = 2.0 ** (state - operand)
+    x, h = (stored[f"rnn.weight_{part}_l0.scale"] for part in ("ih", "hh"))
+    np.testing.assert_array_equal(x, ratio * h)
 
 
 def test_quantised_file_needs_no_calibration_stream(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Recurrent networks on the machine: golden, machine, reference agree, and what a frame costs."""
+"""Recurrent networks on the machine: golden, machine and reference agree; what a frame costs."""
 
 import json
 from collections.abc import Callable

@@ -170,7 +170,7 @@ class LstmModel(_LstmModel, StackedModel):
         """Return the shape of the output; raises TopologyError for too wide a projection."""
         if self.projection is not None and self.projection >= self.hidden:
             raise TopologyError(
-                f"layer {self.name}: projection (={self.projection}) must be smaller than hidden "
+                f"projection (={self.projection}) must be smaller than hidden "
                 f"(={self.hidden}); leave it out where there is none"
             )
         return Shape(1, self.projection or self.hidden)
