@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spusim.cli.options import Json, Settings
+from spusim.cli.options import Json, NetworkName, Settings
 from spusim.experiments.compression import quantise_to_file, quantised_parts, quantised_record
 from spusim.experiments.record import record_text
 from spusim.experiments.tables import make_console, print_parts
@@ -16,9 +16,6 @@ def quantize(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The quantised .safetensors.")
     ],
-    network: Annotated[
-        str, typer.Option("--network", metavar="N", help="A shipped network or a network file.")
-    ],
     weights: Annotated[str, typer.Option(help="int4, int8 or int16.")] = "int8",
     activations: Annotated[str, typer.Option(help="int8 or int16.")] = "int16",
     calibrate: Annotated[
@@ -28,6 +25,7 @@ def quantize(
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A scale per output row, not per weight.")
     ] = False,
+    network: NetworkName = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:

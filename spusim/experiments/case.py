@@ -224,11 +224,6 @@ def _network(target: str, choice: Choice) -> Case:
 
 
 def _checkpoint(target: str, choice: Choice) -> Case:
-    if not choice.network:
-        raise CaseError(
-            f"{target}: a checkpoint has no topology; name it with --network: a network file, or "
-            f"one of {', '.join(list_networks())}"
-        )
     network = load_network(
         choice.network, target, settings=choice.network_settings, calibrate_else=choice.stream
     )

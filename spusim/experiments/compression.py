@@ -55,7 +55,7 @@ def prune_to_file(
 def quantise_to_file(
     checkpoint: str,
     output: Path,
-    network: str,
+    network: str | None,
     weights: str,
     activations: str,
     calibrate: str | None,

@@ -11,14 +11,14 @@ from typing import Any
 
 from spusim.arch import Arch
 from spusim.energy import load_technology
-from spusim.frontend import find_network, list_streams, load_stream
-from spusim.frontend.topology_file import load_topology
+from spusim.frontend import list_streams, load_stream
+from spusim.frontend.load import open_topology
 from spusim.network.records import Stream
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a network comes from: its file or shipped name with a checkpoint, or a program."""
+    """Where a network comes from: its file or shipped name, a checkpoint, or both; a program."""
 
     network: str | None = None
     checkpoint: str | None = None
@@ -45,9 +45,7 @@ def network_source_hash(origin: Origin) -> str:
     """
     if origin.program is not None:
         return _file_hash(Path(origin.program))
-    assert origin.network is not None
-    path = find_network(origin.network)
-    topology = load_topology(path, origin.settings)
+    path, topology, _ = open_topology(origin.network, origin.checkpoint, origin.settings)
     weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / str(topology.weights)
     calibrate = topology.quantise.calibrate
     spec = _calibration(path, str(calibrate)) if calibrate else None

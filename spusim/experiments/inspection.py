@@ -11,8 +11,10 @@ from rich.console import RenderableType
 from spusim.errors import SpusimError
 from spusim.experiments.quantities import percent
 from spusim.experiments.record import SCHEMA_VERSION
+from spusim.experiments.store import check_file, write_file
 from spusim.experiments.tables import table
 from spusim.frontend import LayerStatistics, find_network, list_networks, read_checkpoint
+from spusim.frontend.infer import starter_of
 from spusim.frontend.inspect import inspect_tensors
 from spusim.frontend.topology_file import load_topology
 
@@ -73,6 +75,22 @@ def inspect_target(
     return Inspection(
         target, pes, pencil, sides, weight_bits, found.forms, tuple(found.steps), tensors
     )
+
+
+def write_starter(target: str, output: Path) -> tuple[str, ...]:
+    """Write the network file that a target's checkpoint suggests; return what it leaves open.
+
+    Raises InspectionError for a name that is no network file's or is taken, or SpusimError.
+    """
+    if output.suffix.lower() not in (".yaml", ".yml"):
+        raise InspectionError(f"{output}: a network file ends in .yaml; rename it")
+    if output.exists():
+        raise InspectionError(f"{output}: exists, and may be written by hand; name a new file")
+    check_file(output)
+    checkpoint = _checkpoint(target)
+    starter = starter_of(read_checkpoint(checkpoint).tensors, checkpoint, output.parent)
+    write_file(output, starter.text.encode())
+    return starter.questions
 
 
 def inspection_record(inspection: Inspection) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from spusim.frontend.bind import bind
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
+from spusim.frontend.infer import settled_text
 from spusim.frontend.layers import FloatNode
 from spusim.frontend.prune import prune_matrices
 from spusim.frontend.quantised import (
@@ -23,7 +24,7 @@ from spusim.frontend.quantised import (
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.streams import load_stream
 from spusim.frontend.topology import PruneModel, TopologyModel
-from spusim.frontend.topology_file import load_topology
+from spusim.frontend.topology_file import load_topology, parse_topology
 from spusim.frontend.wiring import unstacked
 from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
@@ -31,7 +32,7 @@ from spusim.resources import shipped
 
 
 def load_network(
-    name_or_path: str | Path,
+    name_or_path: str | Path | None,
     checkpoint: str | Path | None = None,
     calibrate: str | Stream | None = None,
     settings: Sequence[str] = (),
@@ -39,20 +40,21 @@ def load_network(
 ) -> Network:
     """Return the quantised network that a network file describes.
 
-    name_or_path: a network file (.yaml) or a shipped name. checkpoint and calibrate take the
+    name_or_path: a network file (.yaml) or a shipped name; None: what the checkpoint's names and
+    shapes settle. checkpoint and calibrate take the
     place of the file's `weights` and `quantise.calibrate`; settings such as
     `quantise.per_channel=true` or `prune.density=0.2` that of its keys. calibrate_else serves
     where neither the file nor `calibrate` names a stream. Raises TopologyError, CheckpointError,
     PruneError, StreamError or NetworkError.
     """
-    path = find_network(name_or_path)
-    topology = load_topology(path, settings)
+    path, topology, inferred = open_topology(name_or_path, checkpoint, settings)
     source = _source(path, topology, checkpoint)
     found = read_checkpoint(source)
     if found.quantising:
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
     network = _float_network(topology, found, source)
+    network = replace(network, notes=(*inferred, *network.notes))
     if found.quantising and calibrate is None:
         ranges = check_quantised(source, found.quantising, network, topology)
         return quantise_topology(network, topology, ranges)
@@ -65,6 +67,26 @@ def load_network(
     return quantise_topology(network, topology, stream)
 
 
+def open_topology(
+    name_or_path: str | Path | None,
+    checkpoint: str | Path | None = None,
+    settings: Sequence[str] = (),
+) -> tuple[Path, TopologyModel, tuple[str, ...]]:
+    """Return a network's file, what it says, and notes on that.
+
+    Without a network: the checkpoint, and what its names and shapes settle. Raises TopologyError,
+    also naming what they do not settle, or CheckpointError.
+    """
+    if name_or_path is not None:
+        path = find_network(name_or_path)
+        return path, load_topology(path, settings), ()
+    if checkpoint is None:
+        raise TopologyError("neither a network nor a checkpoint is given; name one of them")
+    text, note = settled_text(read_checkpoint(checkpoint).tensors, checkpoint)
+    inferred = Path(f"{checkpoint} (inferred)")
+    return Path(checkpoint), parse_topology(text, inferred, settings), (note,)
+
+
 def load_float_network(
     path: Path, topology: TopologyModel, checkpoint: str | Path | None = None
 ) -> FloatNetwork:
@@ -74,7 +96,7 @@ def load_float_network(
 
 
 def quantise_file(
-    name_or_path: str | Path,
+    name_or_path: str | Path | None,
     checkpoint: str | Path | None = None,
     calibrate: str | Stream | None = None,
     settings: Sequence[str] = (),
@@ -83,8 +105,7 @@ def quantise_file(
 
     Same arguments and errors.
     """
-    path = find_network(name_or_path)
-    topology = load_topology(path, settings)
+    path, topology, _ = open_topology(name_or_path, checkpoint, settings)
     stream = _calibration(path, topology, calibrate)
     source = _source(path, topology, checkpoint)
     return quantise_checkpoint(topology, source, stream, _calibration_name(topology, calibrate))

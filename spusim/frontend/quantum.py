@@ -198,7 +198,8 @@ def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantu
         if step.layer.recurrent and group != graph.group_of[read]:
             found = by_group[group]
             x = _as_wide(before, found.bits)
-            by_group[group] = step.layer.state_quantum(x, found, weight_bits)
+            reach = largest[graph.group_of[read]]
+            by_group[group] = step.layer.state_quantum(x, reach, found, weight_bits)
         elif step.layer.sums is not None:
             absmax = ranges[groups.sums.get(read, read)]
             shift = mean_shift(step.layer.sums, before.exponent, absmax)

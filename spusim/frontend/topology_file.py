@@ -13,7 +13,15 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import LAYERS, NodeModel
 from spusim.frontend.topology import SECTIONS, TopologyModel
 from spusim.frontend.wiring import Wiring, wire
-from spusim.frontend.yaml_file import Location, YamlFile, dotted, nearest, parse_scalar, read_yaml
+from spusim.frontend.yaml_file import (
+    Location,
+    YamlFile,
+    dotted,
+    nearest,
+    parse_scalar,
+    parse_yaml,
+    read_yaml,
+)
 
 
 def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
@@ -21,7 +29,15 @@ def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
 
     Raises TopologyError.
     """
-    file = read_yaml(path)
+    return _checked(read_yaml(path), settings)
+
+
+def parse_topology(text: str, path: Path, settings: Sequence[str] = ()) -> TopologyModel:
+    """Read a network file's text; `path` is what messages call it. Raises TopologyError."""
+    return _checked(parse_yaml(text, path), settings)
+
+
+def _checked(file: YamlFile, settings: Sequence[str]) -> TopologyModel:
     data = copy.deepcopy(file.data)
     changed = {_apply(data, setting): setting for setting in settings}
     try:

@@ -45,6 +45,11 @@ def read_yaml(path: Path) -> YamlFile:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise TopologyError(f"{path}: cannot be read ({reason}); check the path") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: Path) -> YamlFile:
+    """Return a file's mapping from its text; `path` is what messages call it."""
     try:
         tree = YAML(typ="rt").load(text)
     except YAMLError as error:

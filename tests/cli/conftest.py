@@ -1,5 +1,6 @@
 """A network small enough for the `tiny` architecture, as files; and the command line in process."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner, Result
 
 from spusim.cli.app import app
+
+sys.path.append(str(Path(__file__).parent.parent / "network"))  # for bounds of quantising
 
 NETWORK = """\
 name: mini

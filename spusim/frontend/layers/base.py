@@ -75,10 +75,10 @@ class FloatNode(ABC):
         """Whether its output is a state too, which meets its input in a product."""
         return False
 
-    def state_quantum(self, x: Quantum, found: Quantum, weight_bits: int) -> Quantum:
-        """Return the quantum of a recurrent layer's output, for that of its input.
+    def state_quantum(self, x: Quantum, absmax: float, found: Quantum, weight_bits: int) -> Quantum:
+        """Return the quantum of a recurrent layer's output, for its input's and its range +-absmax.
 
-        found: the finest that its calibrated range, or what shares its quantum, allows.
+        found: the finest that the output's own range, or what shares its quantum, allows.
         """
         return found
 

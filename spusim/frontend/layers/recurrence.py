@@ -24,7 +24,7 @@ def bias_sum(biases: Biases) -> np.ndarray | None:
 
 
 SHARING_COSTS = 4.0  # noise power, one bit: up to that, state and input share a quantum
-WASTED_BITS = 3  # of a weight's codes: what is noted
+FEW_BITS = 5  # left to the state, or to the codes of a weight: what is noted
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FloatRecurrence(FloatLayer, ABC):
         """Rows that add products with x to products with h, in one accumulator."""
         return slice(None)
 
-    def state_quantum(self, x: Quantum, found: Quantum, weight_bits: int) -> Quantum:
+    def state_quantum(self, x: Quantum, absmax: float, found: Quantum, weight_bits: int) -> Quantum:
         """Return h's quantum: x's, unless that costs a bit of what the accumulators could tell.
 
         An accumulator's unit is that of x times that of weight_ih, and that of h times that of
@@ -68,34 +68,37 @@ class FloatRecurrence(FloatLayer, ABC):
         gets no finer one than that asks for, since frames other than the calibration's reach 1.
         """
         finest = max(found.exponent, 1 - found.bits) if self.bounded else found.exponent
-        reach = found.largest * 2.0**found.exponent
+        reach = absmax, found.largest * 2.0**found.exponent
+        exponents = range(max(finest, x.exponent), finest - 1, -1)
         noise = {
-            exponent: self._noise(x, exponent, reach, weight_bits)
-            for exponent in range(max(finest, x.exponent), finest - 1, -1)
+            exponent: self._noise((x.exponent, exponent), reach, weight_bits)
+            for exponent in exponents
         }
         shared = max(noise)
         best = min(noise, key=lambda exponent: noise[exponent])
         costly = noise[shared] > SHARING_COSTS * noise[best]
         return Quantum(found.bits, best if costly else shared)
 
-    def _noise(self, x: Quantum, exponent: int, reach: float, weight_bits: int) -> float:
-        """Return the expected square of a sum's error, for h of 2**exponent and up to `reach`.
+    def _noise(
+        self, exponents: tuple[int, int], reach: tuple[float, float], weight_bits: int
+    ) -> float:
+        """Return the expected square of a sum's error, for x and h of these exponents and ranges.
 
-        Roundings spread evenly over a unit, operands over their range. What reads h sees its own
-        rounding beside a quarter of the sum's, the steepest that a sigmoid is.
+        Roundings spread evenly over a unit, operands over their range; x's own rounding is there
+        in any case and left out. What reads h sees its rounding beside a quarter of the sum's
+        error, the steepest that a sigmoid is.
         """
         rows = self.summed_rows
-        operands = (
-            (self.weight_ih[rows], 2.0**x.exponent, x.largest * 2.0**x.exponent),
-            (self.weight_hh[rows], 2.0**exponent, reach),
-        )
+        weights = self.weight_ih[rows], self.weight_hh[rows]
+        steps = [2.0**exponent for exponent in exponents]
+        operands = tuple(zip(weights, steps, reach, strict=True))
         unit = max(np.abs(w).max(initial=0.0) * step for w, step, _ in operands)
         unit /= 2 ** (weight_bits - 1) - 1
-        total = 4.0**GATE_QUANTUM.exponent + (4 * 2.0**exponent) ** 2
+        total = 4.0**GATE_QUANTUM.exponent + (4 * steps[1]) ** 2
         for weight, step, largest in operands:
             total += weight.shape[1] * (unit / step * largest) ** 2 / 3
-            total += float((weight**2).sum()) / len(weight) * step**2
-        return total / 12
+        total += float((weights[1] ** 2).sum()) / len(weights[1]) * steps[1] ** 2
+        return float(total) / 12
 
     def join_state(self, job: Job, x: Tensor, output: Quantum) -> tuple[Tensor, Tensor]:
         """Add the state h and [x; h], and return both; x and h may differ in their exponents."""
@@ -115,7 +118,7 @@ class FloatRecurrence(FloatLayer, ABC):
         lost = h.quantum.exponent - quantum_for(absmax, h.quantum.bits).exponent
         left = h.quantum.bits - max(lost, 0)
         wasted = math.log2(max(largest) / min(largest)) if min(largest) else 0.0
-        if wasted >= WASTED_BITS or left <= job.weight_bits - WASTED_BITS:
+        if min(left, job.weight_bits - wasted) <= FEW_BITS:
             codes = " and ".join(
                 f"weight_{part} {math.log2(max(largest) / each):.0f}"
                 for part, each in zip(("ih", "hh"), largest, strict=True)
