@@ -121,7 +121,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     check(whole[:40] + struct.pack("<I", 2**32 - 1) + whole[44:], "claims 4,294,967,295 bytes")
     check(whole[:40] + struct.pack("<I", 0) + whole[44:], "claims|no samples|not a complete")
     check(whole[:24] + struct.pack("<I", 0) + whole[28:], "nSamplesPerSec = 0|0 samples a second")
-    check(whole[:24] + struct.pack("<I", 2**31) + whole[28:], "samples a second")
+    check(whole[:24] + struct.pack("<I", 2**31) + whole[28:], "not a complete .wav")
     check(whole[:20] + struct.pack("<H", 85) + whole[22:], "not a complete .wav|Unknown")
     check(whole[:32] + struct.pack("<H", 0) + whole[34:], "not a complete .wav")
     slow = struct.pack("<II", 900, 1800)
