@@ -218,6 +218,10 @@ class Conv1dModel(WeightedModel):
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output; raises TopologyError."""
         self._check_channels(shape)
+        if self.history is not None and not self.causal:
+            raise TopologyError(
+                f"history (={self.history}) is for causal: true; add that, or drop history"
+            )
         check_pad(shape, self.pads, self.padding_mode)
         seen = shape.positions + sum(self.pads) + (self._kept if self.causal else 0)
         count = window_count(seen, self.kernel, self.stride, self.dilation)
