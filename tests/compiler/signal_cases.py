@@ -73,6 +73,18 @@ CASES = {
         lambda x, t: conv(x, t, stride=2, padding=1),
         WEIGHTS,
     ),
+    "conv, positions together": Case(
+        one("conv1d", outputs=6, kernel=3, stride=2, padding=1, together=2),
+        (8, 5),
+        lambda x, t: conv(x, t, stride=2, padding=1),
+        WEIGHTS,
+    ),
+    "conv, all positions together": Case(
+        one("conv1d", outputs=5, kernel=3, groups=5, together=6),
+        (8, 5),
+        lambda x, t: conv(x, t, groups=5),
+        {"c.weight": (5, 1, 3), "c.bias": (5,)},
+    ),
     "conv padded on one side": Case(
         one("conv1d", outputs=6, kernel=3, padding=[2, 0]),
         (4, 5),

@@ -4,9 +4,13 @@ A tensor lies position after position, so without dilation a window is consecuti
 dilation positions are put in another order first, all of one phase together, so that windows are
 consecutive again: copying an element takes the vector unit an eighth of a cycle, and a zero column
 in the weight takes the engine a whole one.
+
+`together` puts several output positions into one product, whose windows then overlap less: an input
+that n of them see is scanned once and not n times. Where the weights of a column are few against
+the PEs (pruned, or few rows), scanning is what takes time; the price is n times the storage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -20,7 +24,7 @@ from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.frontend.layers.pad import Mode, check_pad
 from spusim.frontend.weights import QuantisedMatrix
-from spusim.network.records import Head, Quantum, Tensor
+from spusim.network.records import Head, Quantum, Requant, Tensor
 
 Pads = Annotated[int, Field(ge=0, le=1_048_576)]
 
@@ -52,6 +56,7 @@ class FloatConv1d(FloatLayer):
     dilation: int = 1
     pads: tuple[int, int] = (0, 0)
     mode: str = "zeros"
+    together: int = 1
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -91,7 +96,9 @@ class FloatConv1d(FloatLayer):
         y = Tensor(self.name, self.sizes[1], output)
         operand, windows = self.operand(job, x)
         matrix = self.matrix(job, x, self.name, output)
-        job.product(self.name, operand, matrix, (Head(0, y, matrix.requant),), windows)
+        matrix = stacked(matrix, self.together, self.stride * self.shape.channels)
+        heads = (Head(0, y, matrix.requant),)
+        job.product(self.name, operand, matrix, heads, windows[:: self.together])
         return y
 
     def operand(self, job: Job, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
@@ -188,6 +195,19 @@ def spread(weight: np.ndarray, channels: int, step: int) -> np.ndarray:
     return whole.reshape(out, -1)
 
 
+def stacked(matrix: QuantisedMatrix, count: int, step: int) -> QuantisedMatrix:
+    """Return a matrix with its rows `count` times, each time `step` columns further right."""
+    rows, columns = matrix.weight.shape
+    whole = np.zeros((count * rows, (count - 1) * step + columns), matrix.weight.dtype)
+    for number in range(count):
+        first = number * step
+        whole[number * rows : (number + 1) * rows, first : first + columns] = matrix.weight
+    bias = None if matrix.bias is None else np.tile(matrix.bias, count)
+    pair = matrix.requant.multiplier, matrix.requant.shift
+    requant = Requant(*(each if len(each) == 1 else np.tile(each, count) for each in pair))
+    return replace(matrix, weight=whole, bias=bias, requant=requant)
+
+
 class Conv1dModel(WeightedModel):
     """A convolution over positions: keys PREFIX.weight (outputs, in / groups, kernel), .bias."""
 
@@ -202,6 +222,9 @@ class Conv1dModel(WeightedModel):
     dilation: Size = Field(default=1, description="positions from one tap to the next")
     groups: Size = Field(default=1, description="parts of the channels that do not see each other")
     bias: bool = Field(default=True, description="whether it has a bias")
+    together: Size = Field(
+        default=1, description="output positions that one product computes, each with its weights"
+    )
     causal: bool = Field(
         default=False, description="goes on over the frames of a file; takes no padding"
     )
@@ -230,6 +253,11 @@ class Conv1dModel(WeightedModel):
                 f"has windows of {self.dilation * (self.kernel - 1) + 1} "
                 f"positions over {seen}; pad the input or take a smaller kernel"
             )
+        if count % self.together or (self.together > 1 and self.dilation > 1):
+            raise TopologyError(
+                f"together (={self.together}) must divide the {count} positions of the output, and "
+                f"be 1 with dilation (={self.dilation}); take a divisor"
+            )
         if self.causal:
             self._check_causal(shape, count)
         return Shape(count, self.outputs)
@@ -239,11 +267,8 @@ class Conv1dModel(WeightedModel):
         inner = shape.channels // self.groups
         weight = keys.take(f"{self.dot}weight", self.outputs, inner, self.kernel)
         bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
-        how = (self.stride, self.dilation)
-        if not self.causal:
-            pads, mode = self.pads, self.padding_mode
-            return FloatConv1d(self.name, weight, bias, shape, *how, pads, mode)
-        if not self._kept:
+        how = (self.stride, self.dilation, self.pads, self.padding_mode, self.together)
+        if not self.causal or not self._kept:
             return FloatConv1d(self.name, weight, bias, shape, *how)
         ring = FloatContext(f"{self.name}.ring", shape, self._kept)
         seen = Shape(shape.positions + self._kept, shape.channels)
