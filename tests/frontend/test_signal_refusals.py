@@ -31,6 +31,7 @@ REFUSED = {
     "{type: conv1d, name: c, outputs: 4, kernels: 3}": r"kernels is not a key here; did you",
     "{type: conv1d, name: c, outputs: 4, together: 3}": r"together \(=3\) must divide the 8",
     "{type: conv1d, name: c, outputs: 4, kernel: 2, dilation: 4, together: 2}": r"be 1 with dila",
+    "{type: conv1d, name: c, outputs: 6, groups: 3, unit: vector}": r"unit: vector is for depthw",
     "{type: conv1d, name: c, outputs: 4, history: 2}": r"history \(=2\) is for causal: true",
     "{type: stft, name: c, n_fft: 64, hop: 8}": r"windows of 64 samples over 48; put a context",
     "{type: stft, name: c, n_fft: 16, hop: 8, padding: 48}": r"reflects 48 of 48 positions",

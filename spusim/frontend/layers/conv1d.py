@@ -20,6 +20,7 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import positions
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.context import FloatContext
+from spusim.frontend.layers.depthwise import add_depthwise
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.frontend.layers.pad import Mode, check_pad
@@ -57,6 +58,7 @@ class FloatConv1d(FloatLayer):
     pads: tuple[int, int] = (0, 0)
     mode: str = "zeros"
     together: int = 1
+    vector: bool = False  # on the vector unit: a channel out for each channel in
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -94,6 +96,10 @@ class FloatConv1d(FloatLayer):
         """Add the views that windows need, and the product."""
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
         y = Tensor(self.name, self.sizes[1], output)
+        if self.vector:
+            weight = self.weight[:, 0] / job.divisor
+            job.divisor = 1
+            return add_depthwise(job, x, y, weight, self.bias, self._taps())
         operand, windows = self.operand(job, x)
         matrix = self.matrix(job, x, self.name, output)
         matrix = stacked(matrix, self.together, self.stride * self.shape.channels)
@@ -114,6 +120,15 @@ class FloatConv1d(FloatLayer):
         sums = job.peaks[observed].reshape(self.count, -1).max(axis=0)
         weight = spread(self.weight, self.shape.channels, self.windows.step)
         return job.matrix(self.name, weight, self.bias, sums, in_scale, output.exponent)
+
+    def _taps(self) -> list[list[int | None]]:
+        """Return the positions that each tap sees, for all windows."""
+        seen = positions.padded(self.shape.positions, *self.pads, self.mode)
+        taps = range(self.weight.shape[2])
+        return [
+            [seen[number * self.stride + tap * self.dilation] for number in range(self.count)]
+            for tap in taps
+        ]
 
     @property
     def windows(self) -> Windows:
@@ -225,6 +240,11 @@ class Conv1dModel(WeightedModel):
     together: Size = Field(
         default=1, description="output positions that one product computes, each with its weights"
     )
+    unit: Literal["engine", "vector"] | None = Field(
+        default=None,
+        description="who computes it; default: the vector unit where it is depthwise (outputs and "
+        "groups are the channels) with 8 channels or more, else the engine",
+    )
     causal: bool = Field(
         default=False, description="goes on over the frames of a file; takes no padding"
     )
@@ -267,7 +287,8 @@ class Conv1dModel(WeightedModel):
         inner = shape.channels // self.groups
         weight = keys.take(f"{self.dot}weight", self.outputs, inner, self.kernel)
         bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
-        how = (self.stride, self.dilation, self.pads, self.padding_mode, self.together)
+        vector = self._on_vector_unit(shape)
+        how = (self.stride, self.dilation, self.pads, self.padding_mode, self.together, vector)
         if not self.causal or not self._kept:
             return FloatConv1d(self.name, weight, bias, shape, *how)
         ring = FloatContext(f"{self.name}.ring", shape, self._kept)
@@ -279,7 +300,21 @@ class Conv1dModel(WeightedModel):
         span = self.dilation * (self.kernel - 1)
         return span if self.history is None else self.history
 
+    def _depthwise(self, shape: Shape) -> bool:
+        return self.outputs == self.groups == shape.channels
+
+    def _on_vector_unit(self, shape: Shape) -> bool:
+        if self.unit is None:
+            wide = shape.channels >= positions.CUT_CHANNELS
+            return wide and self.together == 1 and self._depthwise(shape)
+        return self.unit == "vector"
+
     def _check_channels(self, shape: Shape) -> None:
+        if self.unit == "vector" and (self.together > 1 or not self._depthwise(shape)):
+            raise TopologyError(
+                f"unit: vector is for depthwise convolutions, with groups (={self.groups}) and "
+                f"outputs (={self.outputs}) as many as channels, and together 1; take the engine"
+            )
         for what, size in (("outputs", self.outputs), ("channels of its input", shape.channels)):
             if size % self.groups:
                 raise TopologyError(
