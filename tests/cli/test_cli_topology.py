@@ -1,6 +1,7 @@
 """Graphs, and checkpoints without a network file, through the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from error_bound import output_bound
 
+from spusim.experiments.inputs import Origin, network_source_hash
 from spusim.frontend.load import load_float_network
 from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.quantum import plan_quanta
@@ -176,6 +178,14 @@ def test_a_settled_checkpoint_needs_no_network(folder, spusim, frames) -> None:
     assert done.exit_code == 0, done.stderr
     integers = json.loads(spusim("run", "q.safetensors", *words[1:], "--json").stdout)
     assert integers["outputs_sha256"] == found["outputs_sha256"]
+
+
+def test_an_inferred_network_has_a_source_hash(folder) -> None:
+    torch.manual_seed(8)
+    torch.save(torch.nn.LSTM(8, 5).state_dict(), "lstm.pt")
+    origin = Origin(None, "lstm.pt")
+    pruned = replace(origin, settings=("prune.density=0.5",))
+    assert network_source_hash(origin) == network_source_hash(origin) != network_source_hash(pruned)
 
 
 def test_a_starter_is_a_yaml_file_that_can_be_written(folder, spusim, frames) -> None:
