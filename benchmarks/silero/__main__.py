@@ -44,7 +44,10 @@ def main() -> None:
 
 def _accuracy(found: list[Compared]) -> Iterator[str]:
     """Yield the table of differences."""
-    yield "| weights | largest | mean | frames across 0.5 | frames where floats differ from dense |"
+    yield (
+        "| weights | largest difference | mean | frames across 0.5 "
+        "| frames where floats differ from dense |"
+    )
     yield "|---|--:|--:|--:|--:|"
     for each in found:
         other = (each.floats > THRESHOLD) != (found[0].floats > THRESHOLD)

@@ -35,6 +35,6 @@ def save_figure(found: list[Compared], speech: Stream, path: Path) -> None:
             off = each.differences
             told = f"{off.max():.3f} apart at most, {off.mean():.4f} on average"
             axes.set_title(f"{each.variant.name}: {told}")
-        panels[1].legend(loc="lower right", ncols=2)
+        panels[1].legend(loc="lower center", ncols=2)
         panels[-1].set_xlabel("seconds")
         figure.savefig(path, dpi=160)

@@ -73,6 +73,18 @@ CASES = {
         lambda x, t: conv(x, t, stride=2, padding=1),
         WEIGHTS,
     ),
+    "conv, positions together": Case(
+        one("conv1d", outputs=6, kernel=3, stride=2, padding=1, together=2),
+        (8, 5),
+        lambda x, t: conv(x, t, stride=2, padding=1),
+        WEIGHTS,
+    ),
+    "conv, all positions together": Case(
+        one("conv1d", outputs=5, kernel=3, groups=5, together=6),
+        (8, 5),
+        lambda x, t: conv(x, t, groups=5),
+        {"c.weight": (5, 1, 3), "c.bias": (5,)},
+    ),
     "conv padded on one side": Case(
         one("conv1d", outputs=6, kernel=3, padding=[2, 0]),
         (4, 5),
@@ -114,6 +126,24 @@ CASES = {
         (5, 6),
         lambda x, t: conv(x, t, groups=6, padding=1),
         {"c.weight": (12, 1, 3), "c.bias": (12,)},
+    ),
+    "conv depthwise, wide": Case(
+        one("conv1d", outputs=9, kernel=3, groups=9, padding=2, stride=2, dilation=2),
+        (7, 9),
+        lambda x, t: conv(x, t, groups=9, padding=2, stride=2, dilation=2),
+        {"c.weight": (9, 1, 3), "c.bias": (9,)},
+    ),
+    "conv depthwise, narrow, on the vector unit": Case(
+        one("conv1d", outputs=3, kernel=2, groups=3, bias=False, unit="vector"),
+        (6, 3),
+        lambda x, t: conv(x, t, groups=3),
+        {"c.weight": (3, 1, 2)},
+    ),
+    "conv depthwise, wide, in the engine": Case(
+        one("conv1d", outputs=8, kernel=1, groups=8, unit="engine"),
+        (3, 8),
+        lambda x, t: conv(x, t, groups=8),
+        {"c.weight": (8, 1, 1), "c.bias": (8,)},
     ),
     "conv causal": Case(
         one("conv1d", outputs=6, kernel=3, causal=True),

@@ -110,8 +110,8 @@ def test_bad_files(files: Path) -> None:
         cut = files / f"cut_{name}"
         cut.write_bytes((files / name).read_bytes()[:60])
         refused(cut, "not a complete")
-    (files / "a.wav").write_bytes(b"RIFF")
-    refused(files / "a.wav", "suffix is not a stream's")
+    (files / "a.mp3").write_bytes(b"ID3")
+    refused(files / "a.mp3", "suffix is not a stream's")
     (files / "folder").mkdir()
     refused(files / "folder", "holds no .npz")
     refused("kwz", "no file, folder or shipped name; did you mean kws")

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from spusim.numerics import FUNCTIONS, NumericsError, build_table, lookup, table_entries
 
-PLAIN = {"sigmoid": lambda v: 1 / (1 + math.exp(-v)), "tanh": math.tanh}
+PLAIN = {
+    "sigmoid": lambda v: 1 / (1 + math.exp(-v)),
+    "tanh": math.tanh,
+    "hardsigmoid": lambda v: min(max(v + 3, 0), 6) / 6,
+    "sqrt": lambda v: math.sqrt(max(v, 0)),
+    "rsqrt": lambda v: 1 / math.sqrt(v) if v > 0 else math.inf,
+}
 ROUNDED = {
     "floor": math.floor,
     "half_up": lambda exact: math.floor(exact + Fraction(1, 2)),
@@ -86,11 +92,19 @@ def test_interpolation_is_near_the_function(name, bend):
     assert np.abs(found - exact).max() <= bend / 8 / 256 * 2**15 + 1
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions_keep_their_symmetry(name):
+@pytest.mark.parametrize(("name", "both"), [("sigmoid", 1), ("hardsigmoid", 1), ("tanh", 0)])
+def test_functions_keep_their_symmetry(name, both):
     v = np.linspace(-800, 800, 4001)
     total = FUNCTIONS[name](v) + FUNCTIONS[name](-v)
-    assert np.allclose(total, 1.0 if name == "sigmoid" else 0.0, rtol=0, atol=1e-15)
+    assert np.allclose(total, both, rtol=0, atol=1e-15)
+
+
+def test_roots_are_finite_everywhere_and_inverse_where_they_count():
+    v = np.concatenate([-np.geomspace(1e-9, 1e9, 50), [0.0], np.geomspace(1e-9, 1e9, 50)])
+    root, inverse = FUNCTIONS["sqrt"](v), FUNCTIONS["rsqrt"](v)
+    assert not root[v <= 0].any() and (inverse[v <= 0] > 1e29).all()
+    assert np.isfinite(inverse).all()
+    assert np.allclose((root * inverse)[v > 0], 1.0, rtol=1e-15)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import LayerModel, Shape
@@ -69,17 +70,6 @@ class ClampModel(LayerModel):
     min: float | None = Field(default=None, description="lower limit; hardtanh: default -1")
     max: float | None = Field(default=None, description="upper limit; hardtanh: default 1")
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "ClampModel":
-        if self.type == "relu6" and (self.min, self.max) != (None, None):
-            raise ValueError("have no min and max, which a relu6 sets itself; use clamp")
-        if self.type == "clamp" and (self.min, self.max) == (None, None):
-            raise ValueError("have min, max or both")
-        low, high = self.limits
-        if low is not None and high is not None and low >= high:
-            raise ValueError(f"have min (={low}) below max (={high})")
-        return self
-
     @property
     def limits(self) -> tuple[float | None, float | None]:
         """Lower and upper limit."""
@@ -88,6 +78,17 @@ class ClampModel(LayerModel):
         if self.type == "hardtanh":
             return (-1.0 if self.min is None else self.min, 1.0 if self.max is None else self.max)
         return self.min, self.max
+
+    def output(self, shape: Shape) -> Shape:
+        """Return the shape; raises TopologyError for limits that are none."""
+        if self.type in FIXED and (self.min, self.max) != (None, None):
+            raise TopologyError(f"{self.type} sets min and max itself; drop them, or use clamp")
+        low, high = self.limits
+        if low is None and high is None:
+            raise TopologyError("clamp has neither min nor max; give it one of them, or both")
+        if low is not None and high is not None and low >= high:
+            raise TopologyError(f"min (={low}) must be below max (={high}); change one of them")
+        return shape
 
     def bind(self, shape: Shape, keys: Keys) -> FloatClamp:
         """Return the function over the whole input."""

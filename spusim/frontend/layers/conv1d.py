@@ -4,9 +4,13 @@ A tensor lies position after position, so without dilation a window is consecuti
 dilation positions are put in another order first, all of one phase together, so that windows are
 consecutive again: copying an element takes the vector unit an eighth of a cycle, and a zero column
 in the weight takes the engine a whole one.
+
+`together` puts several output positions into one product, whose windows then overlap less: an input
+that n of them see is scanned once and not n times. Where the weights of a column are few against
+the PEs (pruned, or few rows), scanning is what takes time; the price is n times the storage.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -16,11 +20,12 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import positions
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.context import FloatContext
+from spusim.frontend.layers.depthwise import add_depthwise
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.frontend.layers.pad import Mode, check_pad
 from spusim.frontend.weights import QuantisedMatrix
-from spusim.network.records import Head, Quantum, Tensor
+from spusim.network.records import Head, Quantum, Requant, Tensor
 
 Pads = Annotated[int, Field(ge=0, le=1_048_576)]
 
@@ -52,6 +57,8 @@ class FloatConv1d(FloatLayer):
     dilation: int = 1
     pads: tuple[int, int] = (0, 0)
     mode: str = "zeros"
+    together: int = 1
+    vector: bool = False  # on the vector unit: a channel out for each channel in
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -89,9 +96,15 @@ class FloatConv1d(FloatLayer):
         """Add the views that windows need, and the product."""
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
         y = Tensor(self.name, self.sizes[1], output)
+        if self.vector:
+            weight = self.weight[:, 0] / job.divisor
+            job.divisor = 1
+            return add_depthwise(job, x, y, weight, self.bias, self._taps())
         operand, windows = self.operand(job, x)
         matrix = self.matrix(job, x, self.name, output)
-        job.product(self.name, operand, matrix, (Head(0, y, matrix.requant),), windows)
+        matrix = stacked(matrix, self.together, self.stride * self.shape.channels)
+        heads = (Head(0, y, matrix.requant),)
+        job.product(self.name, operand, matrix, heads, windows[:: self.together])
         return y
 
     def operand(self, job: Job, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
@@ -107,6 +120,15 @@ class FloatConv1d(FloatLayer):
         sums = job.peaks[observed].reshape(self.count, -1).max(axis=0)
         weight = spread(self.weight, self.shape.channels, self.windows.step)
         return job.matrix(self.name, weight, self.bias, sums, in_scale, output.exponent)
+
+    def _taps(self) -> list[list[int | None]]:
+        """Return the positions that each tap sees, for all windows."""
+        seen = positions.padded(self.shape.positions, *self.pads, self.mode)
+        taps = range(self.weight.shape[2])
+        return [
+            [seen[number * self.stride + tap * self.dilation] for number in range(self.count)]
+            for tap in taps
+        ]
 
     @property
     def windows(self) -> Windows:
@@ -188,6 +210,19 @@ def spread(weight: np.ndarray, channels: int, step: int) -> np.ndarray:
     return whole.reshape(out, -1)
 
 
+def stacked(matrix: QuantisedMatrix, count: int, step: int) -> QuantisedMatrix:
+    """Return a matrix with its rows `count` times, each time `step` columns further right."""
+    rows, columns = matrix.weight.shape
+    whole = np.zeros((count * rows, (count - 1) * step + columns), matrix.weight.dtype)
+    for number in range(count):
+        first = number * step
+        whole[number * rows : (number + 1) * rows, first : first + columns] = matrix.weight
+    bias = None if matrix.bias is None else np.tile(matrix.bias, count)
+    pair = matrix.requant.multiplier, matrix.requant.shift
+    requant = Requant(*(each if len(each) == 1 else np.tile(each, count) for each in pair))
+    return replace(matrix, weight=whole, bias=bias, requant=requant)
+
+
 class Conv1dModel(WeightedModel):
     """A convolution over positions: keys PREFIX.weight (outputs, in / groups, kernel), .bias."""
 
@@ -202,6 +237,14 @@ class Conv1dModel(WeightedModel):
     dilation: Size = Field(default=1, description="positions from one tap to the next")
     groups: Size = Field(default=1, description="parts of the channels that do not see each other")
     bias: bool = Field(default=True, description="whether it has a bias")
+    together: Size = Field(
+        default=1, description="output positions that one product computes, each with its weights"
+    )
+    unit: Literal["engine", "vector"] | None = Field(
+        default=None,
+        description="who computes it; default: the vector unit where it is depthwise (outputs and "
+        "groups are the channels) with 8 channels or more, else the engine",
+    )
     causal: bool = Field(
         default=False, description="goes on over the frames of a file; takes no padding"
     )
@@ -218,6 +261,10 @@ class Conv1dModel(WeightedModel):
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output; raises TopologyError."""
         self._check_channels(shape)
+        if self.history is not None and not self.causal:
+            raise TopologyError(
+                f"history (={self.history}) is for causal: true; add that, or drop history"
+            )
         check_pad(shape, self.pads, self.padding_mode)
         seen = shape.positions + sum(self.pads) + (self._kept if self.causal else 0)
         count = window_count(seen, self.kernel, self.stride, self.dilation)
@@ -225,6 +272,11 @@ class Conv1dModel(WeightedModel):
             raise TopologyError(
                 f"has windows of {self.dilation * (self.kernel - 1) + 1} "
                 f"positions over {seen}; pad the input or take a smaller kernel"
+            )
+        if count % self.together or (self.together > 1 and self.dilation > 1):
+            raise TopologyError(
+                f"together (={self.together}) must divide the {count} positions of the output, and "
+                f"be 1 with dilation (={self.dilation}); take a divisor"
             )
         if self.causal:
             self._check_causal(shape, count)
@@ -235,11 +287,9 @@ class Conv1dModel(WeightedModel):
         inner = shape.channels // self.groups
         weight = keys.take(f"{self.dot}weight", self.outputs, inner, self.kernel)
         bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
-        how = (self.stride, self.dilation)
-        if not self.causal:
-            pads, mode = self.pads, self.padding_mode
-            return FloatConv1d(self.name, weight, bias, shape, *how, pads, mode)
-        if not self._kept:
+        vector = self._on_vector_unit(shape)
+        how = (self.stride, self.dilation, self.pads, self.padding_mode, self.together, vector)
+        if not self.causal or not self._kept:
             return FloatConv1d(self.name, weight, bias, shape, *how)
         ring = FloatContext(f"{self.name}.ring", shape, self._kept)
         seen = Shape(shape.positions + self._kept, shape.channels)
@@ -250,7 +300,21 @@ class Conv1dModel(WeightedModel):
         span = self.dilation * (self.kernel - 1)
         return span if self.history is None else self.history
 
+    def _depthwise(self, shape: Shape) -> bool:
+        return self.outputs == self.groups == shape.channels
+
+    def _on_vector_unit(self, shape: Shape) -> bool:
+        if self.unit is None:
+            wide = shape.channels >= positions.CUT_CHANNELS
+            return wide and self.together == 1 and self._depthwise(shape)
+        return self.unit == "vector"
+
     def _check_channels(self, shape: Shape) -> None:
+        if self.unit == "vector" and (self.together > 1 or not self._depthwise(shape)):
+            raise TopologyError(
+                f"unit: vector is for depthwise convolutions, with groups (={self.groups}) and "
+                f"outputs (={self.outputs}) as many as channels, and together 1; take the engine"
+            )
         for what, size in (("outputs", self.outputs), ("channels of its input", shape.channels)):
             if size % self.groups:
                 raise TopologyError(
