@@ -13,6 +13,7 @@ from spusim.network.records import Combine, Constant, Cut, Join, Node, Quantum, 
 
 WIDTHS = (8, 16)  # of vectors in memory; narrower ones are kept in the next
 CONSTANT_WIDTHS = (8, 16, 32)
+RESERVED = (".next", ".spread", ".copy")  # ends of what the compiler calls its own tensors
 MOST_LEFT, MOST_RIGHT = 30, 62
 
 
@@ -72,13 +73,14 @@ class Call:
 class Draft:
     """Nodes, values by FQIR name, and row bounds, as far as a plan has been read.
 
-    waiting: names that later nodes make.
+    waiting: names that later nodes make. states: the tensor of each state.
     """
 
     values: dict[str, Value]
     waiting: set[str]
     nodes: list[Node] = field(default_factory=list)
     bounds: list[RowBound] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
     _constants: dict[tuple[int, bytes], str] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
 
@@ -99,6 +101,7 @@ class Draft:
 
     def fresh(self, name: str) -> str:
         """Return a tensor's name that is not taken yet."""
+        name = f"{name}_" if name.endswith(RESERVED) else name
         found, count = name, 1
         while found in self._names:
             found, count = f"{name}.{count}", count + 1

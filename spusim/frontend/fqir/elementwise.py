@@ -161,7 +161,7 @@ def _operands(draft: Draft, call: Call, y: Value, turnable: bool) -> tuple[Value
     if turnable:
         return y, x, True
     zeros = draft.constant(np.zeros(size, np.int64), call.layer)
-    spread = draft.combine(f"{call.output}.spread", call.layer, "add", zeros, x, x.bits)
+    spread = draft.combine(f"{call.output}.all", call.layer, "add", zeros, x, x.bits)
     return replace(spread, reach=np.repeat(x.reach, size)), y, False
 
 

@@ -186,7 +186,8 @@ def _draft(
     _put_inputs(draft, graphs, source)
     for name, start in starts.items():
         full = full_reach(start.size, bits[name])
-        draft.put(name, replace(start, name=draft.fresh(name), bits=bits[name], reach=full))
+        draft.states[name] = draft.fresh(name)
+        draft.put(name, replace(start, name=draft.states[name], bits=bits[name], reach=full))
     for tensor in arith.parameters:
         _check_new(draft, tensor.name)
         draft.put(tensor.name, parameter(tensor))
@@ -265,7 +266,7 @@ def _starts(graphs: Mapping[str, PlanGraph]) -> dict[str, Value]:
 
 def _state(draft: Draft, name: str, bits: int) -> State:
     last = draft.widened(draft.values[name], bits, name)
-    tensor = Tensor(name, last.size, Quantum(bits, 0))
+    tensor = Tensor(draft.states[name], last.size, Quantum(bits, 0))
     return State(tensor, str(last.name), 0, name)
 
 

@@ -78,7 +78,7 @@ class Ring:
             )
         name = call.node.inputs["buffer"]
         both = draft.join(f"{name}.frames", call.layer, [buffer, flat])
-        kept = draft.cut(f"{name}.next", call.layer, both, x.size, size)
+        kept = draft.cut(f"{name}.kept", call.layer, both, x.size, size)
         draft.put(name, replace(kept, shape=buffer.shape))
         firsts = range(0, self.length, self.dilation)
         old = [
