@@ -15,7 +15,6 @@ from spusim.frontend.yaml_file import dotted
 
 VERSION = 1
 MOST_BYTES = 128 << 20  # more weights, written as text, than any chip of these holds
-MOST_ELEMENTS = 1 << 20  # of an activation, 16 times what a frame of spu001 could carry
 
 # name -> bits of tensors that operations take; those with fq have a quantum
 DTYPES = {"fqint4": 4, "fqint8": 8, "fqint16": 16, "int4": 4, "int8": 8, "int16": 16}

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -284,6 +285,59 @@ def test_sums_beyond_every_accumulator(tmp_path: Path) -> None:
         tmp_path, p.plan(p.op("matmul", {"x": "x", "y": y}, 1, shamt_bwred=-30, bw_out=16))
     )
     assert "no accumulator has more than 48" in message
+
+
+def doubled(p: PlanBuilder) -> str:
+    x = "x"
+    for _ in range(40):
+        x = p.op("cat", {"x0": x, "x1": x}, 2 * p.sizes[x], dim=0)
+    return x
+
+
+def outer(p: PlanBuilder) -> str:
+    """A product of a column and a row, of 2**24 elements."""
+    wide = p.op("cat", {f"x{n}": "x" for n in range(512)}, 2**12, dim=0)
+    column = p.op("reshape", {"x": wide}, 2**12, shape=[2**12, 1])
+    row = p.parameter(np.ones((1, 2**12), int))
+    return p.op("matmul", {"x": column, "y": row}, 2**24, shamt_bwred=0, bw_out=16)
+
+
+def row_sums(p: PlanBuilder) -> str:
+    wide = p.op("cat", {f"x{n}": "x" for n in range(2**11)}, 2**14, dim=0)
+    square = p.op("reshape", {"x": wide}, 2**14, shape=[2**12, 4])
+    return p.op("sum", {"x": square}, 2**12, dim=1, keepdim=False, shamt_bwred=0, bw=16)
+
+
+def zeros(p: PlanBuilder) -> str:
+    return p.op("zeros", {}, 8, shape=[10**6, 10**6])
+
+
+def padded(p: PlanBuilder) -> str:
+    return p.conv("x", 4, 2, bands=4, taps=1, padding=10**9)
+
+
+def dilated(p: PlanBuilder) -> str:
+    made = p.conv("x", 4, 2, bands=4, taps=1, kernel_bands=2)
+    p.nodes[-1]["constants"] |= {"dilation_band": 10**9, "padding_band": 10**5}
+    return made
+
+
+def wide_groups(p: PlanBuilder) -> str:
+    wide = p.op("cat", {f"x{n}": "x" for n in range(1024)}, 2**13, dim=0)
+    return p.conv(wide, 2**13, 2**13, taps=1, groups=2**13)
+
+
+@pytest.mark.parametrize("large", [doubled, outer, row_sums, zeros, padded, dilated, wide_groups])
+def test_tensors_that_would_fill_memory(large: Callable, tmp_path: Path) -> None:
+    """A small file can ask for a large tensor; it is refused before it takes memory."""
+    p = PlanBuilder(5, 8)
+    plan = p.plan(large(p), shapes={f"%x.{p.count}": [4]})
+    tracemalloc.start()
+    message = refused(tmp_path, plan)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "use at most" in message or "larger than the input" in message
+    assert peak < 200 << 20
 
 
 def test_arithmetic_that_wraps(good: dict, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fqir_agreement import check_plan
-from fqir_plans import PlanBuilder, sigmoid
+from fqir_plans import PlanBuilder, sigmoid, write_plan
 
 from spusim.api import load_plan
 from spusim.network.records import Product
@@ -113,11 +113,8 @@ def test_network_equals_the_plan(kind: str, tmp_path: Path) -> None:
     assert (outputs[1:] != outputs[0]).any()
 
 
-def test_depthwise_weights_are_stored_once(tmp_path: Path) -> None:
-    """Bands are windows of one matrix."""
+def test_bands_share_a_matrix(tmp_path: Path) -> None:
     _, plan = bands()
-    from fqir_plans import write_plan
-
     products = [n for n in load_plan(write_plan(tmp_path, plan)).nodes if isinstance(n, Product)]
     assert [len(p.windows) for p in products] == [6, 3, 1]
     assert products[0].weight.shape == (16, 3 * 3 * 8)
