@@ -202,7 +202,7 @@ def test_input_period_of_nothing(folder, refused):
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("plan.plan.json", "FQIR plan"),
+        ("plan.plan.json", "no such file"),
         ("code.spuasm", "code.spuasm: cannot be read"),
         ("nosuch", "kws_dense"),
         ("nosuch.yaml", "nosuch.yaml"),

@@ -79,10 +79,16 @@ def test_folder_is_laid_out_by_name(files: Path) -> None:
     assert (stream.names, stream.starts) == (("0[0]", "0[1]", "a"), (0, 6, 12))
 
 
+def test_one_dimension_is_one_frame(files: Path) -> None:
+    np.save(files / "one.npy", FRAMES[0])
+    stream = load_stream(str(files / "one.npy"))
+    assert (stream.frames.tolist(), stream.starts) == ([FRAMES[0].tolist()], (0,))
+
+
 @pytest.mark.parametrize(
     ("arrays", "patterns"),
     [
-        ({"x": np.zeros(5)}, [r"x has shape \(5,\)"]),
+        ({"x": np.array(5)}, [r"x has shape \(\)"]),
         ({"x": np.zeros((2, 2, 2, 2))}, [r"x has shape \(2, 2, 2, 2\)"]),
         ({"x": np.zeros((0, 4))}, [r"bad has shape \(0, 4\): no frames"]),
         ({"x": np.zeros((0, 3, 4))}, ["no frames"]),

@@ -8,11 +8,12 @@ import numpy as np
 
 from spusim.frontend.fqir.errors import PlanError
 from spusim.frontend.fqir.plan import DTYPES, PlanNode, PlanTensor, array_of
-from spusim.frontend.fqir.value import Value, full_reach
+from spusim.frontend.fqir.value import Value, check_size, full_reach
 from spusim.network.records import Combine, Constant, Cut, Join, Node, Quantum, Shift, Tensor
 
 WIDTHS = (8, 16)  # of vectors in memory; narrower ones are kept in the next
 CONSTANT_WIDTHS = (8, 16, 32)
+RESERVED = (".next", ".spread", ".copy")  # ends of what the compiler calls its own tensors
 MOST_LEFT, MOST_RIGHT = 30, 62
 
 
@@ -72,13 +73,14 @@ class Call:
 class Draft:
     """Nodes, values by FQIR name, and row bounds, as far as a plan has been read.
 
-    waiting: names that later nodes make.
+    waiting: names that later nodes make. states: the tensor of each state.
     """
 
     values: dict[str, Value]
     waiting: set[str]
     nodes: list[Node] = field(default_factory=list)
     bounds: list[RowBound] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
     _constants: dict[tuple[int, bytes], str] = field(default_factory=dict)
     _names: set[str] = field(default_factory=set)
 
@@ -99,11 +101,17 @@ class Draft:
 
     def fresh(self, name: str) -> str:
         """Return a tensor's name that is not taken yet."""
+        name = f"{name}_" if name.endswith(RESERVED) else name
         found, count = name, 1
         while found in self._names:
             found, count = f"{name}.{count}", count + 1
         self._names.add(found)
         return found
+
+    def tensor(self, name: str, size: int, bits: int) -> Tensor:
+        """Return a tensor with a name of its own. Raises PlanError for one that is too large."""
+        check_size(name, size)
+        return Tensor(self.fresh(name), size, Quantum(bits, 0))
 
     def constant(self, values: np.ndarray, layer: str, bits: int = WIDTHS[0]) -> Value:
         """Return a constant vector (size,), equal ones once, in `bits` or as many as it needs."""
@@ -114,10 +122,9 @@ class Draft:
             )
         key = bits, values.tobytes()
         if key not in self._constants:
-            name = self.fresh(f"{layer}.constant")
-            output = Tensor(name, values.size, Quantum(bits, 0))
-            self.nodes.append(Constant(name, layer, values, output))
-            self._constants[key] = name
+            output = self.tensor(f"{layer}.constant", values.size, bits)
+            self.nodes.append(Constant(output.name, layer, values, output))
+            self._constants[key] = output.name
         return Value(self._constants[key], values.shape, bits, np.abs(values), values)
 
     def vector(self, value: Value, layer: str) -> Value:
@@ -140,7 +147,7 @@ class Draft:
         sa: int = 0, sb: int = 0, sd: int = 0, rounding: str = "floor",
     ) -> Value:  # fmt: skip
         """Append a Combine; b has one element or as many as a."""
-        output = Tensor(self.fresh(name), a.size, Quantum(bits, 0))
+        output = self.tensor(name, a.size, bits)
         operands = (self.operand(a, layer), self.operand(b, layer))
         shifts = (sa, sb, sd)
         self.nodes.append(Combine(output.name, layer, kind, *operands, output, *shifts, rounding))
@@ -151,7 +158,7 @@ class Draft:
         rounding: str = "floor",
     ) -> Value:  # fmt: skip
         """Append a Shift."""
-        output = Tensor(self.fresh(name), a.size, Quantum(bits, 0))
+        output = self.tensor(name, a.size, bits)
         self.nodes.append(
             Shift(output.name, layer, self.operand(a, layer), output, sd, relu, rounding)
         )
@@ -181,13 +188,14 @@ class Draft:
 
     def join(self, name: str, layer: str, parts: Sequence[Value]) -> Value:
         """Append a Join of values one after the other, all as wide as the widest."""
+        check_size(layer, sum(part.size for part in parts))
         found = [self.vector(part, layer) for part in parts]
         bits = max(part.bits for part in found)
         wide = [self.widened(part, bits, layer) for part in found]
         reach = np.concatenate([part.reach for part in wide])
         if len(wide) == 1:
             return Value(wide[0].name, (reach.size,), bits, reach)
-        output = Tensor(self.fresh(name), reach.size, Quantum(bits, 0))
+        output = self.tensor(name, reach.size, bits)
         names = tuple(str(part.name) for part in wide)
         self.nodes.append(Join(output.name, layer, names, output))
         return Value(output.name, (reach.size,), bits, reach)
@@ -198,7 +206,7 @@ class Draft:
         reach = value.reach[first : first + size]
         if size == value.size:
             return Value(value.name, (size,), value.bits, reach)
-        output = Tensor(self.fresh(name), size, Quantum(value.bits, 0))
+        output = self.tensor(name, size, value.bits)
         self.nodes.append(Cut(output.name, layer, str(value.name), first, output))
         return Value(output.name, (size,), value.bits, reach)
 

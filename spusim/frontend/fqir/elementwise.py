@@ -7,7 +7,7 @@ import numpy as np
 from spusim.frontend.fqir.draft import Call, Draft, width_of
 from spusim.frontend.fqir.errors import PlanError
 from spusim.frontend.fqir.value import Value, full_reach
-from spusim.network.records import Apply, Lut, Quantum, Tensor
+from spusim.network.records import Apply, Lut
 
 MOST_ADDRESS_BITS = 15
 TABLE_BITS = 16
@@ -76,7 +76,7 @@ def lut(draft: Draft, call: Call) -> None:
     # An FQIR tensor does not say its width: it is the least that holds every entry.
     reach = int(np.abs(table.entries).max())
     bits = 8 if table.entries.min() >= -128 and table.entries.max() <= 127 else TABLE_BITS
-    output = Tensor(draft.fresh(call.output), x.size, Quantum(bits, 0))
+    output = draft.tensor(call.output, x.size, bits)
     source = draft.operand(x, call.layer)
     sa = call.right("shamt_address")
     draft.nodes.append(Apply(output.name, call.layer, source, table, output, sa))
@@ -161,7 +161,7 @@ def _operands(draft: Draft, call: Call, y: Value, turnable: bool) -> tuple[Value
     if turnable:
         return y, x, True
     zeros = draft.constant(np.zeros(size, np.int64), call.layer)
-    spread = draft.combine(f"{call.output}.spread", call.layer, "add", zeros, x, x.bits)
+    spread = draft.combine(f"{call.output}.all", call.layer, "add", zeros, x, x.bits)
     return replace(spread, reach=np.repeat(x.reach, size)), y, False
 
 

@@ -15,13 +15,12 @@ from spusim.frontend.fqir.operations import OPERATIONS, call_of
 from spusim.frontend.fqir.plan import (
     DTYPES,
     FLOATS,
-    MOST_ELEMENTS,
     TABLE_DTYPES,
     PlanGraph,
     PlanTensor,
     read_plan,
 )
-from spusim.frontend.fqir.value import Value, full_reach
+from spusim.frontend.fqir.value import MOST_ELEMENTS, Value, full_reach
 from spusim.network.check import check_network
 from spusim.network.graph import outputs_of
 from spusim.network.records import Constant, Network, NetworkError, Quantum, State, Tensor
@@ -38,7 +37,6 @@ class Plan:
     path: Path
     network: Network
     graph: PlanGraph
-    states: tuple[str, ...]
     bounds: tuple[RowBound, ...]
 
 
@@ -61,9 +59,7 @@ def open_plan(path: str | Path) -> Plan:
         graphs = _graphs(main)
         _check_words(main, graphs)
         return _plan(path, graphs)
-    except PlanError as error:
-        raise PlanError(f"{path}: {error}") from error
-    except NetworkError as error:
+    except (PlanError, NetworkError) as error:
         raise PlanError(f"{path}: {error}") from error
 
 
@@ -168,11 +164,11 @@ def _plan(path: Path, graphs: Mapping[str, PlanGraph]) -> Plan:
         path.name.removesuffix(".json").removesuffix(".plan"), _input(graphs), states,
         tuple(draft.nodes), output, notes=notes, input_rounding="floor",
     )  # fmt: skip
-    if not any(_computes(network, name) for name in [network.output]):
+    if not _computes(network, output):
         network = relabelled(network)
     network = with_output_exponent(network, _output_exponent(graphs))
     check_network(network)
-    return Plan(path, network, arith, tuple(starts), tuple(draft.bounds))
+    return Plan(path, network, arith, tuple(draft.bounds))
 
 
 def _draft(
@@ -186,7 +182,8 @@ def _draft(
     _put_inputs(draft, graphs, source)
     for name, start in starts.items():
         full = full_reach(start.size, bits[name])
-        draft.put(name, replace(start, name=draft.fresh(name), bits=bits[name], reach=full))
+        draft.states[name] = draft.fresh(name)
+        draft.put(name, replace(start, name=draft.states[name], bits=bits[name], reach=full))
     for tensor in arith.parameters:
         _check_new(draft, tensor.name)
         draft.put(tensor.name, parameter(tensor))
@@ -255,8 +252,6 @@ def _starts(graphs: Mapping[str, PlanGraph]) -> dict[str, Value]:
         call: Call = call_of(Draft({}, set()), node)
         shape = zero_shape(call)
         size = int(np.prod(shape))
-        if size > MOST_ELEMENTS:
-            raise PlanError(f"{call.told}: has {size:,} elements; use at most {MOST_ELEMENTS:,}")
         if call.output in found:
             raise PlanError(f"INIT makes {call.output} twice; names must be unique")
         found[call.output] = Value(call.output, shape, WIDTHS[0], full_reach(size, WIDTHS[0]))
@@ -265,7 +260,7 @@ def _starts(graphs: Mapping[str, PlanGraph]) -> dict[str, Value]:
 
 def _state(draft: Draft, name: str, bits: int) -> State:
     last = draft.widened(draft.values[name], bits, name)
-    tensor = Tensor(name, last.size, Quantum(bits, 0))
+    tensor = Tensor(draft.states[name], last.size, Quantum(bits, 0))
     return State(tensor, str(last.name), 0, name)
 
 

@@ -1,12 +1,13 @@
 """What stays from frame to frame: states, and the ring buffers of convolutions over time."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spusim.frontend.fqir.draft import Call, Draft
 from spusim.frontend.fqir.errors import PlanError
-from spusim.frontend.fqir.value import Value
+from spusim.frontend.fqir.value import Value, check_size
 
 
 def assign(draft: Draft, call: Call) -> None:
@@ -47,6 +48,7 @@ def zero_shape(call: Call) -> tuple[int, ...]:
     found = tuple(int(n) for n in (shape if isinstance(shape, list) else [shape]))
     if min(found, default=1) < 0:
         raise PlanError(f"{call.told}: has shape {found}")
+    check_size(call.told, math.prod(found))
     return found
 
 
@@ -78,7 +80,7 @@ class Ring:
             )
         name = call.node.inputs["buffer"]
         both = draft.join(f"{name}.frames", call.layer, [buffer, flat])
-        kept = draft.cut(f"{name}.next", call.layer, both, x.size, size)
+        kept = draft.cut(f"{name}.kept", call.layer, both, x.size, size)
         draft.put(name, replace(kept, shape=buffer.shape))
         firsts = range(0, self.length, self.dilation)
         old = [

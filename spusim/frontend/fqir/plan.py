@@ -15,7 +15,6 @@ from spusim.frontend.yaml_file import dotted
 
 VERSION = 1
 MOST_BYTES = 128 << 20  # more weights, written as text, than any chip of these holds
-MOST_ELEMENTS = 1 << 20  # of an activation, 16 times what a frame of spu001 could carry
 
 # name -> bits of tensors that operations take; those with fq have a quantum
 DTYPES = {"fqint4": 4, "fqint8": 8, "fqint16": 16, "int4": 4, "int8": 8, "int16": 16}
@@ -119,15 +118,17 @@ def array_of(tensor: PlanTensor) -> np.ndarray:
         raise PlanError(
             f"parameter {tensor.name} has rows of different lengths; save the plan again"
         ) from error
+    if values.size == 0:
+        raise PlanError(f"parameter {tensor.name} has no elements; save the plan again")
     if values.dtype.kind not in "iu" or values.dtype == np.uint64:
         raise PlanError(
             f"parameter {tensor.name} has values of type {values.dtype}; they must be integers of "
             "at most 64 bits"
         )
-    if values.shape != tuple(tensor.shape) or values.size == 0:
+    if values.shape != tuple(tensor.shape):
         raise PlanError(
             f"parameter {tensor.name} has values of shape {values.shape}, and is said to have "
-            f"{tuple(tensor.shape)}; they must agree and hold something"
+            f"{tuple(tensor.shape)}; they must agree"
         )
     return values.astype(np.int64)
 

@@ -1,5 +1,6 @@
 """Operations that multiply by a matrix of parameters."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,8 +9,8 @@ from spusim.frontend.fqir.draft import Call, Draft, RowBound, width_of
 from spusim.frontend.fqir.errors import PlanError
 from spusim.frontend.fqir.memory import Ring
 from spusim.frontend.fqir.plan import DTYPES
-from spusim.frontend.fqir.value import Value
-from spusim.network.records import Head, Product, Quantum, Requant, Tensor
+from spusim.frontend.fqir.value import MOST_WEIGHTS, Value, check_size
+from spusim.network.records import Head, Product, Requant
 from spusim.numerics import fits, overflow, round_shift
 
 ADDEND_BITS = 32  # what a shifted bias saturates to
@@ -51,14 +52,20 @@ def total(draft: Draft, call: Call) -> None:
     """Sum over dimensions: a product with ones."""
     x, dim = call.inputs["x"], call.constants["dim"]
     axes = tuple(int(axis) for axis in (dim if isinstance(dim, list) else [dim]))
-    eye = np.eye(x.size, dtype=np.int64).reshape(*x.shape, x.size)
     rank = len(x.shape)
     if not axes or any(not -rank <= axis < rank for axis in axes):
         raise PlanError(f"{call.told}: has dim {dim} of a tensor of shape {x.shape}")
-    axes = tuple({axis % rank for axis in axes})
-    ones = eye.sum(axis=axes, keepdims=bool(call.constants["keepdim"]))
-    matrix = Matrix(ones.reshape(-1, x.size), ONES_BITS)
-    _emit(draft, call, x, matrix, "bw", ones.shape[:-1])
+    gone = {axis % rank for axis in axes}
+    kept = tuple(1 if axis in gone else length for axis, length in enumerate(x.shape))
+    rows = math.prod(kept)
+    check_size(f"{call.told}: its matrix", rows * x.size, MOST_WEIGHTS)
+    # the output that every element of x goes into
+    into = np.broadcast_to(np.arange(rows).reshape(kept), x.shape).reshape(-1)
+    ones = np.zeros((rows, x.size), np.int64)
+    ones[into, np.arange(x.size)] = 1
+    without = tuple(length for axis, length in enumerate(kept) if axis not in gone)
+    shape = kept if call.constants["keepdim"] else without
+    _emit(draft, call, x, Matrix(ones, ONES_BITS), "bw", shape)
 
 
 def temporal_conv2d(draft: Draft, call: Call) -> None:
@@ -73,11 +80,12 @@ def temporal_conv2d(draft: Draft, call: Call) -> None:
     operand = _by_bands(draft, call, frames, c)
     step = taps * c["d_band_in"]  # elements of a band
     reach = (bands - 1) * c["dilation_band"] + 1
-    weight = np.zeros((out, reach, taps, c["d_band_in"]), np.int64)
-    weight[:, :: c["dilation_band"]] = kernel.transpose(0, 2, 3, 1)
     last = c["n_band_in"] + 2 * c["padding_band"] - reach
     if last < 0:
         raise PlanError(f"{call.told}: its kernel of {reach} bands is larger than the input")
+    check_size(f"{call.told}: its matrix", out * reach * step, MOST_WEIGHTS)
+    weight = np.zeros((out, reach, taps, c["d_band_in"]), np.int64)
+    weight[:, :: c["dilation_band"]] = kernel.transpose(0, 2, 3, 1)
     windows = tuple(band * step for band in range(0, last + 1, c["stride_band"]))
     bits = DTYPES[call.inputs["weight"].dtype]
     matrix = Matrix(weight.reshape(out, -1), bits, _addend(call, out), windows)
@@ -107,6 +115,7 @@ def _kernel(call: Call, c: dict[str, int]) -> np.ndarray:
             f"{channels * c['n_band_in']}"
         )
     out, inner = len(found), shape[0]
+    check_size(f"{call.told}: its matrix", found.size * groups, MOST_WEIGHTS)
     full = np.zeros((out, channels, *shape[1:]), np.int64)
     for group in range(groups):
         rows = slice(group * out // groups, (group + 1) * out // groups)
@@ -138,6 +147,7 @@ def _by_bands(draft: Draft, call: Call, frames: list[Value], c: dict[str, int]) 
         parts = list(frames)
     if c["padding_band"]:
         size = c["padding_band"] * channels * len(frames)
+        check_size(f"{call.told}: its padding", size)
         zeros = draft.constant(np.zeros(size, np.int64), call.layer)
         parts = [zeros, *parts, zeros]
     return draft.join(f"{call.output}.operand", call.layer, parts)
@@ -176,7 +186,7 @@ def _emit(
     bits, kept = width_of(call, bw)
     _note_bound(draft, call, x, matrix)
     rows = len(matrix.weight)
-    output = Tensor(draft.fresh(call.output), rows * len(matrix.windows), Quantum(kept, 0))
+    output = draft.tensor(call.output, rows * len(matrix.windows), kept)
     shift = np.array([call.right("shamt_bwred")], np.int64)
     head = Head(0, output, Requant(np.ones(1, np.int64), shift))
     draft.nodes.append(

@@ -7,6 +7,9 @@ import numpy as np
 
 from spusim.frontend.fqir.errors import PlanError
 
+MOST_ELEMENTS = 1 << 20  # of a tensor, more than a frame of any chip of these could carry
+MOST_WEIGHTS = 1 << 24  # of a matrix, zeros included
+
 
 @dataclass(frozen=True)
 class Value:
@@ -27,6 +30,12 @@ class Value:
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+
+def check_size(told: str, size: int, most: int = MOST_ELEMENTS) -> None:
+    """Raise PlanError for a tensor that is too large to be meant, before it takes memory."""
+    if size > most:
+        raise PlanError(f"{told}: would have {size:,} elements; use at most {most:,}")
 
 
 def full_reach(size: int, bits: int) -> np.ndarray:
