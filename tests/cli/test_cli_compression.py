@@ -68,6 +68,39 @@ def test_inspect_tells_blocks_and_convolutions(folder, spusim):
     assert "kernel" not in spusim("inspect", "mini.safetensors").stdout
 
 
+def test_units_leave_checkpoint_and_network_file_together(folder, spusim):
+    words = ("prune", "mini.safetensors", "--structure", "unit", "--network", "mini.yaml",
+             "--density", "0.5", "-o", "small.safetensors")  # fmt: skip
+    done = spusim(*words)
+    assert done.exit_code == 0, done.stderr
+    assert "written: small.safetensors\nwritten: small.yaml" in done.stdout
+    small = load_file("small.safetensors")
+    assert (small["fc1.weight"].shape, small["fc2.weight"].shape) == ((6, 8), (3, 6))
+    record = json.loads(spusim(*words, "--json").stdout)
+    assert [(layer["units_before"], layer["units"]) for layer in record["layers"]] == [
+        (12, 6),
+        (3, 3),
+    ]
+    run = spusim("run", "small.safetensors", "--network", "small.yaml", "--arch", "tiny",
+                 "--stream", "mini.npz:frames", "--json")  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    asked = spusim("run", "mini.safetensors", "--network", "mini.yaml", "--arch", "tiny",
+                   "--stream", "mini.npz:frames", "--json", "--set", "prune.structure=unit",
+                   "--set", "prune.density=0.5")  # fmt: skip
+    assert json.loads(run.stdout)["outputs_sha256"] == json.loads(asked.stdout)["outputs_sha256"]
+
+
+def test_blocks_that_do_not_divide_are_told(folder, spusim):
+    done = spusim("prune", "mini.safetensors", "--structure", "block:5x4", "--density", "0.5",
+                  "-o", "b.safetensors", "--json")  # fmt: skip
+    told = "is no whole number of blocks of 5 x 4; those at the edge are smaller, and padded where"
+    notes = json.loads(done.stdout)["notes"]
+    assert [note.partition(" is ")[0] for note in notes] == [
+        "fc1.weight: 12 x 8", "fc2.weight: 3 x 12",
+    ]  # fmt: skip
+    assert all(told in note for note in notes)
+
+
 def test_inspect_tells_masks(folder, spusim):
     import torch
     import torch.nn.utils.prune
@@ -85,6 +118,7 @@ def test_inspect_tells_masks(folder, spusim):
 
 OUT = ("-o", "o.safetensors")
 PRUNE = ("prune", "mini.safetensors", *OUT)
+UNIT = (*PRUNE, "--structure", "unit", "--network", "mini.yaml")
 QUANTIZE = ("quantize", "mini.safetensors", "--network", "mini.yaml", *OUT)
 
 
@@ -98,6 +132,12 @@ QUANTIZE = ("quantize", "mini.safetensors", "--network", "mini.yaml", *OUT)
         ((*PRUNE, "--density", "0.5", "--structure", "pencil:0"), "block:4x4"),
         ((*PRUNE, "--density", "0.5", "--layers", "fc3*"), "layers (=fc3*) matches no weight"),
         ((*PRUNE, "--density", "0.5", "--norm", "max"), "l1 or l2"),
+        ((*PRUNE, "--structure", "5:4"), "keeps 5 of 4; N is at most M"),
+        ((*PRUNE, "--structure", "2:4", "--density", "0.5"), "sets its own density"),
+        ((*PRUNE, "--density", "0.5", "--scope", "all"), "prune.scope (=all) is unknown"),
+        ((*UNIT, "--density", "1.5"), "density (=1.5) must be from 0 to 1"),
+        (UNIT, "(=unit) needs a density, 0 to 1"),
+        ((*UNIT, "--density", "0.5", "--layers", "fc2"), "fc2 has no units to prune"),
         (("prune", "gone.pt", "--density", "0.5", *OUT), "gone.pt: no such file"),
         (("prune", "mini.safetensors", "--density", "0.5", "-o", "o.pt"), "name it so"),
         (("prune", "mini.safetensors", "--density", "0.5", "-o", "no/o.safetensors"), "no folder"),
