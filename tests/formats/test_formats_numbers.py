@@ -33,7 +33,10 @@ GROUP = 4
 
 
 def layout_of(coding: str, form: str) -> Layout:
-    return replace(CODINGS[coding][0], format=form, group=GROUP if form == "pencil" else 1)
+    group = GROUP if form in ("pencil", "block", "n_of_m") else 1
+    # a binary group has no zeros to fill its places with, so it keeps all
+    extent = {"block": 3, "n_of_m": GROUP if coding == "binary" else 2}.get(form, 0)
+    return replace(CODINGS[coding][0], format=form, group=group, extent=extent)
 
 
 @st.composite
@@ -46,7 +49,12 @@ def matrices(draw: st.DrawFn) -> tuple[Layout, np.ndarray]:
     rows, columns = draw(st.integers(1, 14)), draw(st.integers(1, 9))
     size = rows * columns
     drawn = draw(st.lists(st.sampled_from(values), min_size=size, max_size=size))
-    return layout_of(coding, form), np.array(drawn, np.int32).reshape(rows, columns)
+    layout, weight = layout_of(coding, form), np.array(drawn, np.int32).reshape(rows, columns)
+    if form == "n_of_m":
+        for first in range(0, rows, GROUP):
+            group = weight[first : first + GROUP]
+            group[np.cumsum(group != 0, axis=0) > layout.extent] = 0
+    return layout, weight
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
