@@ -66,9 +66,11 @@ def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, s
                 behind = windows - 1 - last
                 examined += windows
             column += channels
+    if examined == feeder[_WINDOWS]:
+        behind += 1  # all places are outside, which takes a cycle to see
     if n == 0:
         columns[0] = column
-        scans[0] = max(behind, 1)
+        scans[0] = behind
         behind = 0
         n = 1
     feeder[_BEHIND], feeder[_WINDOWS] = behind, examined
