@@ -11,16 +11,24 @@ _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP)
 _DILATION_Y, _DILATION_X, _OUT_W = int(G.DILATION_Y), int(G.DILATION_X), int(G.OUT_WIDTH)
 _BEHIND, _WINDOWS = int(F.BEHIND), int(F.WINDOWS)
 _STRIP = 64  # pixels whose lists grow together and stay in the nearest cache
+_APART = 32  # places between two pixels' lists, lest they all want the same lines of that cache
+
+
+@nb.njit(cache=True, inline="always")
+def list_stride(channels):
+    """Return how far apart the lists of two pixels begin."""
+    return channels + _APART
 
 
 @nb.njit(cache=True)
 def list_pushed(x, push_all, counts, pushed):
     """List each pixel's channels that are pushed, ascending (T9).
 
-    x (channels, pixels) of integers; counts (pixels,) int64; pushed (pixels * channels + 1,)
-    uint16: a pixel's list starts at pixel * channels.
+    x (channels, pixels) of integers; counts (pixels,) int64; pushed (pixels *
+    stride,) uint16: a pixel's list starts at pixel * stride, the stride `list_stride`.
     """
     channels, pixels = x.shape
+    stride = list_stride(channels)
     for strip in range(0, pixels, _STRIP):
         last = min(strip + _STRIP, pixels)
         counts[strip:last] = 0
@@ -28,8 +36,7 @@ def list_pushed(x, push_all, counts, pushed):
             row = x[c]
             for pixel in range(strip, last):
                 count = counts[pixel]
-                if count < channels:
-                    pushed[pixel * channels + count] = c
+                pushed[pixel * stride + count] = c
                 counts[pixel] = count + np.int64(push_all or row[pixel] != 0)
 
 
@@ -42,6 +49,7 @@ def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, s
     feeder: `F`, of which BEHIND and WINDOWS go on.
     """
     channels = sizes[_CHANNELS]
+    stride = list_stride(channels)
     y = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
     x = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
     windows = window_of[channels - 1] + 1
@@ -54,7 +62,7 @@ def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, s
             ix = x + kx * sizes[_DILATION_X]
             if 0 <= iy < sizes[_HEIGHT] and 0 <= ix < sizes[_WIDTH]:
                 pixel = iy * sizes[_WIDTH] + ix
-                start = pixel * channels
+                start = pixel * stride
                 last = -behind - 1
                 for q in range(start, start + counts[pixel]):
                     c = np.int64(pushed[q])
@@ -75,3 +83,27 @@ def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, s
         n = 1
     feeder[_BEHIND], feeder[_WINDOWS] = behind, examined
     return n
+
+
+@nb.njit(cache=True)
+def count_words(first, last, sizes, per_word, needed):
+    """Count the words of a channel's plane that positions first to last - 1 need (T45).
+
+    needed (height * width,) uint8 is scratch; per_word: activations of a word.
+    """
+    needed[:] = 0
+    width = sizes[_WIDTH]
+    for position in range(first, last):
+        y = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
+        x = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
+        for ky in range(sizes[_KERNEL_H]):
+            iy = y + ky * sizes[_DILATION_Y]
+            if 0 <= iy < sizes[_HEIGHT]:
+                for kx in range(sizes[_KERNEL_W]):
+                    ix = x + kx * sizes[_DILATION_X]
+                    if 0 <= ix < width:
+                        needed[iy * width + ix] = 1
+    words = 0
+    for start in range(0, needed.shape[0], per_word):
+        words += np.int64(needed[start : start + per_word].max())
+    return words

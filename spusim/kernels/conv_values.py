@@ -27,6 +27,11 @@ def fill_planes(x, sizes, phases, rows, pitch, buffer):
     """
     at = 0
     sy, sx = sizes[_STRIDE_Y], sizes[_STRIDE_X]
+    pads = sizes[_TOP] + sizes[_LEFT]
+    if sy * sx == 1 and pads == 0 and rows == sizes[_HEIGHT] and pitch == sizes[_WIDTH]:
+        buffer[: x.size] = x.reshape(x.size)
+        buffer[x.size :] = 0
+        return
     for c in range(sizes[_CHANNELS]):
         for phase in range(phases.shape[0]):
             # columns of the plane that lie in the image

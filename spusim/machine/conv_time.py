@@ -8,7 +8,7 @@ from spusim.formats.counts import column_counts
 from spusim.formats.layout import Layout
 from spusim.kernels.conv_layout import F, Stall
 from spusim.kernels.conv_queue import BYTE
-from spusim.kernels.conv_scan import list_pushed
+from spusim.kernels.conv_scan import count_words, list_pushed, list_stride
 from spusim.kernels.conv_time import pixel_tile, row_tile
 from spusim.kernels.lanes import LANES
 from spusim.machine.conv_engine import ConvEngine, TileTime
@@ -182,7 +182,7 @@ def run_row(plan: RowPlan, x: np.ndarray, first: int = 0, count: int | None = No
         )
     pixels = np.ascontiguousarray(x).reshape(shape.channels, -1)
     counts = np.empty(pixels.shape[1], np.int64)
-    pushed = np.empty(pixels.size + 1, np.uint16)
+    pushed = np.empty(pixels.shape[1] * list_stride(shape.channels), np.uint16)
     list_pushed(pixels, engine.activations != "skip", counts, pushed)
     window_of = np.arange(shape.channels, dtype=np.int64) // engine.scanner_width
     kinds = len(plan.beats)
@@ -239,12 +239,6 @@ def blocks_of(positions: int, filters: int, engine: ConvEngine) -> np.ndarray:
 
 def fetched_words(shape: Convolution, first: int, last: int, engine: ConvEngine) -> int:
     """Return the words of a channel that positions first to last - 1 need (T45)."""
-    y, x = np.divmod(np.arange(first, last), shape.out_width)
+    needed = np.empty(shape.height * shape.width, np.uint8)
     per_word = engine.word_bits // engine.activation_bits
-    needed = np.zeros(-(-shape.height * shape.width // per_word), bool)
-    for dy, dx in shape.offsets():
-        rows = y * shape.stride[0] + dy - shape.padding[0]
-        columns = x * shape.stride[1] + dx - shape.padding[1]
-        inside = (rows >= 0) & (rows < shape.height) & (columns >= 0) & (columns < shape.width)
-        needed[(rows[inside] * shape.width + columns[inside]) // per_word] = True
-    return int(needed.sum())
+    return int(count_words(first, last, sizes_of(shape), per_word, needed))
