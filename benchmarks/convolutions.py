@@ -57,8 +57,9 @@ def load_contest(name: str, shape: Convolution, rng: np.random.Generator) -> Con
     x = rng.integers(1, 128, (shape.channels, shape.height, shape.width)).astype(np.int16)
     x[rng.random(x.shape) >= ACTIVATION_DENSITY] = 0
     planned = plan_values(shape, weights)
-    row, pixel = plan_row(shape, weights, ROW_ENGINE, LAYOUT), plan_pixel(
-        shape, weights, ENGINE, LAYOUT
+    row, pixel = (
+        plan_row(shape, weights, ROW_ENGINE, LAYOUT),
+        plan_pixel(shape, weights, ENGINE, LAYOUT),
     )
     settings = {"stride": shape.stride, "padding": shape.padding[:2]}
     floats = torch.tensor(x[None], dtype=torch.float32), torch.tensor(weights, dtype=torch.float32)

@@ -37,6 +37,7 @@ SEEDS = (0, 1, 2, 3, 4)
 VARIED: dict[str, dict[str, object]] = {
     "as fitted": {},
     "32 PEs": {"pes": 32}, "128 PEs": {"pes": 128},
+    "128 PEs, queue depth 8": {"pes": 128, "queue_depth": 8},
     "queue depth 2": {"queue_depth": 2}, "queue depth 4": {"queue_depth": 4},
     "1 word fetched a cycle": {"feeder_words": 1}, "4 words fetched a cycle": {"feeder_words": 4},
     "8 lanes": {"lanes": 8}, "32 lanes": {"lanes": 32},

@@ -62,7 +62,8 @@ def convolve(buffer, pointers, offsets, weights, bias, first, last, sums):
     buffer int16 as `fill_planes` leaves it; pointers (filters + 1,) int64, all even; offsets int32
     and weights int16 of the nonzeros, one behind the other; bias (filters,) int32; first and last:
     the run, as places at the buffer's pitch. sums (filters, last - first + WIDE or more) int32:
-    whole tiles are written. The caller has proved that no partial sum overflows, or wants wrap-around.
+    whole tiles are written. The caller has proved that no partial sum overflows, or wants
+    wrap-around.
     """
     room = sums.shape[1]
     flat = sums.reshape(sums.size)

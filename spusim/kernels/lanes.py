@@ -223,9 +223,7 @@ def _pair_adder(tile: int) -> Callable[..., Any]:
             return context.get_dummy_value()
 
         index = types.int64
-        return types.void(
-            buffer, index, offsets, weights, index, index, sums, index
-        ), generate
+        return types.void(buffer, index, offsets, weights, index, index, sums, index), generate
 
     return add
 

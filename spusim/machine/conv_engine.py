@@ -9,6 +9,7 @@ from spusim.machine.errors import MachineError
 
 WEIGHT_MODES = ("dense", "decompress", "skip")
 ACTIVATION_MODES = ("dense", "gate", "skip")
+RELEASES = ("pop", "done")
 # names of causes, by dataflow: what is empty is a column or a slice
 PE_CAUSES = ("load", "busy", "empty", "starved", "accumulators", "imbalance", "drain")
 FEEDER_CAUSES = ("load", "busy", "queue_full", "pe_wait", "drain")
@@ -43,8 +44,10 @@ class ConvEngine:
             if isinstance(value, int) and value < 1:
                 raise MachineError(f"convolution engine: {name} (={value}) must be at least 1")
         for name, known in (
-            ("weights", WEIGHT_MODES), ("activations", ACTIVATION_MODES), ("release", ("pop", "done")),
-        ):  # fmt: skip
+            ("weights", WEIGHT_MODES),
+            ("activations", ACTIVATION_MODES),
+            ("release", RELEASES),
+        ):
             if getattr(self, name) not in known:
                 raise MachineError(
                     f"convolution engine: {name} (={getattr(self, name)}) is unknown; use "
@@ -80,7 +83,9 @@ class TileTime:
 
     def stalls(self) -> dict[str, dict[str, int]]:
         """Return cycles by unit and cause; every unit's sum to `cycles`."""
-        units = {"feeder": (self.feeder_stalls, FEEDER_CAUSES)}
+        units: dict[str, tuple[np.ndarray, tuple[str, ...]]] = {
+            "feeder": (self.feeder_stalls, FEEDER_CAUSES)
+        }
         units |= {f"pe{p}": (row, PE_CAUSES) for p, row in enumerate(self.pe_stalls)}
         return {
             unit: {

@@ -59,7 +59,11 @@ class _Counts:
 
 
 def plan_row(
-    shape: Convolution, weights: np.ndarray, engine: ConvEngine, layout: Layout, load_cycles: int = 0
+    shape: Convolution,
+    weights: np.ndarray,
+    engine: ConvEngine,
+    layout: Layout,
+    load_cycles: int = 0,
 ) -> RowPlan:
     """Plan a convolution's time in dataflow `row`.
 
@@ -84,7 +88,11 @@ def plan_row(
 
 
 def plan_pixel(
-    shape: Convolution, weights: np.ndarray, engine: ConvEngine, layout: Layout, load_cycles: int = 0
+    shape: Convolution,
+    weights: np.ndarray,
+    engine: ConvEngine,
+    layout: Layout,
+    load_cycles: int = 0,
 ) -> PixelPlan:
     """Plan a convolution's time in dataflow `pixel`; arguments as for `plan_row`."""
     matrix = _matrix(shape, weights, "pixel")
@@ -101,9 +109,7 @@ def plan_pixel(
     beats = np.maximum(entries, whole) if engine.weights == "decompress" else entries
     beats = np.concatenate([beats, np.zeros((1, engine.pes), beats.dtype)]).astype(np.int32)
     _check_accumulators(engine, int(counts.heights.max()), engine.group)
-    return PixelPlan(
-        shape, engine, beats, kinds.astype(np.int32), counts.heights, load_cycles
-    )
+    return PixelPlan(shape, engine, beats, kinds.astype(np.int32), counts.heights, load_cycles)
 
 
 def _matrix(shape: Convolution, weights: np.ndarray, dataflow: str) -> np.ndarray:

@@ -117,8 +117,7 @@ def _planes(shape: Convolution) -> tuple[np.ndarray, int, int, np.ndarray]:
     rows = shape.out_height + max(dy // sy for dy, _ in places)
     pitch = shape.out_width + max(dx // sx for _, dx in places)
     by_place = [
-        (phases.index((dy % sy, dx % sx)) * rows + dy // sy) * pitch + dx // sx
-        for dy, dx in places
+        (phases.index((dy % sy, dx % sx)) * rows + dy // sy) * pitch + dx // sx for dy, dx in places
     ]
     return np.array(phases, np.int64), rows, pitch, np.array(by_place, np.int64)
 

@@ -43,8 +43,11 @@ class Convolution:
         self._check_output()
 
     def _check_output(self) -> None:
-        sides = ((self.out_height, self.reach[0], "high", self.height + sum(self.padding[::2])),
-                 (self.out_width, self.reach[1], "wide", self.width + sum(self.padding[1::2])))  # fmt: skip
+        top, left, bottom, right = self.padding
+        sides = (
+            (self.out_height, self.reach[0], "high", self.height + top + bottom),
+            (self.out_width, self.reach[1], "wide", self.width + left + right),
+        )
         for out, reach, how, padded in sides:
             if out < 1:
                 raise NumericsError(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from stepper_storage import StepperConfig, ceil_div, column_beats, column_places, owned_rows
 
+ALONE = StepperConfig(private_weight_memory=True)  # one PE with one lane
 Update = tuple[int, int, int, int]  # filter, position, weight, activation
 
 
@@ -26,7 +27,7 @@ class ConvCase:
     dataflow: str = "row"
     first: int = 0
     count: int | None = None  # None: all
-    machine: StepperConfig = StepperConfig(private_weight_memory=True)
+    machine: StepperConfig = ALONE
     accumulators: int = 1024
     feeder_words: int = 1
     load: int = 0
@@ -131,7 +132,8 @@ def pixel_work(case: ConvCase, columns: list, channel: int, groups: list) -> Wor
     """T46: every entry of a channel at every group of the block."""
     taps = len(case.places())
     cycles, weights = [], 0
-    for place, column in zip(case.places(), columns[channel * taps : (channel + 1) * taps]):
+    of_channel = columns[channel * taps : (channel + 1) * taps]
+    for place, column in zip(case.places(), of_channel, strict=True):
         weights += column.weights
         for row, weight in column.places:
             for group in groups:

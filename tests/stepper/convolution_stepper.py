@@ -206,7 +206,9 @@ class Accumulators:
 def step(case: ConvCase) -> ConvResult:
     """Step a tile from issue to completion."""
     config = case.machine
-    heights = [len(owned_rows(case.filters, config.pes, config.group, p)) for p in range(config.pes)]
+    heights = [
+        len(owned_rows(case.filters, config.pes, config.group, p)) for p in range(config.pes)
+    ]
     if case.dataflow == "row":
         steps = row_steps(case)
         each_pass = [[ceil_div(rows, config.lanes) for _ in case.positions] for rows in heights]
