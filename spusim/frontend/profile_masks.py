@@ -115,7 +115,7 @@ def _fill(live: np.ndarray, nonzeros: int, taps: int, rng: np.random.Generator) 
 
 def zero_structures(mask: np.ndarray) -> dict[str, int]:
     """Count all-zero kernels, filters and channels of a mask (filters, channels, ...)."""
-    kernels: np.ndarray = mask.reshape(mask.shape[0], mask.shape[1], -1).any(axis=2)
+    kernels = np.asarray(mask.reshape(mask.shape[0], mask.shape[1], -1).any(axis=2))
     return {
         "kernels": int((~kernels).sum()),
         "filters": int((~kernels.any(axis=1)).sum()),
