@@ -1,7 +1,8 @@
 """SmartSkip, DeGirum's FPGA prototype: our `pixel` engine beside its published speedups.
 
 One engine for everything. Free were three of its numbers, and they were fitted on the figure and
-on ResNet-50 at 70 %: PEs, queue depth and words fetched a cycle (docs/smartskip_fit.md).
+on ResNet-50 at 70 %: PEs, queue depth and words fetched a cycle. docs/smartskip_fit.md tells how,
+and which other choices were made with all published figures in view.
 """
 
 import csv
