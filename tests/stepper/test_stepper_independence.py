@@ -8,6 +8,7 @@ COMPARED = (
     "chip_agreement.py",
     "chip_generators.py",
     "chip_words.py",
+    "convolution_agreement.py",
     "generators.py",
     "conftest.py",
 )

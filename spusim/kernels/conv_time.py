@@ -1,0 +1,177 @@
+"""Time plane of a convolution's tile, both dataflows: T33 to T46.
+
+O(slices x PEs): never a step per cycle, weight or position of a group.
+"""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.conv_layout import FREE, F, Stall
+from spusim.kernels.conv_queue import advance, advance_bytes
+from spusim.kernels.conv_scan import scan_position
+
+_PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)
+_LOAD, _BUSY, _EMPTY, _STARVED = (
+    int(Stall.LOAD), int(Stall.BUSY), int(Stall.EMPTY), int(Stall.STARVED),
+)  # fmt: skip
+_ACCUMULATORS, _IMBALANCE, _DRAIN = (
+    int(Stall.ACCUMULATORS), int(Stall.IMBALANCE), int(Stall.DRAIN),
+)  # fmt: skip
+_QUEUE_FULL, _PE_WAIT = int(Stall.QUEUE_FULL), int(Stall.PE_WAIT)
+
+
+@nb.njit(cache=True)
+def idle_feeder(feeder, ring):
+    """Bring feeder and queues to where an instruction begins."""
+    feeder[:] = 0
+    feeder[_PUSH] = -1
+    ring[:] = FREE
+
+
+@nb.njit(cache=True)
+def finish(load, stages, drained, last_drain, feeder, done, stalls, feeder_stalls):
+    """Add the end of a tile to the stalls (T40); return the instruction's duration.
+
+    drained (pes,): when each PE's second last pass has drained; last_drain (pes,): cycles that the
+    last one takes. stalls (pes, causes) hold cycles of work and waits for accumulators.
+    """
+    scanned = feeder[_PUSH] + 1 + feeder[_BEHIND]
+    end = max(scanned, done.max())
+    over = max(end + stages, drained.max()) + last_drain.max()
+    feeder_stalls[_LOAD] = load
+    feeder_stalls[_QUEUE_FULL] = feeder[_FULL]
+    feeder_stalls[_BUSY] = scanned - feeder[_FULL]
+    feeder_stalls[_PE_WAIT] = end - scanned
+    feeder_stalls[_DRAIN] = over - end
+    for p in range(done.shape[0]):
+        worked = stalls[p, _BUSY] + stalls[p, _EMPTY]
+        stalls[p, _LOAD] = load
+        stalls[p, _STARVED] = done[p] - worked - stalls[p, _ACCUMULATORS]
+        stalls[p, _IMBALANCE] = end - done[p]
+        stalls[p, _DRAIN] = over - end
+    return load + over
+
+
+@nb.njit(cache=True)
+def add_work(beats, counted, groups, times, stalls):
+    """Add cycles of work: slices of kind i were popped times[i] times.
+
+    beats (kinds, pes) for one group; counted (kinds, pes) bool: where this is `busy`, else the
+    slice is empty for the PE.
+    """
+    for i in range(times.shape[0]):
+        if times[i]:
+            for p in range(beats.shape[1]):
+                spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
+                busy = spent if counted[i, p] else np.int64(0)
+                stalls[p, _BUSY] += busy
+                stalls[p, _EMPTY] += spent - busy
+
+
+@nb.njit(cache=True)
+def row_passes(
+    first, last, sizes, counts, pushed, window_of, beats, release_done, drain,
+    feeder, ring, done, entered, before, columns, scans, times, stalls,
+):  # fmt: skip
+    """Let positions first to last - 1 through the queues, on any machine.
+
+    beats (columns + 1, pes): of each column, and of the empty entry; drain (pes,): d_p;
+    before (pes,): when the buffer that the next pass needs has drained. times (columns + 1,): how
+    often each column was pushed.
+    """
+    before[:] = 0
+    for position in range(first, last):
+        n = scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans)
+        for i in range(n):
+            times[columns[i]] += 1
+        advance(
+            beats, 1, columns, scans, n, before, release_done, feeder, ring, done, entered, stalls
+        )
+        if position > first:
+            before[:] = entered + drain
+
+
+@nb.njit(cache=True)
+def row_passes_bytes(
+    first, last, sizes, counts, pushed, window_of, costs, release_done, shortest,
+    feeder, ring, owed, columns, scans, times,
+):  # fmt: skip
+    """Do the same by bytes; False where a position pushes fewer than `shortest` slices."""
+    owed[:] = 0
+    for position in range(first, last):
+        n = scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans)
+        if n < shortest:
+            return False
+        for i in range(n):
+            times[columns[i]] += 1
+        advance_bytes(costs, columns, scans, n, release_done, feeder, ring, owed)
+    return True
+
+
+@nb.njit(cache=True)
+def row_tile(
+    first, last, sizes, counts, pushed, window_of, beats, counted, costs, release_done, drain,
+    load, stages, feeder, ring, done, columns, scans, times, stalls, feeder_stalls,
+):  # fmt: skip
+    """Cycles of positions first to last - 1 in dataflow `row`.
+
+    costs: as in `advance_bytes`, or empty where bytes do not do. times, stalls and feeder_stalls
+    come as zeros. Other arguments as in `row_passes`,
+    `add_work` and `finish`.
+    """
+    pes = done.shape[0]
+    entered, before = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    idle_feeder(feeder, ring)
+    done[:] = 0
+    quick = False
+    if costs.shape[0]:
+        owed = np.zeros(64, np.uint8)
+        quick = row_passes_bytes(
+            first, last, sizes, counts, pushed, window_of, costs, release_done, drain.max(),
+            feeder, ring, owed, columns, scans, times,
+        )  # fmt: skip
+        if quick:
+            for p in range(pes):
+                done[p] = feeder[_PUSH] + 1 + owed[p]
+        else:
+            idle_feeder(feeder, ring)
+            times[:] = 0
+    if not quick:
+        row_passes(
+            first, last, sizes, counts, pushed, window_of, beats, release_done, drain,
+            feeder, ring, done, entered, before, columns, scans, times, stalls,
+        )  # fmt: skip
+    add_work(beats, counted, 1, times, stalls)
+    return finish(load, stages, before, drain, feeder, done, stalls, feeder_stalls)
+
+
+@nb.njit(cache=True)
+def pixel_tile(
+    beats, counted, kinds, groups, fetch, release_done, heights, load, stages,
+    feeder, ring, done, stalls, feeder_stalls,
+):  # fmt: skip
+    """Cycles of a tile in dataflow `pixel`.
+
+    beats and counted (kinds of slices, pes): as in `add_work`; kinds (n,): the slices of every
+    block, in order; groups and fetch (blocks,): groups of a block, and cycles to fetch a slice of
+    it; heights (pes,): filters. stalls and feeder_stalls come as zeros.
+    """
+    pes, blocks = done.shape[0], groups.shape[0]
+    entered, before = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    times = np.zeros(beats.shape[0], np.int64)
+    times[kinds] = 1
+    scans = np.empty(kinds.shape[0], np.int64)
+    idle_feeder(feeder, ring)
+    done[:] = 0
+    for block in range(blocks):
+        scans[:] = fetch[block]
+        advance(
+            beats, groups[block], kinds, scans, kinds.shape[0], before, release_done, feeder,
+            ring, done, entered, stalls,
+        )  # fmt: skip
+        add_work(beats, counted, groups[block], times, stalls)
+        if block:
+            before[:] = entered + heights * groups[block - 1]
+    return finish(
+        load, stages, before, heights * groups[blocks - 1], feeder, done, stalls, feeder_stalls
+    )

@@ -1,0 +1,250 @@
+"""A convolution's cycles: what is static planned once, then tiles timed (T33 to T46)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spusim.formats.counts import column_counts
+from spusim.formats.layout import Layout
+from spusim.kernels.conv_layout import F, Stall
+from spusim.kernels.conv_queue import BYTE
+from spusim.kernels.conv_scan import count_words, list_pushed, list_stride
+from spusim.kernels.conv_time import pixel_tile, row_tile
+from spusim.kernels.lanes import LANES
+from spusim.machine.conv_engine import ConvEngine, TileTime
+from spusim.machine.conv_values import check_tile, checked_weights, sizes_of
+from spusim.machine.errors import MachineError
+from spusim.numerics.convolution import Convolution
+
+CHANNEL_NUMBERS = 1 << 16  # that a pixel's list of pushed channels can hold
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """What dataflow `row` needs of a convolution's weights; kinds of slices are columns.
+
+    Arrays with one row more than there are columns have the empty entry last.
+    """
+
+    shape: Convolution
+    engine: ConvEngine
+    sizes: np.ndarray
+    beats: np.ndarray  # (columns + 1, pes) int32
+    counted: np.ndarray  # (columns + 1, pes) bool: beats are `busy`
+    costs: np.ndarray  # (64 * (columns + 1),) uint8, or empty where bytes do not do
+    drain: np.ndarray  # (pes,) int64
+    load_cycles: int
+
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """What dataflow `pixel` needs; kinds of slices are channels and the empty one, last."""
+
+    shape: Convolution
+    engine: ConvEngine
+    beats: np.ndarray  # (channels + 1, pes) int32: for one group
+    kinds: np.ndarray  # (n,) int32: slices that are pushed for every block
+    heights: np.ndarray  # (pes,) int64: filters of each PE
+    load_cycles: int
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Of the stored matrix, (columns, pes): entry places, beats of T5, weights of the groups."""
+
+    entries: np.ndarray
+    beats: np.ndarray
+    whole: np.ndarray
+    heights: np.ndarray  # (pes,)
+
+
+def plan_row(
+    shape: Convolution,
+    weights: np.ndarray,
+    engine: ConvEngine,
+    layout: Layout,
+    load_cycles: int = 0,
+) -> RowPlan:
+    """Plan a convolution's time in dataflow `row`.
+
+    weights (filters, channels of a group, R, S) integers; layout: how the matrix is stored, its
+    PEs the engine's; load_cycles: L of T38. Raises MachineError or FormatError.
+    """
+    matrix = _matrix(shape, weights, "row")
+    counts = _counts(shape, matrix, engine, layout, np.arange(matrix.shape[1]) % shape.channels)
+    per_beat = engine.entries_per_beat
+    beats = counts.beats
+    if engine.weights == "decompress":
+        beats = np.maximum(beats, -(-counts.whole // per_beat))
+    empty = np.ones((1, engine.pes), np.int32)
+    beats = np.concatenate([np.maximum(beats, 1), empty]).astype(np.int32)
+    counted = np.concatenate([counts.entries > 0, empty == 0])
+    _check_accumulators(engine, int(counts.heights.max()), 1)
+    drain = -(-counts.heights // engine.lanes)
+    return RowPlan(
+        shape, engine, sizes_of(shape), beats, counted, _byte_costs(beats, engine), drain,
+        load_cycles,
+    )  # fmt: skip
+
+
+def plan_pixel(
+    shape: Convolution,
+    weights: np.ndarray,
+    engine: ConvEngine,
+    layout: Layout,
+    load_cycles: int = 0,
+) -> PixelPlan:
+    """Plan a convolution's time in dataflow `pixel`; arguments as for `plan_row`."""
+    matrix = _matrix(shape, weights, "pixel")
+    channels = np.arange(matrix.shape[1]) // shape.places
+    counts = _counts(shape, matrix, engine, layout, channels)
+    entries, whole = (
+        part.reshape(shape.channels, shape.places, engine.pes).sum(axis=1)
+        for part in (counts.entries, counts.whole)
+    )
+    skip = engine.weights == "skip"
+    kinds = np.flatnonzero(entries.any(axis=1)) if skip else np.arange(shape.channels)
+    if not kinds.size:
+        kinds = np.array([shape.channels])
+    beats = np.maximum(entries, whole) if engine.weights == "decompress" else entries
+    beats = np.concatenate([beats, np.zeros((1, engine.pes), beats.dtype)]).astype(np.int32)
+    _check_accumulators(engine, int(counts.heights.max()), engine.group)
+    return PixelPlan(shape, engine, beats, kinds.astype(np.int32), counts.heights, load_cycles)
+
+
+def _matrix(shape: Convolution, weights: np.ndarray, dataflow: str) -> np.ndarray:
+    """Return the stored matrix (filters, columns) of T36."""
+    weights = checked_weights(shape, weights)
+    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
+    spread = np.zeros((shape.filters, shape.channels, *weights.shape[2:]), np.int16)
+    for group in range(shape.groups):
+        rows = slice(group * filters, (group + 1) * filters)
+        spread[rows, group * inputs : (group + 1) * inputs] = weights[rows]
+    ordered = spread.transpose(0, 2, 3, 1) if dataflow == "row" else spread
+    return np.ascontiguousarray(ordered).reshape(shape.filters, -1)
+
+
+def _counts(
+    shape: Convolution, matrix: np.ndarray, engine: ConvEngine, layout: Layout, channels: np.ndarray
+) -> _Counts:
+    """Count a matrix whose columns belong to `channels` (columns,)."""
+    if layout.pes != engine.pes:
+        raise MachineError(
+            f"convolution: the matrix is stored for {layout.pes} PEs, the engine has {engine.pes}"
+        )
+    if (engine.weights == "dense") != (layout.format == "dense"):
+        raise MachineError(
+            f"convolution: weights (={engine.weights}) do not go with format {layout.format}; "
+            "dense weights are stored dense, others are not"
+        )
+    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
+    of_group = channels[None, :] // inputs == np.arange(shape.filters)[:, None] // filters
+    # what `dense` stores of groups is what a bitmap would store if no weight were zero
+    stored = of_group.astype(np.int8) if layout.format == "dense" else matrix
+    layout = replace(layout, format="bitmap") if layout.format == "dense" else layout
+    counts = column_counts(stored, engine.entries_per_beat, layout)
+    whole = np.zeros_like(counts.entries)
+    owner = np.arange(shape.filters) // layout.group % engine.pes
+    for pe in range(engine.pes):
+        whole[:, pe] = of_group[owner == pe].sum(axis=0)
+    return _Counts(counts.entries, counts.beats, whole, counts.slice_rows.astype(np.int64))
+
+
+def _check_accumulators(engine: ConvEngine, filters: int, each: int) -> None:
+    if filters * each > engine.accumulators:
+        raise MachineError(
+            f"convolution: a PE needs {filters * each} accumulators ({filters} filters at {each} "
+            f"positions) and has {engine.accumulators} in each buffer; split the filters, or set "
+            f"accumulators to {filters * each}"
+        )
+
+
+def _byte_costs(beats: np.ndarray, engine: ConvEngine) -> np.ndarray:
+    """Return costs for the recurrence by bytes, empty where a backlog could exceed a byte."""
+    kinds, pes = beats.shape
+    if pes > LANES or (engine.queue_depth + 1) * int(beats.max()) > BYTE:
+        return np.zeros(0, np.uint8)
+    costs = np.zeros((kinds, LANES), np.uint8)
+    costs[:, :pes] = beats
+    return costs.ravel()
+
+
+def run_row(plan: RowPlan, x: np.ndarray, first: int = 0, count: int | None = None) -> TileTime:
+    """Time `count` positions from `first` on, or all, in dataflow `row`.
+
+    x (channels, height, width) integers. Raises MachineError.
+    """
+    shape, engine = plan.shape, plan.engine
+    count = shape.positions - first if count is None else count
+    check_tile(shape, first, count)
+    if x.shape != (shape.channels, shape.height, shape.width):
+        raise MachineError(
+            f"convolution: activations have shape {x.shape}; they must be "
+            f"{(shape.channels, shape.height, shape.width)}"
+        )
+    if shape.channels >= CHANNEL_NUMBERS:
+        raise MachineError(
+            f"convolution: {shape.channels} channels; at most {CHANNEL_NUMBERS - 1} can be scanned"
+        )
+    pixels = np.ascontiguousarray(x).reshape(shape.channels, -1)
+    counts = np.empty(pixels.shape[1], np.int64)
+    pushed = np.empty(pixels.shape[1] * list_stride(shape.channels), np.uint16)
+    list_pushed(pixels, engine.activations != "skip", counts, pushed)
+    window_of = np.arange(shape.channels, dtype=np.int64) // engine.scanner_width
+    kinds = len(plan.beats)
+    feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
+    columns, scans = np.empty(kinds, np.int32), np.empty(kinds, np.int32)
+    times = np.zeros(kinds, np.int64)
+    stalls, feeder_stalls = _no_stalls(engine)
+    cycles = row_tile(
+        first, first + count, plan.sizes, counts, pushed, window_of, plan.beats, plan.counted,
+        plan.costs, engine.release_done, plan.drain, plan.load_cycles, engine.mac_stages, feeder,
+        ring, np.empty(engine.pes, np.int64), columns, scans, times, stalls, feeder_stalls,
+    )  # fmt: skip
+    return TileTime(int(cycles), "row", stalls, feeder_stalls, times, int(feeder[F.WINDOWS]))
+
+
+def run_pixel(plan: PixelPlan, first: int = 0, count: int | None = None) -> TileTime:
+    """Time `count` positions from `first` on, or all, in dataflow `pixel`. Raises MachineError."""
+    shape, engine = plan.shape, plan.engine
+    count = shape.positions - first if count is None else count
+    check_tile(shape, first, count)
+    groups = blocks_of(count, int(plan.heights.max()), engine)
+    ends = first + np.minimum(np.cumsum(groups) * engine.group, count)
+    starts = np.concatenate([[first], ends[:-1]])
+    words = [fetched_words(shape, a, b, engine) for a, b in zip(starts, ends, strict=True)]
+    empty = plan.kinds[0] == shape.channels
+    fetched = np.zeros(len(words), np.int64) if empty else np.array(words, np.int64)
+    feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
+    stalls, feeder_stalls = _no_stalls(engine)
+    cycles = pixel_tile(
+        plan.beats, plan.beats > 0, plan.kinds, groups,
+        np.maximum(1, -(-fetched // engine.feeder_words)), engine.release_done, plan.heights,
+        plan.load_cycles, engine.mac_stages, feeder, ring, np.empty(engine.pes, np.int64), stalls,
+        feeder_stalls,
+    )  # fmt: skip
+    pushed = np.zeros(len(plan.beats), np.int64)
+    pushed[plan.kinds] = len(groups)
+    examined = int(fetched.sum()) * len(plan.kinds)
+    return TileTime(int(cycles), "pixel", stalls, feeder_stalls, pushed, examined)
+
+
+def _no_stalls(engine: ConvEngine) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((engine.pes, Stall.COUNT), np.int64), np.zeros(Stall.COUNT, np.int64)
+
+
+def blocks_of(positions: int, filters: int, engine: ConvEngine) -> np.ndarray:
+    """Return the groups of each block of a tile (T43), filters those of the PE with most."""
+    groups = -(-positions // engine.group)
+    most = engine.accumulators // engine.group // filters
+    blocks = -(-groups // most)
+    sizes = np.full(blocks, groups // blocks, np.int64)
+    sizes[: groups % blocks] += 1
+    return sizes
+
+
+def fetched_words(shape: Convolution, first: int, last: int, engine: ConvEngine) -> int:
+    """Return the words of a channel that positions first to last - 1 need (T45)."""
+    needed = np.empty(shape.height * shape.width, np.uint8)
+    per_word = engine.word_bits // engine.activation_bits
+    return int(count_words(first, last, sizes_of(shape), per_word, needed))

@@ -1,0 +1,101 @@
+"""SmartSkip's published speedups: our engine within the bounds that are claimed for it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spusim.experiments.charts.smartskip import smartskip_fit
+from spusim.experiments.figures.draw import chart_files
+from spusim.experiments.resnet50 import resnet50_convolutions
+from spusim.experiments.smartskip import (
+    ENGINE,
+    FITTED,
+    GAINS,
+    NetworkGain,
+    curve,
+    network_gain,
+    profile_path,
+    published_rows,
+    speedup,
+)
+from spusim.frontend.sparsity_profile import read_profile
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def gains() -> dict[str, NetworkGain]:
+    return {f"resnet50_pruned_{n}": network_gain(f"resnet50_pruned_{n}") for n in (70, 83)}
+
+
+def test_the_figure_is_met_within_5_percent() -> None:
+    points = curve()
+    assert [point.reduction for point in points] == list(range(2, 11))
+    assert max(abs(point.error) for point in points) < 0.05
+
+
+def test_speedup_grows_with_channels() -> None:
+    found = [speedup(channels, 5) for channels in (64, 128, 256, 512)]
+    assert found == sorted(found)
+    assert found[-1] - found[0] > 1
+
+
+def test_the_70_profile_is_met_and_the_83_profile_holds(gains: dict[str, NetworkGain]) -> None:
+    fitted, held = gains.values()
+    assert abs(fitted.error) < 0.05
+    assert abs(held.error) < 0.10
+    # conv1 and the head count, and dense layers gain nothing
+    assert len(fitted.layers) == 54
+    assert fitted.layers[0].gain == 1
+
+
+def test_every_unit_of_every_layer_is_accounted_for(gains: dict[str, NetworkGain]) -> None:
+    for gain in gains.values():
+        for layer in gain.layers:
+            for time in (layer.dense, layer.sparse):
+                assert all(sum(c.values()) == time.cycles for c in time.stalls().values())
+            # no PE works less than its beats: gain stays below ideal but for rounding up
+            assert layer.gain <= 1.02 * layer.ideal
+
+
+def test_layers_are_those_that_the_profile_counts() -> None:
+    profile = read_profile(profile_path("resnet50_pruned_83"))
+    shapes = resnet50_convolutions({n: layer.shape for n, layer in profile.layers.items()})
+    rows = published_rows("resnet50_pruned_83.csv")
+    for shape, row in zip(shapes.values(), rows, strict=True):
+        assert shape.out_height == shape.out_width == int(row["out_hw"])
+        assert shape.dense_macs == int(row["dense_macs"])
+    # the published ideals are what the profiles' MACs give
+    for row in published_rows(GAINS)[1:]:
+        told = published_rows(f"{row['network'].lower()}.csv")
+        ideal = sum(int(r["dense_macs"]) for r in told) / sum(int(r["eff_macs"]) for r in told)
+        assert ideal == pytest.approx(float(row["compute_reduction"]), abs=0.01)
+
+
+def test_each_fitted_number_matters() -> None:
+    # what is fitted must be felt: another value misses the figure or the 70 profile by more
+    assert len(FITTED) == 3
+    for name, value in (("pes", 128), ("queue_depth", 2)):
+        assert max(abs(point.error) for point in curve(replace(ENGINE, **{name: value}))) > 0.1
+    assert network_gain("resnet50_pruned_70", replace(ENGINE, feeder_words=1)).error < -0.05
+
+
+def test_the_page_tells_what_is_found(gains: dict[str, NetworkGain]) -> None:
+    page = (ROOT / "docs" / "smartskip_fit.md").read_text(encoding="utf-8")
+    for point in curve():
+        ours = f"| {point.reduction:g} | {point.published:.2f} | {point.ours:.2f} |"
+        assert f"{ours} {point.error:+.1%} |" in page
+    for gain in gains.values():
+        assert f"| {gain.published:.2f} | {gain.ours:.2f} |" in page
+
+
+def test_the_chart_has_all_that_is_drawn() -> None:
+    chart = smartskip_fit(
+        [(2.0, 1.8), (4.0, 3.5)], {256: [(2.0, 1.9), (4.0, 3.6)], 64: [(2.0, 1.7)]},
+        {"net": (2.0, 2.1)},
+    )  # fmt: skip
+    assert chart.notes == ("net: published 2.00, ours 2.10 (+5.0%)",)
+    files = chart_files(chart)
+    assert sorted(files) == ["smartskip_fit.csv", "smartskip_fit.png", "smartskip_fit.svg"]
+    assert files["smartskip_fit.csv"].decode().count("ours") == 2
