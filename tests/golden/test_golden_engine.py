@@ -119,8 +119,8 @@ def test_an_unknown_matrix_is_refused(hand):
 
 
 def test_activations_of_a_width_that_memory_does_not_have_are_refused(hand):
-    matrix = hand.matrix([[1]], activation_bits=4)
-    with pytest.raises(CodeError, match="elements of 4 bits"):
+    matrix = hand.matrix([[1]], activation_bits=12)
+    with pytest.raises(CodeError, match="elements of 12 bits"):
         multiply(hand, ["spmv"], matrix, np.zeros(1, np.int16))
 
 

@@ -107,7 +107,7 @@ def conformance_products() -> dict[ParameterSet, list[Product]]:
     for case in load_conformance():
         for product in products_of(case):
             machine = replace(product.placed.case.config, operand_address=0)
-            if fits(machine):
+            if fits(machine) and decodes(product.matrix):
                 found.setdefault(machine, []).append(product)
     return {
         ParameterSet(len(SETS) + number, config, row_bits_of(config, products)): products
@@ -119,6 +119,12 @@ def fits(config: StepperConfig) -> bool:
     """Tell whether the RTL's decoder has the format, and its harness can fill such memories."""
     narrow = max(config.word_bits, config.operand_word_bits) <= MOST_WORD_BITS
     return narrow and config.format in CHOICES["format"]
+
+
+def decodes(matrix: Matrix) -> bool:
+    """Tell whether the RTL has the number format: two's complement, as from two bits on."""
+    layout = matrix.packed.layout
+    return not layout.codebook and layout.weight_bits > 1 and matrix.activation_bits > 1
 
 
 def row_bits_of(config: StepperConfig, products: list[Product]) -> int:

@@ -9,7 +9,7 @@ from parameter_sets import ParameterSet
 from rtl_build import PE_COUNTERS, SCANNER_COUNTERS, counts_of, load
 from stepper import StepResult
 
-from spusim.formats import slice_rows
+from spusim.formats import pack_elements, slice_rows
 
 BANK, SLICE, INDEX, ACCUMULATOR = range(4)  # host_target of engine.v
 MEMORY_WORDS = 1024  # of a bank, and of a private weight memory: 2**BANK_ADDRESS_BITS
@@ -44,11 +44,11 @@ def as_words(rows: np.ndarray) -> np.ndarray:
 
 def operand_words(case: Case) -> np.ndarray:
     """Return the data memory words of the operand (n,) uint64; beyond its end lies poison."""
-    word_bytes = case.config.operand_word_bits // 8
-    data = np.array(case.x, f"<i{case.config.activation_bits // 8}").view(np.uint8)
-    filled = np.full(-(-len(data) // word_bytes) * word_bytes, POISON & 0xFF, np.uint8)
-    filled[: len(data)] = data
-    return as_words(filled.reshape(-1, word_bytes))
+    bits, word_bits = case.config.activation_bits, case.config.operand_word_bits
+    words = pack_elements(np.array(case.x), bits, word_bits)
+    used = -(-len(case.x) * bits // 8)
+    words.reshape(-1)[used:] = POISON & 0xFF
+    return as_words(words)
 
 
 def slice_words(case: Case) -> tuple[list[np.ndarray], list[np.ndarray]]:

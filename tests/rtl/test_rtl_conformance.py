@@ -5,7 +5,7 @@ import tally
 from generators import packed
 from parameter_sets import CHOICES, ParameterSet
 from rtl_compare import SPARE_CYCLES, check_equal, step_placed
-from rtl_conformance import MOST_WORD_BITS, Product, conformance_products
+from rtl_conformance import MOST_WORD_BITS, Product, conformance_products, decodes
 from rtl_engine import RtlEngine
 from rtl_machine import check_machine
 
@@ -61,10 +61,9 @@ def test_every_program_with_a_matrix_is_among_them() -> None:
         code = [i for image in case.program.cores for i in decode_all(isa, image.code)]
         multiplies = any(i.unit == "engine" for i in code)
         if multiplies and case.name not in found:
-            stored = {
-                m.packed.layout.format for image in case.program.cores for m in image.matrices
-            }
-            if stored <= NOT_IN_RTL:
+            matrices = [matrix for image in case.program.cores for matrix in image.matrices]
+            beyond = {m.packed.layout.format for m in matrices} <= NOT_IN_RTL
+            if beyond or not any(map(decodes, matrices)):
                 continue
             own = case.arch.core.weight_memory or case.arch.core.data_memory
             assert max(own.word_bits, case.program.word_bits) > MOST_WORD_BITS, case.name

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chip_errors import ChipError
 from chip_memory import DataMemory
@@ -11,7 +12,7 @@ from stepper import Engine, event_counts, stall_rows
 from stepper_storage import Slice, StepperConfig, build_slice
 
 from spusim.arch import Arch
-from spusim.formats import Layout, unpack
+from spusim.formats import unpack
 from spusim.isa import Instruction
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, Matrix
@@ -85,7 +86,7 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
     )
 
 
-def weights_named(layout: Layout) -> str:
+def weights_named(layout: Any) -> str:
     """Return the weights' part of a precision: bits, or c and those of a codebook's entries."""
     if not layout.codebook:
         return str(layout.weight_bits)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepper import StepResult, step
 
+from spusim.formats import pack_elements
 from spusim.isa import encode, load_isa
 from spusim.kernels.engine import run_matvec
 from spusim.kernels.layout import MAC_KINDS, C
@@ -53,7 +54,8 @@ def loaded(case: Case) -> LoadedCore:
     )
     core = load_core(image, program, arch)
     begin = config.operand_address * config.operand_word_bits // 8
-    data = np.array(case.x, f"<i{config.activation_bits // 8}").view(np.uint8)
+    words = pack_elements(np.array(case.x), config.activation_bits, config.operand_word_bits)
+    data = words.reshape(-1)[: -(-len(case.x) * config.activation_bits // 8)]
     core.arrays.memory[begin : begin + len(data)] = data
     if case.start_accumulators is not None:
         core.arrays.acc[: len(case.weight)] = case.start_accumulators
