@@ -142,7 +142,7 @@ QUANTIZE = ("quantize", "mini.safetensors", "--network", "mini.yaml", *OUT)
         (("prune", "mini.safetensors", "--density", "0.5", "-o", "o.pt"), "name it so"),
         (("prune", "mini.safetensors", "--density", "0.5", "-o", "no/o.safetensors"), "no folder"),
         ((*QUANTIZE, "--weights", "int3"), "weights (=int3) must be one of int4, int8, int16"),
-        ((*QUANTIZE, "--activations", "int4"), "activations (=int4) must be one of int8, int16"),
+        ((*QUANTIZE, "--activations", "int2"), "activations (=int2) must be one of int8, int16"),
         ((*QUANTIZE, "--calibrate", "gone.npz"), "gone.npz: no such file"),
         ((*QUANTIZE, "--set", "prune.density=0.5"), "spusim prune"),
         (("quantize", "mini.safetensors", "--network", "gone", *OUT), "gone"),

@@ -111,6 +111,18 @@ def test_formats_cross_where_the_curves_meet(chart):
     assert cycles.marks == ()  # equal everywhere
 
 
+def test_number_formats_stand_side_by_side_under_their_short_names(chart):
+    panels = chart("number_formats", "numbers").panels
+    assert [panel.y.quantity.unit for panel in panels][::3] == ["KiB", "dB"]
+    noise = panels[-1]
+    assert [text for _, text in noise.x.ticks] == ["1", "c16", "8"]
+    assert noise.y.scale is Scale.LINEAR  # decibels are logarithms already
+    assert [(line.x, line.y) for line in noise.series] == [
+        ((0.0, 1.0, 2.0), (-1.0, 9.0, 19.0)),
+        ((0.0, 1.0, 2.0), (4.0, 14.0, 24.0)),
+    ]
+
+
 def test_structures_at_equal_density(chart):
     panels = chart("structures", "structures").panels
     accuracy = next(p for p in panels if p.y.quantity.label == "accuracy")

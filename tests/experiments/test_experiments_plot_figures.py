@@ -26,6 +26,7 @@ OF = {
     "banks_and_words": "banks",
     "formats": "formats",
     "structures": "structures",
+    "number_formats": "numbers",
     "energy": "queues",
     "stalls": "machines",
     "bank_occupancy": "densities",
