@@ -15,7 +15,7 @@ from spusim.compiler.storage import (
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
 from spusim.formats import entries_per_word, entry_bits
-from spusim.network.records import Product
+from spusim.network.records import Product, Quantum
 from spusim.numerics import fits
 
 MATRIX_NUMBERS = 256  # what the operand `matrix` can name
@@ -49,6 +49,18 @@ def check_precision(arch: Arch, name: str, weight_bits: int, activation_bits: in
             f"{arch.name}: layer {name} needs {precision} (weight x activation bits), and the "
             f"lanes compute {', '.join(arch.core.precisions)}; quantise it to one of these, or add "
             f"{precision} to core.precisions"
+        )
+
+
+def check_zero_point(arch: Arch, node: Product, input_: Quantum) -> None:
+    """Raise CompileError for an operand with a zero point whose products no accumulator holds."""
+    needed = node.weight_bits + input_.bits + 1
+    if input_.zero_point and arch.numerics.accumulator_bits < needed:
+        raise CompileError(
+            f"{arch.name}: layer {node.layer} multiplies {node.weight_bits}-bit weights by "
+            f"{input_.bits}-bit activations less a zero point, {needed} bits, and "
+            f"numerics.accumulator_bits is {arch.numerics.accumulator_bits}; set it to {needed}, "
+            "or quantise the activations symmetrically"
         )
 
 

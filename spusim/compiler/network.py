@@ -10,6 +10,7 @@ from spusim.compiler.capacity import (
     check_core,
     check_link,
     check_precision,
+    check_zero_point,
 )
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
 from spusim.compiler.distribution import Distribution, distribute
@@ -26,7 +27,7 @@ from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
 from spusim.network.records import Network, Product
-from spusim.numerics import Numerics
+from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
 
@@ -63,7 +64,7 @@ def compile_network(
         word_bits=arch.core.data_memory.word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
-        numerics=numerics_of(arch),
+        numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
         input=InputPort(
             threading.starters, 0, FRAME, network.input.size, network.input.quantum.bits
@@ -94,12 +95,6 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
         graph = Graph(copied_output(graph.network, arch))
         plan = distribute(graph, plan_pieces(graph, arch), arch)
     return plan
-
-
-def numerics_of(arch: Arch) -> Numerics:
-    """Return the arithmetic of an architecture."""
-    n = arch.numerics
-    return Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow)
 
 
 def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreImage:
@@ -147,8 +142,9 @@ def _check_products(arch: Arch, graph: Graph) -> None:
     """Raise CompileError for precisions or biases that the core's lanes do not have."""
     for node in graph.network.nodes:
         if isinstance(node, Product):
-            bits = graph.tensors[node.input].quantum.bits
-            check_precision(arch, node.layer, node.weight_bits, bits)
+            quantum = graph.tensors[node.input].quantum
+            check_precision(arch, node.layer, node.weight_bits, quantum.bits)
+            check_zero_point(arch, node, quantum)
             check_bias(arch, node)
 
 

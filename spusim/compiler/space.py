@@ -97,10 +97,15 @@ class CoreSpace:
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
 
-    def constant(self, name: str, address: int, values: np.ndarray, bits: int) -> None:
-        """Have words from an address on hold values (n,) of `bits` when the program is loaded."""
-        word_bytes = self.data.word_bits // 8
-        data = values.astype(f"<i{bits // 8}").view(np.uint8)
-        image = np.zeros(-(-len(data) // word_bytes) * word_bytes, np.uint8)
-        image[: len(data)] = data
-        self.segments.append(Segment(name, address, image.reshape(-1, word_bytes)))
+    def constant(
+        self, name: str, address: int, values: np.ndarray, bits: int, rest: int = 0
+    ) -> None:
+        """Have words from an address on hold values (n,) of `bits` when the program is loaded.
+
+        rest: what the last word holds beyond them.
+        """
+        per_word = self.data.word_bits // bits
+        whole = np.full(-(-len(values) // per_word) * per_word, rest, f"<i{bits // 8}")
+        whole[: len(values)] = values
+        image = whole.view(np.uint8).reshape(-1, self.data.word_bits // 8)
+        self.segments.append(Segment(name, address, image))

@@ -12,7 +12,7 @@ from spusim.frontend.errors import StreamError
 from spusim.frontend.random_stream import random_stream
 from spusim.frontend.shipped_streams import StreamEntry, stream_registry
 from spusim.frontend.yaml_file import nearest
-from spusim.network.records import Network, Stream
+from spusim.network.records import Network, Quantum, Stream
 
 
 def load_stream(spec: str, network: Network | None = None) -> Stream:
@@ -71,7 +71,7 @@ def quantise_input(stream: Stream, network: Network) -> Stream:
     quantum, frames = network.input.quantum, stream.frames
     low, high = -quantum.largest - 1, quantum.largest
     if frames.dtype.kind == "f":
-        integers = np.clip(np.rint(np.ldexp(frames, -quantum.exponent)), low, high)
+        integers = np.clip(_codes(frames, quantum), low, high)
         return replace(stream, frames=integers.astype(np.int32))
     if frames.min() < low or frames.max() > high:
         worst = frames.max() if frames.max() > high else frames.min()
@@ -86,9 +86,14 @@ def clipped_inputs(stream: Stream, network: Network) -> int:
     """Return how many values `quantise_input` clips."""
     if stream.frames.dtype.kind != "f":
         return 0
-    rounded = np.rint(np.ldexp(stream.frames, -network.input.quantum.exponent))
+    rounded = _codes(stream.frames, network.input.quantum)
     high = network.input.quantum.largest
     return int(np.count_nonzero((rounded > high) | (rounded < -high - 1)))
+
+
+def _codes(frames: np.ndarray, quantum: Quantum) -> np.ndarray:
+    """Return the codes of floats, as floats, of any size."""
+    return np.asarray(np.rint(np.ldexp(frames, -quantum.exponent)) + quantum.zero_point)
 
 
 def _split(spec: str) -> tuple[Path, str | None]:

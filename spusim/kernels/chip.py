@@ -87,7 +87,8 @@ class H(IntEnum):
     WAITING = 3  # a further arming waits
     ENTRY = 4
     ARRIVED = 5  # tokens of this cycle
-    COUNT = 6
+    ACTIVATIONS = 6  # times it was dispatched in this file
+    COUNT = 7
 
 
 class F(IntEnum):

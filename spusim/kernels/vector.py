@@ -3,8 +3,19 @@
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import MOST_MULTIPLIER, MOST_RIGHT, fold, scale, shift_right
+from spusim.kernels.arithmetic import (
+    MOST_MULTIPLIER,
+    MOST_RIGHT,
+    SATURATE,
+    STOCHASTIC,
+    WRAP,
+    fold,
+    scale,
+    scale_dithered,
+    shift_right,
+)
 from spusim.kernels.layout import Op, P
+from spusim.kernels.random import dither
 
 _SHIFT, _TENSOR, _CHANNEL = (
     int(Op.QUANTISE_SHIFT),
@@ -38,40 +49,40 @@ def read_elements(memory, byte, bits, n, out):
 
 
 @nb.njit(cache=True)
-def write_elements(memory, byte, bits, n, values, wrap):
+def write_elements(memory, byte, bits, n, values, overflow):
     """Fold n values to `bits` and store them from a byte address on."""
     if bits == 8:
         target = memory.view(np.int8)
         for k in range(n):
-            target[byte + k] = np.int8(fold(values[k], bits, wrap))
+            target[byte + k] = np.int8(fold(values[k], bits, overflow))
     elif bits == 16:
         halves = memory.view(np.int16)
         start = byte >> 1
         for k in range(n):
-            halves[start + k] = np.int16(fold(values[k], bits, wrap))
+            halves[start + k] = np.int16(fold(values[k], bits, overflow))
     else:
         wholes = memory.view(np.int32)
         start = byte >> 2
         for k in range(n):
-            wholes[start + k] = np.int32(fold(values[k], bits, wrap))
+            wholes[start + k] = np.int32(fold(values[k], bits, overflow))
 
 
 @nb.njit(cache=True)
-def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
+def combine(op, a, b, n, sa, sb, sd, rounding, overflow):
     """Put the elementwise result of one or two operands into a[:n], before folding."""
     if op == _MUL:
         for k in range(n):
-            a[k] = shift_right(a[k] * b[k], sd, rounding, wrap)
+            a[k] = shift_right(a[k] * b[k], sd, rounding, overflow)
         return
     if op == _MOVE or op == _RELU:
         for k in range(n):
-            a[k] = shift_right(a[k], sd, rounding, wrap)
+            a[k] = shift_right(a[k], sd, rounding, overflow)
             if op == _RELU:
                 a[k] = max(a[k], 0)
         return
     for k in range(n):
-        x = shift_right(a[k], sa, 0, True)
-        y = shift_right(b[k], sb, 0, True)
+        x = shift_right(a[k], sa, 0, WRAP)
+        y = shift_right(b[k], sb, 0, WRAP)
         if op == _ADD:
             r = x + y
         elif op == _SUB:
@@ -80,7 +91,17 @@ def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
             r = max(x, y)
         else:
             r = min(x, y)
-        a[k] = shift_right(r, sd, rounding, wrap)
+        a[k] = shift_right(r, sd, rounding, overflow)
+
+
+@nb.njit(cache=True)
+def combine_randomly(op, a, b, n, sa, sb, sd, draw):
+    """Do as `combine`, rounding a right shift by sd (at least 1) stochastically."""
+    combine(_MOVE if op == _RELU else op, a, b, n, sa, sb, 0, 0, WRAP)
+    for k in range(n):
+        a[k] = (a[k] + dither(draw, k, sd)) >> sd
+        if op == _RELU:
+            a[k] = max(a[k], 0)
 
 
 @nb.njit(cache=True)
@@ -101,8 +122,21 @@ def _scale_narrow(acc, n, multiplier, shift, rounding, out):
 
 
 @nb.njit(cache=True)
-def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
+def _scaled(acc, multiplier, shift, rounding, overflow, draw, k):
+    if rounding != STOCHASTIC:
+        return scale(acc, multiplier, shift, rounding, overflow)
+    if shift <= 0:
+        return scale(acc, multiplier, shift, 0, overflow)
+    return scale_dithered(acc, multiplier, shift, dither(draw, k, shift), overflow)
+
+
+@nb.njit(cache=True)
+def requantise(
+    op, acc, n, memory, byte, sd, bits, zero, rounding, overflow, draw, out
+):  # fmt: skip
     """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
+
+    zero: added to the scaled; draw: where stochastic rounding takes its bits, see `random_bits`.
 
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
@@ -117,16 +151,16 @@ def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
             _scale_narrow(acc, n, multiplier, shift, rounding, out)
         else:
             for k in range(n):
-                out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+                out[k] = _scaled(acc[k], multiplier, shift, rounding, overflow, draw, k)
     else:
         for k in range(n):
             at = (byte >> 2) + 2 * k
             multiplier, shift = np.int64(wholes[at]), np.int64(wholes[at + 1] & 0xFF)
             if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
                 return False
-            out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+            out[k] = _scaled(acc[k], multiplier, shift, rounding, overflow, draw, k)
     for k in range(n):
-        out[k] = fold(out[k], bits, wrap)
+        out[k] = fold(out[k] + zero, bits, overflow)
     return True
 
 
@@ -142,7 +176,7 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
         here = np.int64(table[at])
         if interpolate:
             rise = (np.int64(table[at + 1]) - here) * (x & low)
-            here += shift_right(rise, fraction_bits, rounding, False)
+            here += shift_right(rise, fraction_bits, rounding, SATURATE)
         values[k] = here
 
 

@@ -13,6 +13,9 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "post": (Op.POST, ()),
     "loop": (Op.LOOP, ()),
     "vset": (Op.VSET, ()),
+    "zset": (Op.ZERO_SET, ()),
+    "pset": (Op.POSITION_SET, ()),
+    "rset": (Op.RANDOM_SET, ()),
     "spmv": (Op.MATVEC, (0,)),
     "spmva": (Op.MATVEC, (1,)),
     "dmv": (Op.MATVEC, (0,)),
@@ -38,7 +41,7 @@ UNITS = {
     "vector": Unit.VECTOR,
     "router": Unit.ROUTER,
 }
-CODE_WIDTH = 10
+CODE_WIDTH = 12
 
 
 def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:

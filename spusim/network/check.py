@@ -24,6 +24,7 @@ from spusim.network.records import (
     State,
     Tensor,
 )
+from spusim.network.zero_points import check_zero_points
 
 WEIGHT_BITS = (4, 8, 16)
 TENSOR_BITS = (8, 16, 32)
@@ -31,7 +32,7 @@ TABLE_BITS = 16
 BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
 KINDS = ("add", "sub", "mul", "max", "min")
-ROUNDINGS = (None, "floor", "half_up", "half_even")
+ROUNDINGS = (None, "floor", "half_up", "half_even", "stochastic")
 CURVES = ("relu", "sigmoid", "tanh")
 
 Tensors = dict[str, Tensor]
@@ -55,6 +56,7 @@ def check_network(network: Network) -> None:
     for state in network.states:
         _check_state(state, known)
     _check_known(f"network {network.name}: its output", network.output, known, set())
+    check_zero_points(network)
     size = known[network.output].size
     if network.labels and len(network.labels) != size:
         raise NetworkError(
