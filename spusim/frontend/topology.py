@@ -87,6 +87,9 @@ class QuantiseModel(Model):
     weights: Literal[4, 8, 16] = Field(default=8, description="bits of a weight")
     activations: Literal[8, 16] = Field(default=16, description="bits of a tensor between layers")
     per_channel: bool = Field(default=False, description="a weight scale per output row")
+    asymmetric: bool = Field(
+        default=False, description="unsigned codes for outputs of relu that only products read"
+    )
     calibrate: str | None = Field(
         default=None,
         description="calibration stream: FILE[:key] relative to this file, or a shipped name",
