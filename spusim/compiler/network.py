@@ -67,7 +67,12 @@ def compile_network(
         numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
         input=InputPort(
-            threading.starters, 0, FRAME, network.input.size, network.input.quantum.bits
+            threading.starters,
+            0,
+            FRAME,
+            network.input.size,
+            network.input.quantum.bits,
+            network.input.quantum.zero_point,
         ),
         outputs=_output_ports(plan, output.quantum.bits),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),

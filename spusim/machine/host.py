@@ -105,8 +105,9 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
             f"stream has values from {frames.min()} to {frames.max()}; the input port of "
             f"{program.name} carries {port.bits} signed bits"
         )
-    width = program.word_bits // 8
-    size = port.elements * port.bits // 8
-    words = -(-size // width)
-    raw = frames.astype(f"<i{port.bits // 8}").view(np.uint8).reshape(len(frames), size)
-    return np.pad(raw, ((0, 0), (0, words * width - size))).reshape(len(frames), words, width)
+    per_word = program.word_bits // port.bits
+    rest = -port.elements % per_word
+    whole = np.pad(frames, ((0, 0), (0, rest)), constant_values=port.fill)
+    words = (port.elements + rest) // per_word
+    raw = np.ascontiguousarray(whole.astype(f"<i{port.bits // 8}")).view(np.uint8)
+    return raw.reshape(len(frames), words, program.word_bits // 8)

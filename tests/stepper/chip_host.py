@@ -50,7 +50,8 @@ class Host:
         data = bytearray()
         for value in self.frames[self.next]:
             data += value.to_bytes(size, "little", signed=True)
-        data += bytes(-len(data) % word)
+        while len(data) % word:
+            data += port.fill.to_bytes(size, "little", signed=True)
         words = len(data) // word
         self.message = Message(HOST, port.cores, port.channel, words, port.thread, now, data)
         self.network.requests.append(self.message)
