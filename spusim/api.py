@@ -11,7 +11,6 @@ import numpy as np
 from spusim import machine
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_layer, compile_network
-from spusim.compiler.network import numerics_of
 from spusim.energy import attach_energy
 from spusim.formats import outline
 from spusim.formats.codes import BINARY_BITS, ENTRIES, TERNARY_BITS
@@ -30,6 +29,7 @@ from spusim.machine import (
     unskipped_layer_cycles,
 )
 from spusim.network.records import Network, Product, Stream
+from spusim.numerics import numerics_of
 from spusim.program import Program
 from spusim.result import RunResult
 
@@ -60,7 +60,7 @@ def load_plan(path: str | Path, arch: Arch | None = None) -> Network:
 
     arch: refuse a plan whose sums this one's arithmetic might change. Raises PlanError.
     """
-    return fqir.load_plan(path, numerics_of(arch) if arch else None)
+    return fqir.load_plan(path, numerics_of(arch.numerics) if arch else None)
 
 
 def simulate(

@@ -123,13 +123,17 @@ class CoreImage:
 
 @dataclass(frozen=True)
 class InputPort:
-    """What the host sends for a frame: elements, packed into words, to a channel of `cores`."""
+    """What the host sends for a frame: elements, packed into words, to a channel of `cores`.
+
+    fill: the integer that fills the last word, as many bits wide.
+    """
 
     cores: tuple[int, ...]
     channel: int
     thread: int  # gets the message's token
     elements: int
     bits: int  # of an element in memory
+    fill: int = 0
 
 
 @dataclass(frozen=True)

@@ -327,7 +327,7 @@ def test_draft_table_must_be_the_same_and_a_frozen_one_may_mend_its_prose(stampe
 def test_other_encoding_is_refused_in_every_state(stamped, monkeypatch):
     state, path = stamped
     with pytest.raises(ImageError, match=r"another table of ISA 8\.1"):
-        load_under(isa_like_ours("8.1", state, "nop   0x00", "nop   0x05"), path, monkeypatch)
+        load_under(isa_like_ours("8.1", state, "nop   0x00", "nop   0x0f"), path, monkeypatch)
 
 
 def test_image_is_refused_once_its_version_changed_state(stamped, monkeypatch):
@@ -393,7 +393,7 @@ LIES = {
     "int for text": (lambda h: h["content"].update(name=5), "program.name (=5) must be str"),
     "mode": (
         lambda h: h["content"]["numerics"].update(overflow="explode"),
-        "overflow (='explode') must be one of ('saturate', 'wrap')",
+        "overflow (='explode') must be one of ('saturate', 'wrap', 'nullify')",
     ),
     "mode is a list": (lambda h: h["content"]["numerics"].update(overflow=[]), "must be one of"),
     "list": (lambda h: h["content"].update(outputs={}), "program.outputs must be a list"),

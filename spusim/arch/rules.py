@@ -84,6 +84,10 @@ def _widest_product(arch: Arch) -> tuple[int, str]:
     return max((sum(operand_bits(p)), p) for p in arch.core.precisions)
 
 
+def _partial_sum_bits(arch: Arch) -> int:
+    return arch.numerics.partial_sums.bits + arch.numerics.partial_sums.shift
+
+
 def _nearest_divisors(arch: Arch) -> str:
     """Name the divisors of the bank count on either side of the PE count."""
     banks, pes = arch.core.data_memory.banks, arch.core.pes
@@ -245,6 +249,28 @@ RULES: tuple[Rule, ...] = (
             f"core.precisions: {_widest_product(a)[1]} makes {_widest_product(a)[0]} bits"
         ),
         lambda a: f"try {_widest_product(a)[0]}, or drop {_widest_product(a)[1]}",
+    ),
+    Rule(
+        "partial_sums_fit",
+        (
+            "numerics.partial_sums.bits",
+            "numerics.partial_sums.shift",
+            "numerics.accumulator_bits",
+        ),
+        "A requantised partial sum, shifted back, fits its accumulator.",
+        lambda a: (
+            not a.numerics.partial_sums.every or _partial_sum_bits(a) <= a.numerics.accumulator_bits
+        ),
+        lambda a: (
+            f"numerics.partial_sums: bits (={a.numerics.partial_sums.bits}) + shift "
+            f"(={a.numerics.partial_sums.shift}) must be at most numerics.accumulator_bits "
+            f"(={a.numerics.accumulator_bits}), in which the sum goes on"
+        ),
+        lambda a: (
+            f"try bits {a.numerics.accumulator_bits - a.numerics.partial_sums.shift}"
+            if a.numerics.accumulator_bits - a.numerics.partial_sums.shift >= 2
+            else f"try shift {max(0, a.numerics.accumulator_bits - a.numerics.partial_sums.bits)}"
+        ),
     ),
     Rule(
         "layer_precision",

@@ -212,19 +212,35 @@ class CoreSpec(Spec):
     sequencer: SequencerSpec = Field(default_factory=SequencerSpec)
 
 
+class PartialSumsSpec(Spec):
+    """Requantisation of partial sums on the way."""
+
+    every: int = Field(
+        default=0, ge=0, le=1_048_576, description="dense positions between them; 0: none"
+    )
+    shift: int = Field(default=0, ge=0, le=46, description="bits dropped from a partial sum")
+    bits: int = Field(default=16, ge=2, le=48, description="bits that are kept of what is left")
+    rounding: Literal["floor", "half_up", "half_even"] = Field(
+        default="half_up", description="of the bits dropped"
+    )
+
+
 class NumericsSpec(Spec):
     """Arithmetic; all that values depend on besides network and stream."""
 
     accumulator_bits: int = Field(default=32, ge=8, le=48, description="width of an accumulator")
-    overflow: Literal["saturate", "wrap"] = Field(
-        default="saturate", description="of the accumulators"
+    overflow: Literal["saturate", "wrap", "nullify"] = Field(
+        default="saturate",
+        description="of the accumulators; nullify: what is out of range becomes zero",
     )
-    rounding: Literal["floor", "half_up", "half_even"] = Field(
+    rounding: Literal["floor", "half_up", "half_even", "stochastic"] = Field(
         default="half_up", description="of right shifts"
     )
-    requantize_overflow: Literal["saturate", "wrap"] = Field(
+    seed: int = Field(default=0, ge=0, lt=1 << 32, description="of stochastic rounding")
+    requantize_overflow: Literal["saturate", "wrap", "nullify"] = Field(
         default="saturate", description="of results written to memory"
     )
+    partial_sums: PartialSumsSpec = Field(default_factory=PartialSumsSpec)
     table_address_bits: int = Field(default=8, ge=2, le=15, description="log2 of a table's entries")
     table_interpolate: bool = Field(
         default=True, description="linear interpolation between entries"

@@ -115,11 +115,18 @@ def _describe(problem: ErrorDetails, tree: Entry, model: type[Spec]) -> str:
         return f"{origin}: {where} {problem['ctx']['error']}"
     value = problem["input"]
     if value is None:
-        return f"{origin}: {where} has no value; give one, or leave the key out"
+        one = f"one of {', '.join(choices)}" if (choices := _choices(problem)) else "one"
+        return f"{origin}: {where} has no value; give {one}, or leave the key out"
     template = _RULES.get(problem["type"])
     rule = template.format(**problem.get("ctx", {})) if template else problem["msg"]
     remedy = _nearest(problem) or _remedy(where, model)
     return f"{origin}: {where} (={_shown(value)}) {rule}; {remedy}"
+
+
+def _choices(problem: ErrorDetails) -> list[str]:
+    """Return the words that a value may be; YAML takes `null` for none of them."""
+    expected = problem.get("ctx", {}).get("expected", "")
+    return re.findall(r"'([^']*)'", expected) if problem["type"] == "literal_error" else []
 
 
 def _unknown(steps: list[int | str], model: type[Spec]) -> str:

@@ -15,7 +15,7 @@ from spusim.compiler.storage import (
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
 from spusim.formats import GROUPED, entries_per_word, entry_bits
-from spusim.network.records import Product
+from spusim.network.records import Product, Quantum
 from spusim.numerics import fits
 
 MATRIX_NUMBERS = 256  # what the operand `matrix` can name
@@ -60,6 +60,18 @@ def _preset_for(precision: str) -> str:
     """Return advice to take a preset whose lanes compute a precision; nothing without any."""
     presets = presets_computing(precision)
     return f"take --arch {' or '.join(presets)}," if presets else ""
+
+
+def check_zero_point(arch: Arch, node: Product, input_: Quantum) -> None:
+    """Raise CompileError for an operand with a zero point whose products no accumulator holds."""
+    needed = node.weight_bits + input_.bits + 1
+    if input_.zero_point and arch.numerics.accumulator_bits < needed:
+        raise CompileError(
+            f"{arch.name}: layer {node.layer} multiplies {node.weight_bits}-bit weights by "
+            f"{input_.bits}-bit activations less a zero point, {needed} bits, and "
+            f"numerics.accumulator_bits is {arch.numerics.accumulator_bits}; set it to {needed}, "
+            "or quantise the activations symmetrically"
+        )
 
 
 def check_bias(arch: Arch, node: Product) -> None:

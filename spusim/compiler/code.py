@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spusim.isa import Isa, encode
+from spusim.numerics import STOCHASTIC
 from spusim.program import Thread
 
 # What of the state set by `vset` an instruction depends on.
@@ -29,6 +30,18 @@ VECTOR_STATE: dict[str, frozenset[str]] = {
     }.items()
 }
 State = dict[str, int | str]
+Modes = Mapping[str, Mapping[str, int]]
+# What other instructions set for a thread, and what it starts with.
+MODES: dict[str, dict[str, int]] = {
+    "zset": {"operand": 0, "result": 0},
+    "pset": {"position": 0},
+    "rset": {"stream": 0, "first": 0},
+}
+MODE_COMMENTS = {
+    "zset": "zero points: operand {operand}, result {result}",
+    "pset": "dense position {position}",
+    "rset": "random bits: stream {stream:#08x}, output {first}",
+}
 _ANY_STATE: State = {
     "len": 0, "wa": 16, "wb": 16, "wd": 16, "sa": 0, "sb": 0, "sd": 0, "rounding": "arch",
 }  # fmt: skip
@@ -39,12 +52,14 @@ class Op:
     """One instruction; `state` holds the fields of the vector state that it depends on.
 
     Enumerations are by name here, widths in bits; they become indices when the word is made.
+    modes: by the instruction that sets them (see MODES), what else it depends on.
     """
 
     mnemonic: str
     comment: str
     operands: Mapping[str, int | str] = field(default_factory=dict)
     state: State = field(default_factory=dict)
+    modes: Modes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,11 +76,28 @@ def op(mnemonic: str, comment: str, **operands: int) -> Op:
     return Op(mnemonic, comment, operands)
 
 
-def vector_op(mnemonic: str, comment: str, state: State, **operands: int) -> Op:
+def vector_op(mnemonic: str, comment: str, state: State, modes: Modes, **operands: int) -> Op:
     """Return a vector instruction; `state` has exactly the fields that it depends on."""
     if set(state) != VECTOR_STATE[mnemonic]:
         raise KeyError(f"{mnemonic} depends on {sorted(VECTOR_STATE[mnemonic])}, not {[*state]}")
-    return Op(mnemonic, comment, operands, state)
+    return Op(mnemonic, comment, operands, state, modes)
+
+
+def with_modes(ops: Iterable[Op]) -> list[Op]:
+    """Insert what sets the modes that instructions depend on, where they are not set already.
+
+    Random bits are set for every instruction that draws them: they go on counting.
+    """
+    done: list[Op] = []
+    now = {mnemonic: dict(values) for mnemonic, values in MODES.items()}
+    for each in ops:
+        for mnemonic, wanted in each.modes.items():
+            if mnemonic == "rset" or not wanted.items() <= now[mnemonic].items():
+                now[mnemonic] |= wanted
+                comment = MODE_COMMENTS[mnemonic].format(**now[mnemonic])
+                done.append(op(mnemonic, comment, **now[mnemonic]))
+        done.append(each)
+    return done
 
 
 def with_vector_state(ops: Iterable[Op]) -> list[Op]:
@@ -97,7 +129,9 @@ def _run(needed: State, run: list[Op]) -> list[Op]:
     comment = f"{state['len']} elements{', shifts ' + shifts if shifts else ''}"
     if state["rounding"] != "arch":
         comment += f", rounding {state['rounding']}"
-    return [Op("vset", comment, state), *run]
+    if state["rounding"] == STOCHASTIC:  # which has a bit of its own
+        return [Op("vset", comment, state | {"rounding": "arch", "stochastic": 1}), *run]
+    return [Op("vset", comment, state | {"stochastic": 0}), *run]
 
 
 @dataclass(frozen=True)
@@ -119,7 +153,7 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
     for thread in threads:
         entries.append(None if thread.ops is None else len(ops))
         if thread.ops is not None:
-            ops += [*with_vector_state(thread.ops), op("end", f"end of {thread.name}")]
+            ops += [*with_vector_state(with_modes(thread.ops)), op("end", f"end of {thread.name}")]
     last = len(ops) - 1
     return CoreCode(
         np.array([_word(isa, each) for each in ops], dtype=np.uint64),

@@ -9,13 +9,14 @@ from spusim.arch import Arch, arch_hash
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode
 from spusim.compiler.errors import CompileError
-from spusim.compiler.network import build_core, formats_of, numerics_of
+from spusim.compiler.network import build_core, formats_of
 from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, store_tile
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import Part, elements_per_word, group_rows, split
 from spusim.compiler.storage import Packing
 from spusim.formats import pack, weight_kind
 from spusim.isa import load_isa
+from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, Operand, OutputPort, Program
 
 
@@ -56,7 +57,7 @@ def compile_layer(
         word_bits=arch.core.data_memory.word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
-        numerics=numerics_of(arch),
+        numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
         input=InputPort(tuple(p.core for p in parts), 0, 0, weight.shape[1], activation_bits),
         outputs=tuple(OutputPort(p.core, 0, p.offset, p.size, bits) for p in parts),

@@ -8,8 +8,9 @@ from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import Vector
 from spusim.compiler.merge import SiblingProduct
+from spusim.compiler.modes import drawing, rounding_of
 from spusim.compiler.places import Fill, Move, Places
-from spusim.compiler.product import lower_product, rounding_of
+from spusim.compiler.product import lower_product
 from spusim.compiler.space import CoreSpace
 from spusim.network.graph import inputs_of, outputs_of
 from spusim.network.records import (
@@ -61,7 +62,7 @@ def lower_move(move: Move) -> list[Op]:
         state: State = {"len": target.elements, "wa": source.bits, "wd": target.bits}
         state |= {"sd": 0, "rounding": "arch"}
         operands = {"d": target.address, "a": source.address}
-        ops.append(vector_op("vmov", move.comment, state, **operands))
+        ops.append(vector_op("vmov", move.comment, state, {}, **operands))
     return ops
 
 
@@ -72,6 +73,7 @@ def lower_fill(fill: Fill) -> list[Op]:
             "vfill",
             fill.comment,
             {"len": vector.elements, "wd": vector.bits},
+            {},
             d=vector.address,
             value=fill.value,
         )
@@ -88,36 +90,38 @@ def _product(site: Site, node: Product) -> list[Op]:
 def _combine(site: Site, node: Combine) -> list[Op]:
     ops = []
     mnemonic, shown = KINDS[node.kind]
-    for d, a, b in _runs(site, node):
+    for first, (d, a, b) in _runs(site, node):
         state: State = {"len": d.elements, "wa": a.bits, "wb": b.bits, "wd": d.bits, "sd": node.sd}
         state["rounding"] = rounding_of(site.space.arch, node.rounding)
         if node.kind != "mul":
             state |= {"sa": node.sa, "sb": node.sb}
         comment = _told(node, shown.format(_short(node, node.a), _short(node, node.b)))
         operands = {"d": d.address, "a": a.address, "b": b.address}
-        ops.append(vector_op(mnemonic, comment, state, **operands))
+        modes = drawing(site.space.arch, node.name, node.rounding, first, node.sd)
+        ops.append(vector_op(mnemonic, comment, state, modes, **operands))
     return ops
 
 
 def _shift(site: Site, node: Shift) -> list[Op]:
     if node.relu and _wraps(site, node):
-        # vrelu cuts negatives off before its result wraps, and the node means it the other way.
+        # vrelu cuts negatives off before its result overflows; the node means it the other way.
         moved = _shift(site, replace(node, relu=False))
         return moved + _shift(site, replace(node, a=node.output.name, sd=0, rounding=None))
     ops = []
-    for d, a in _runs(site, node):
+    for first, (d, a) in _runs(site, node):
         state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sd": node.sd}
         state["rounding"] = rounding_of(site.space.arch, node.rounding)
         shown = _short(node, node.a) + (f" >> {node.sd}" if node.sd else "")
         comment = _told(node, f"relu({shown})" if node.relu else shown)
         mnemonic = "vrelu" if node.relu else "vmov"
-        ops.append(vector_op(mnemonic, comment, state, d=d.address, a=a.address))
+        modes = drawing(site.space.arch, node.name, node.rounding, first, node.sd)
+        ops.append(vector_op(mnemonic, comment, state, modes, d=d.address, a=a.address))
     return ops
 
 
 def _wraps(site: Site, node: Shift) -> bool:
-    """Tell whether a result may be too large, and then wraps around."""
-    if site.space.arch.numerics.requantize_overflow != "wrap":
+    """Tell whether a result may be too large, and then does not saturate."""
+    if site.space.arch.numerics.requantize_overflow == "saturate":
         return False
     left = site.plan.graph.tensors[node.a].quantum.bits - node.sd
     return left + (node.sd > 0) > node.output.quantum.bits
@@ -129,11 +133,11 @@ def _apply(site: Site, node: Apply) -> list[Op]:
     table = site.space.tables.of(node.function, entry, node.output.quantum)
     name = site.space.tables.tables[table].name.split()[0]
     ops = []
-    for d, a in _runs(site, node):
+    for _, (d, a) in _runs(site, node):
         state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sa": node.sa}
         comment = _told(node, f"{name}({_short(node, node.a)})")
         operands = {"d": d.address, "a": a.address, "table": table}
-        ops.append(vector_op("vlut", comment, state, **operands))
+        ops.append(vector_op("vlut", comment, state, {}, **operands))
     return ops
 
 
@@ -146,12 +150,12 @@ def _prune(site: Site, node: Prune) -> list[Op]:
             f" more than one instruction counts; use fewer than {MOST_ELEMENTS + 1}, or a threshold"
         )
     ops = []
-    for d, a in runs:
+    for _, (d, a) in runs:
         state: State = {"len": d.elements, "wa": a.bits, "wd": d.bits, "sd": 0}
         state["rounding"] = "arch"
         comment = _told(node, f"{node.kind} {node.parameter} of {_short(node, node.a)}")
         operands = {"d": d.address, "a": a.address, operand: node.parameter}
-        ops.append(vector_op(mnemonic, comment, state, **operands))
+        ops.append(vector_op(mnemonic, comment, state, {}, **operands))
     return ops
 
 
@@ -181,11 +185,15 @@ _LOWERING: dict[type, Callable[..., list[Op]]] = {
 }
 
 
-def _runs(site: Site, node: Node) -> Iterator[tuple[Vector, ...]]:
-    """Yield the output and inputs of an element-wise node as few vectors that lie together."""
+def _runs(site: Site, node: Node) -> Iterator[tuple[int, tuple[Vector, ...]]]:
+    """Yield the output and inputs of an element-wise node as few vectors that lie together.
+
+    In front of each stands the number of its first element.
+    """
     out = outputs_of(node)[0].name
     names = (out, *inputs_of(node))
     run: tuple[Vector, ...] = ()
+    first = 0
     for piece, cores in enumerate(site.plan.workers[out]):
         if site.space.core not in cores:
             continue
@@ -200,10 +208,16 @@ def _runs(site: Site, node: Node) -> Iterator[tuple[Vector, ...]]:
             )
             continue
         if run:
-            yield from _chunks(*run)
-        run = here
+            yield from _numbered(first, run)
+        run, first = here, site.plan.layouts[out].firsts[piece]
     if run:
-        yield from _chunks(*run)
+        yield from _numbered(first, run)
+
+
+def _numbered(first: int, vectors: tuple[Vector, ...]) -> Iterator[tuple[int, tuple[Vector, ...]]]:
+    for part in _chunks(*vectors):
+        yield first, part
+        first += part[0].elements
 
 
 def _piece(site: Site, name: str, piece: int) -> Vector:

@@ -12,6 +12,7 @@ from spusim.compiler.capacity import (
     check_core,
     check_link,
     check_precision,
+    check_zero_point,
 )
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
 from spusim.compiler.distribution import Distribution, distribute
@@ -36,7 +37,7 @@ from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.identity import network_hash
 from spusim.network.records import Network, Product, Prune
-from spusim.numerics import Numerics
+from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
 
@@ -73,10 +74,15 @@ def compile_network(
         word_bits=arch.core.data_memory.word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
-        numerics=numerics_of(arch),
+        numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
         input=InputPort(
-            threading.starters, 0, FRAME, network.input.size, network.input.quantum.bits
+            threading.starters,
+            0,
+            FRAME,
+            network.input.size,
+            network.input.quantum.bits,
+            network.input.quantum.zero_point,
         ),
         outputs=_output_ports(plan, output.quantum.bits),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
@@ -114,12 +120,6 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
         graph = Graph(copied_output(graph.network, arch))
         plan = distribute(graph, plan_pieces(graph, arch), arch)
     return plan
-
-
-def numerics_of(arch: Arch) -> Numerics:
-    """Return the arithmetic of an architecture."""
-    n = arch.numerics
-    return Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow)
 
 
 def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreImage:
@@ -168,9 +168,10 @@ def _check_products(arch: Arch, graph: Graph) -> None:
     """Raise CompileError for precisions or biases that the core's lanes do not have."""
     for node in graph.network.nodes:
         if isinstance(node, Product):
-            bits = graph.tensors[node.input].quantum.bits
+            quantum = graph.tensors[node.input].quantum
             kind = weight_kind(node.weight_bits, node.codebook)
-            check_precision(arch, node.layer, kind, bits)
+            check_precision(arch, node.layer, kind, quantum.bits)
+            check_zero_point(arch, node, quantum)
             check_bias(arch, node)
 
 

@@ -65,7 +65,7 @@ class _Placer:
         self.homes: dict[str, tuple[int, bool]] = {}  # root -> (first word, all pieces there)
         self.order = _order(plan)
         self.operands = self._operands()
-        self.padded: list[Vector] = []
+        self.padded: list[tuple[Vector, int]] = []  # and what is put there
 
     def run(self) -> None:
         """Place what is joined, then states and what replaces them, then all other roots."""
@@ -129,14 +129,15 @@ class _Placer:
         layout = self.layouts[name]
         makers = [self.graph.makers.get(s.root) for s in self.graph.segments(name)]
         if not any(isinstance(maker, Constant) for maker in makers):
-            self.padded.append(vector.full)
+            self.padded.append((vector.full, self._zero(name)))
             return
         per_word = layout.word_bits // layout.bits
         for piece, words in enumerate(layout.words[1:]):
             root, _ = root_piece(self.graph, self.layouts, name, piece)
             if not layout.fills(piece) and not isinstance(self.graph.makers.get(root), Constant):
                 address = vector.address + words - 1
-                self.padded.append(Vector(address, per_word, layout.bits, layout.word_bits))
+                word = Vector(address, per_word, layout.bits, layout.word_bits)
+                self.padded.append((word, self._zero(name)))
 
     def _give(self, name: str) -> None:
         """Give a root words for those of its pieces that the core has."""
@@ -151,7 +152,11 @@ class _Placer:
         broken = not all(layout.fills(piece) for piece in held)
         constant = isinstance(self.graph.makers.get(name), Constant)
         if broken and self._leaves(name) and not constant:
-            self.padded.append(vector.full)
+            self.padded.append((vector.full, self._zero(name)))
+
+    def _zero(self, name: str) -> int:
+        """Return the integer that means zero in a tensor."""
+        return self.graph.tensors[name].quantum.zero_point
 
     def _leaves(self, name: str) -> bool:
         """Tell whether whole words of a root are sent."""
@@ -239,7 +244,7 @@ class _Placer:
 
     def _start(self) -> None:
         """Fill what words leave unused, then states; constants are there from the start."""
-        fills = [Fill("unused places", vector, 0) for vector in self.padded]
+        fills = [Fill("unused places", vector, zero) for vector, zero in self.padded]
         for name, state in self.graph.states.items():
             held = self._held(name)
             if held and np.ndim(state.start):
@@ -274,7 +279,8 @@ class _Placer:
         for piece in self._held(name):
             first = layout.firsts[piece]
             part = values[first : first + layout.sizes[piece]]
-            self.space.constant(name, self.places.words[name, piece], part, layout.bits)
+            word = self.places.words[name, piece]
+            self.space.constant(name, word, part, layout.bits, self._zero(name))
 
     def _restore(self, name: str, state: State, held: list[int]) -> None:
         """Keep a state's start values beside it, to be copied when a file starts."""

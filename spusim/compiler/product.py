@@ -1,18 +1,19 @@
 """Matrix-vector products: rows tiled over accumulators, columns over buffers, and requantised."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.compiler.code import Op, op, vector_op
+from spusim.compiler.code import Op, vector_op
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
 from spusim.compiler.merge import operand_name, void_elements
+from spusim.compiler.modes import drawing, position, rounding_of, zero_points
 from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import elements_per_word, group_rows
@@ -46,27 +47,34 @@ class Group:
     """Windows with the same strips, whose elements lie alike, so that they share matrices.
 
     columns (columns,): places of the window's elements from its first word on. windows: their
-    first elements, of an operand of `size` elements of `bits`. sources: first word of each window;
-    targets: first word of each strip, window by window.
+    first elements, of an operand of `size` elements of `bits` with a zero point; numbers: which of
+    the product's they are. sources: first word of each window; targets: first word of each strip,
+    window by window.
     """
 
     strips: tuple[Strip, ...]
     columns: np.ndarray
     windows: tuple[int, ...]
+    numbers: tuple[int, ...]
     size: int
     bits: int
+    zero_point: int
     sources: tuple[int, ...]
     targets: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """How rows are requantised; `scale` is a word address, None for `vqs`."""
+    """How rows are requantised; `scale` is a word address, None for `vqs`.
+
+    most_right: the largest shift.
+    """
 
     run: RowRun
     mnemonic: str
     shift: int
     scale: int | None
+    most_right: int
 
 
 class Named(Protocol):
@@ -150,7 +158,8 @@ def _groups(
     operand, layout = places.operands[node.input], plan.layouts[node.input]
     everywhere = layout.places()
     per_word = elements_per_word(space.arch, operand.bits)
-    found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, tuple[int, ...]]]] = {}
+    zero_point = plan.graph.tensors[node.input].quantum.zero_point
+    found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, int, tuple[int, ...]]]] = {}
     for number, first in enumerate(node.windows):
         where = everywhere[first : first + node.weight.shape[1]]
         word = int(where[0]) // per_word
@@ -158,13 +167,23 @@ def _groups(
         strips, targets = _strips(space, node, number, plan, places)
         if strips:
             key = (strips, columns.astype(np.int64).tobytes())
-            found.setdefault(key, []).append((first, operand.address + word, targets))
+            found.setdefault(key, []).append((first, number, operand.address + word, targets))
     groups = []
     for (strips, columns_bytes), members in found.items():
-        windows, sources, targets_of = zip(*members, strict=True)
+        windows, numbers, sources, targets_of = zip(*members, strict=True)
         columns = np.frombuffer(columns_bytes, np.int64)
         groups.append(
-            Group(strips, columns, windows, layout.size, layout.bits, sources, targets_of)
+            Group(
+                strips,
+                columns,
+                windows,
+                numbers,
+                layout.size,
+                layout.bits,
+                zero_point,
+                sources,
+                targets_of,
+            )
         )
     return tuple(groups)
 
@@ -210,10 +229,12 @@ def _lower_group(space: CoreSpace, node: Product, name: str, group: Group) -> li
         tile_name = f"{name}.r{number}" if len(tiles) > 1 else name
         columns = _store_rows(space, node, tile_name, group, tile)
         scalings = [_scaling(space, node, group.strips[run.strip], run) for run in tile]
-        for source, targets in zip(group.sources, group.targets, strict=True):
-            ops += lower_matrix(space, columns, source)
+        for window, source, targets in zip(
+            group.numbers, group.sources, group.targets, strict=True
+        ):
+            ops += lower_matrix(space, columns, source, group.zero_point)
             ops += [
-                _requantise(space, node, group.strips[s.run.strip], s, targets[s.run.strip])
+                _requantise(space, node, group.strips[s.run.strip], s, targets[s.run.strip], window)
                 for s in scalings
             ]
     return ops
@@ -269,10 +290,11 @@ def _scaling(space: CoreSpace, node: Product, strip: Strip, run: RowRun) -> Scal
         left = np.maximum(-shift, 0)
         name = f"{head.output.name}.scale.{first}"
         scale = space.scale(name, multiplier << left, np.maximum(shift, 0))
-        return Scaling(run, "vqc", 0, scale)
+        return Scaling(run, "vqc", 0, scale, int(shift.max()))
     if multiplier[0] > 1:
-        return Scaling(run, "vqm", 0, space.scale(f"{node.name}.scale", multiplier, shift))
-    return Scaling(run, "vqs", int(shift[0]), None)
+        scale = space.scale(f"{node.name}.scale", multiplier, shift)
+        return Scaling(run, "vqm", 0, scale, int(shift[0]))
+    return Scaling(run, "vqs", int(shift[0]), None, int(shift[0]))
 
 
 def _rows_of(requant: Requant, rows: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -297,9 +319,13 @@ def store_tile(
     layout = layout_for(arch, form, node.weight_bits, bias is not None, node.codebook)
     unbiased = layout_for(arch, form, node.weight_bits, False, node.codebook)
     codebook = space.tables.codebook(node.codebook)
-    cuts = column_tiles(
-        arch, layout, weight.shape, activation_bits, node.layer, space.check_capacity
-    )
+    cuts = [
+        (begin + first, begin + end)
+        for begin, columns in _parts(arch, operand, weight.shape[1])
+        for first, end in column_tiles(
+            arch, layout, (len(weight), columns), activation_bits, node.layer, space.check_capacity
+        )
+    ]
     stored = []
     for first, end in cuts:
         tile_name = f"{name}.c{first}" if len(cuts) > 1 else name
@@ -312,24 +338,43 @@ def store_tile(
     return tuple(stored)
 
 
-def lower_matrix(space: CoreSpace, columns: Columns, source: int) -> list[Op]:
+def _parts(arch: Arch, operand: Operand, columns: int) -> Iterator[tuple[int, int]]:
+    """Yield the first column and the columns of what must be in matrices of its own.
+
+    A gap in an operand is no dense position, so no matrix goes across it where those are counted.
+    """
+    if not arch.numerics.partial_sums.every:
+        yield 0, columns
+        return
+    for at, _, count in operand.runs:
+        yield at, count
+
+
+def lower_matrix(space: CoreSpace, columns: Columns, source: int, zero_point: int = 0) -> list[Op]:
     """Return the matrix-vector instructions of a tile of rows: the first starts, others go on."""
     ops = []
     for tile, first in columns:
         onward = "a" if first else ""
+        position_ = tile.operand.runs[0][1] - tile.operand.runs[0][0]
+        operands = {
+            "m": tile.number,
+            "src": source + first // elements_per_word(space.arch, tile.activation_bits),
+            "acc": 0,
+        }
         ops.append(
-            op(
+            Op(
                 tile.mnemonic + onward,
                 f"{tile.name}: {tile.packed.rows} rows x {tile.packed.columns} columns",
-                m=tile.number,
-                src=source + first // elements_per_word(space.arch, tile.activation_bits),
-                acc=0,
+                operands,
+                modes={**zero_points(operand=zero_point), **position(space.arch, position_)},
             )
         )
     return ops
 
 
-def _requantise(space: CoreSpace, node: Product, strip: Strip, scaling: Scaling, target: int) -> Op:
+def _requantise(
+    space: CoreSpace, node: Product, strip: Strip, scaling: Scaling, target: int, window: int
+) -> Op:
     run, head = scaling.run, node.heads[strip.head]
     bits = head.output.quantum.bits
     whole = Vector(target, strip.rows, bits, space.data.word_bits)
@@ -344,7 +389,12 @@ def _requantise(space: CoreSpace, node: Product, strip: Strip, scaling: Scaling,
     first = strip.first + run.offset
     shown = head.output.name.removeprefix(f"{node.layer}.")
     comment = f"{node.name}: {shown} {first} to {first + run.rows - 1}"
-    return vector_op(scaling.mnemonic, comment, state, **operands)
+    output = window * len(node.weight) + head.first + first
+    modes = {
+        **zero_points(result=head.output.quantum.zero_point),
+        **drawing(space.arch, node.name, node.rounding, output, scaling.most_right),
+    }
+    return vector_op(scaling.mnemonic, comment, state, modes, **operands)
 
 
 def head_table(space: CoreSpace, head: Head) -> int:
@@ -352,8 +402,3 @@ def head_table(space: CoreSpace, head: Head) -> int:
     if head.function is None:
         return TABLE_NONE
     return space.tables.of(head.function, head.entry or head.output.quantum, head.output.quantum)
-
-
-def rounding_of(arch: Arch, rounding: str | None) -> str:
-    """Return the rounding of an instruction: `arch` where it is the architecture's."""
-    return "arch" if rounding in (None, arch.numerics.rounding) else str(rounding)

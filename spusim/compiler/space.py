@@ -106,7 +106,15 @@ class CoreSpace:
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
 
-    def constant(self, name: str, address: int, values: np.ndarray, bits: int) -> None:
-        """Have words from an address on hold values (n,) of `bits` when the program is loaded."""
-        words = pack_elements(values, bits, self.data.word_bits)
+    def constant(
+        self, name: str, address: int, values: np.ndarray, bits: int, rest: int = 0
+    ) -> None:
+        """Have words from an address on hold values (n,) of `bits` when the program is loaded.
+
+        rest: what the last word holds beyond them.
+        """
+        filled = np.pad(values, (0, -len(values) % (self.data.word_bits // bits)))
+        if rest:
+            filled[len(values) :] = rest
+        words = pack_elements(filled if rest else values, bits, self.data.word_bits)
         self.segments.append(Segment(name, address, words))

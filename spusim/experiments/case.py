@@ -16,7 +16,6 @@ from spusim.api import (
     simulate_program,
 )
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
-from spusim.compiler.network import numerics_of
 from spusim.errors import SpusimError
 from spusim.experiments.inputs import Origin
 from spusim.experiments.runs import (
@@ -37,6 +36,7 @@ from spusim.frontend import (
 from spusim.frontend.fqir import is_plan, load_plan
 from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream, Tensor
+from spusim.numerics import numerics_of
 from spusim.program import Program
 from spusim.result import RunResult
 from spusim.source import Source, load_source
@@ -290,7 +290,7 @@ def _plan(target: str, choice: Choice) -> Case:
             f"{choice.network_settings[0]}, which goes with a network or a checkpoint"
         )
     arch = _arch(choice)
-    network = load_plan(target, numerics_of(arch))
+    network = load_plan(target, numerics_of(arch.numerics))
     return Case(network.name, arch, network, origin=Origin(plan=target))
 
 

@@ -39,6 +39,7 @@ class Quantising:
     activations: int
     input: int
     per_channel: bool
+    asymmetric: bool
     ranges: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -87,6 +88,7 @@ def quantising_of(path: Path, steps: list[dict[str, Any]], stored: Stored) -> Qu
         step["activations"],
         step["input"],
         bool(step.get("per_channel")),
+        bool(step.get("asymmetric")),
         ranges,
     )
 

@@ -24,6 +24,7 @@ from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.weights import quantise_matrix
+from spusim.frontend.zero_points import asymmetric_activations
 from spusim.network.graph import tensors_of
 from spusim.network.identity import network_hash
 from spusim.network.records import Join, Network, Stream
@@ -61,7 +62,8 @@ def quantise_topology(
         input_bits=topology.input.bits,
         per_channel=topology.quantise.per_channel,
     )
-    return replace(quantised, rate_hz=topology.input.rate)
+    quantised = replace(quantised, rate_hz=topology.input.rate)
+    return asymmetric_activations(quantised) if topology.quantise.asymmetric else quantised
 
 
 def quantise_checkpoint(
@@ -122,6 +124,7 @@ def quantised_topology(topology: TopologyModel, quantising: Quantising) -> Topol
             "weights": quantising.weights,
             "activations": quantising.activations,
             "per_channel": quantising.per_channel,
+            "asymmetric": quantising.asymmetric,
         }
     )
     return topology.model_copy(update={"quantise": how, "prune": None})
@@ -216,6 +219,7 @@ def _step(topology: TopologyModel, calibration: Stream, calibrated_on: str) -> d
         "activations": how.activations,
         "input": topology.input.bits,
         "per_channel": how.per_channel,
+        "asymmetric": how.asymmetric,
         "calibrated_on": calibrated_on,
         "frames": len(calibration.frames),
     }

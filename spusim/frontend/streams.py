@@ -84,7 +84,7 @@ def quantise_input(stream: Stream, network: Network) -> Stream:
     quantum, frames = network.input.quantum, stream.frames
     low, high = quantum.smallest, quantum.largest
     if frames.dtype.kind == "f":
-        integers = np.clip(_rounded(stream, network), low, high)
+        integers = np.clip(_codes(frames, network), low, high)
         if quantum.bits == 1:
             integers = np.where(frames < 0, -1, 1)
         return replace(stream, frames=integers.astype(np.int32))
@@ -102,14 +102,16 @@ def clipped_inputs(stream: Stream, network: Network) -> int:
     """Return how many values `quantise_input` clips."""
     if stream.frames.dtype.kind != "f":
         return 0
-    rounded = _rounded(stream, network)
+    codes = _codes(stream.frames, network)
     low, high = network.input.quantum.smallest, network.input.quantum.largest
-    return int(np.count_nonzero((rounded > high) | (rounded < low)))
+    return int(np.count_nonzero((codes > high) | (codes < low)))
 
 
-def _rounded(stream: Stream, network: Network) -> np.ndarray:
+def _codes(frames: np.ndarray, network: Network) -> np.ndarray:
+    """Return the codes of floats, as floats, of any size."""
+    quantum = network.input.quantum
     rounding = np.floor if network.input_rounding == "floor" else np.rint
-    return np.asarray(rounding(np.ldexp(stream.frames, -network.input.quantum.exponent)))
+    return np.asarray(rounding(np.ldexp(frames, -quantum.exponent)) + quantum.zero_point)
 
 
 def _split(spec: str) -> tuple[Path, str | None]:

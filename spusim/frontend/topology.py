@@ -58,6 +58,9 @@ class QuantiseModel(Model):
         default=16, description="bits of a tensor between layers"
     )
     per_channel: bool = Field(default=False, description="a weight scale per output row")
+    asymmetric: bool = Field(
+        default=False, description="unsigned codes for outputs of relu that only products read"
+    )
     calibrate: str | None = Field(
         default=None,
         description="calibration stream: FILE[:key] relative to this file, or a shipped name",

@@ -9,8 +9,9 @@ import numpy as np
 
 from spusim.golden.errors import CodeError
 from spusim.golden.races import Stamp
-from spusim.golden.state import CoreState, VectorState, element_bytes, elements
+from spusim.golden.state import CoreState, RandomState, VectorState, element_bytes, elements
 from spusim.golden.tokens import ThreadState
+from spusim.numerics import Draw
 
 if TYPE_CHECKING:
     from spusim.golden.chip import Chip
@@ -30,15 +31,21 @@ class Loop:
 
 
 class Activation:
-    """One execution of a thread, from its arming to its `end`."""
+    """One execution of a thread, from its arming to its `end`.
 
-    def __init__(self, chip: Chip, thread: ThreadState) -> None:
+    count: executions of the thread in this file before this one.
+    """
+
+    def __init__(self, chip: Chip, thread: ThreadState, count: int) -> None:
         self.chip = chip
         self.thread = thread
         self.core: CoreState = chip.cores[thread.core]
         self.sequence = chip.races.sequence(thread.core, thread.number)
         self.index = thread.spec.entry
         self.vector = VectorState()
+        self.zero_x = self.zero_d = self.position = 0
+        self.random = RandomState()
+        self.count = count
         self.ended = False
         self.waits_for: int | None = None  # the channel whose message a `recv` waits for
         self._loops: list[Loop] = []
@@ -52,6 +59,12 @@ class Activation:
     def offset(self) -> int:
         """What the loops add to a data address at present, in words."""
         return sum(loop.iteration * loop.bump for loop in self._loops)
+
+    @property
+    def draw(self) -> Draw:
+        """Where the present vector instruction takes random bits from."""
+        r = self.random
+        return Draw(self.chip.numerics.seed, r.stream, self.count, r.ordinal, r.first)
 
     def stamp(self) -> Stamp:
         """Return the present instruction as an event that a token or message carries."""

@@ -34,6 +34,7 @@ class Chip:
         self.scoreboard = Scoreboard(program.cores, self.races)
         self.host = Host(self, program, frames)
         self.executed: Counter[str] = Counter()
+        self._activations: Counter[tuple[int, int]] = Counter()  # of each thread, in this file
         self._channels: dict[tuple[int, int], deque[Message]] = {}
         self._parked: list[Activation] = []
         self._resumed: deque[Activation] = deque()
@@ -45,6 +46,7 @@ class Chip:
         """
         self.scoreboard.reset()
         self._channels.clear()
+        self._activations.clear()
         self.host.start_file(first, end)
         activations = 0
         while activation := self._next():
@@ -93,7 +95,9 @@ class Chip:
         if not self.scoreboard.ready:
             return None
         arming = self.scoreboard.ready.popleft()
-        activation = Activation(self, arming.thread)
+        thread = (arming.thread.core, arming.thread.number)
+        activation = Activation(self, arming.thread, self._activations[thread])
+        self._activations[thread] += 1
         self.races.join(activation.sequence, *arming.tokens)
         return activation
 

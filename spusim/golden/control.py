@@ -2,7 +2,7 @@
 
 from spusim.golden.activation import Activation
 from spusim.golden.errors import CodeError
-from spusim.golden.state import WIDTHS, VectorState
+from spusim.golden.state import WIDTHS, RandomState, VectorState
 from spusim.numerics import Rounding
 
 Operands = dict[str, int]
@@ -39,5 +39,20 @@ def vset(t: Activation, o: Operands) -> None:
             )
     binary = BINARY[o["binary"]]
     wa, wb, wd = (1 if name in binary else WIDTHS[o[f"w{name}"]] for name in "abd")
-    rounding = ROUNDINGS[o["rounding"]]
+    rounding: Rounding | None = "stochastic" if o["stochastic"] else ROUNDINGS[o["rounding"]]
     t.vector = VectorState(o["len"], wa, wb, wd, o["sa"], o["sb"], o["sd"], rounding)
+
+
+def zset(t: Activation, o: Operands) -> None:
+    """Set the zero points of products' operands and of requantised results."""
+    t.zero_x, t.zero_d = o["operand"], o["result"]
+
+
+def pset(t: Activation, o: Operands) -> None:
+    """Set the dense position of the first column of products."""
+    t.position = o["position"]
+
+
+def rset(t: Activation, o: Operands) -> None:
+    """Set where stochastic rounding draws its bits."""
+    t.random = RandomState(o["stream"], o["first"])

@@ -11,8 +11,7 @@ from spusim.numerics import accumulate
 
 def spmv(t: Activation, o: Operands) -> None:
     """Set acc[0:rows] = bias + M x: M compressed."""
-    m = _matrix(t, o, dense=False)
-    t.write_rows(o["acc"], accumulate(m.weight, _x(t, o, m), m.bias, t.chip.numerics))
+    _begin(t, o, _matrix(t, o, dense=False))
 
 
 def spmva(t: Activation, o: Operands) -> None:
@@ -22,8 +21,7 @@ def spmva(t: Activation, o: Operands) -> None:
 
 def dmv(t: Activation, o: Operands) -> None:
     """Set acc[0:rows] = bias + M x: M stored dense."""
-    m = _matrix(t, o, dense=True)
-    t.write_rows(o["acc"], accumulate(m.weight, _x(t, o, m), m.bias, t.chip.numerics))
+    _begin(t, o, _matrix(t, o, dense=True))
 
 
 def dmva(t: Activation, o: Operands) -> None:
@@ -31,14 +29,19 @@ def dmva(t: Activation, o: Operands) -> None:
     _go_on(t, o, _matrix(t, o, dense=True))
 
 
+def _begin(t: Activation, o: Operands, m: DecodedMatrix) -> None:
+    acc = accumulate(m.weight, _x(t, o, m), m.bias, t.chip.numerics, position=t.position)
+    t.write_rows(o["acc"], acc)
+
+
 def _go_on(t: Activation, o: Operands, m: DecodedMatrix) -> None:
     start = t.read_rows(o["acc"], len(m.weight))
-    acc = accumulate(m.weight, _x(t, o, m), None, t.chip.numerics, start=start)
+    acc = accumulate(m.weight, _x(t, o, m), None, t.chip.numerics, start=start, position=t.position)
     t.write_rows(o["acc"], acc)
 
 
 def _x(t: Activation, o: Operands, m: DecodedMatrix) -> np.ndarray:
-    return t.read(o["src"], m.weight.shape[1], m.activation_bits)
+    return t.read(o["src"], m.weight.shape[1], m.activation_bits) - t.zero_x
 
 
 def _matrix(t: Activation, o: Operands, dense: bool) -> DecodedMatrix:

@@ -68,9 +68,9 @@ class Host:
         self.frame += 1
         self._event(self.frame)
         self.missing = set(self.ports)
-        data = element_bytes(self.frames[self.frame], self.input.bits)
-        words = np.zeros(-(-len(data) // self.word_bytes) * self.word_bytes, np.uint8)
-        words[: len(data)] = data
+        frame, per_word = self.frames[self.frame], 8 * self.word_bytes // self.input.bits
+        padded = np.pad(frame, (0, -len(frame) % per_word), constant_values=self.input.fill)
+        words = element_bytes(padded, self.input.bits)
         message = Message(words, self.chip.races.stamp(self.chip.races.host))
         try:
             for core in self.input.cores:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import Operands, end, loop, nop, post, vset
+from spusim.golden.control import Operands, end, loop, nop, post, pset, rset, vset, zset
 from spusim.golden.engine import dmv, dmva, spmv, spmva
 from spusim.golden.transfer import recv, send
 from spusim.golden.vector import (
@@ -29,6 +29,9 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "post": post,
     "loop": loop,
     "vset": vset,
+    "zset": zset,
+    "pset": pset,
+    "rset": rset,
     "spmv": spmv,
     "spmva": spmva,
     "dmv": dmv,

@@ -123,6 +123,15 @@ class VectorState:
     rounding: Rounding | None = None  # None: the architecture's
 
 
+@dataclass
+class RandomState:
+    """What `rset` sets, and the vector instructions of the thread since; starts as zeros."""
+
+    stream: int = 0
+    first: int = 0
+    ordinal: int = 0
+
+
 @dataclass(frozen=True)
 class DecodedMatrix:
     """What a matrix's words say: weight (rows, columns) int64, bias (rows,) int64 or None."""

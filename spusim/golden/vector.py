@@ -7,7 +7,7 @@ import numpy as np
 from spusim.golden.activation import Activation
 from spusim.golden.control import MOST_RIGHT, Operands
 from spusim.golden.errors import CodeError, UnknownError
-from spusim.numerics import Numerics, lookup, overflow, requantise, round_shift
+from spusim.numerics import STOCHASTIC, Numerics, lookup, overflow, requantise, round_shift
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
 TABLE_BITS = 16  # width of a table's input
@@ -111,7 +111,12 @@ def _floored(x: np.ndarray, shift: int) -> np.ndarray:
 
 
 def _shifted(t: Activation, x: np.ndarray) -> np.ndarray:
-    return round_shift(x, t.vector.sd, _numerics(t).rounding)
+    return round_shift(x, t.vector.sd, _numerics(t).rounding, _random(t, len(x)))
+
+
+def _random(t: Activation, count: int) -> np.ndarray | None:
+    """Return 64 random bits an output, where rounding asks for them."""
+    return t.draw.bits(count) if _numerics(t).rounding == STOCHASTIC else None
 
 
 def _numerics(t: Activation) -> Numerics:
@@ -127,6 +132,7 @@ def _narrow(t: Activation, x: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _put(t: Activation, o: Operands, x: np.ndarray) -> None:
+    t.random.ordinal += 1
     t.write(o["d"], _narrow(t, x, t.vector.wd), t.vector.wd)
 
 
@@ -144,21 +150,28 @@ def _scales(t: Activation, o: Operands, count: int) -> tuple[np.ndarray, np.ndar
 def _requantise(
     t: Activation, o: Operands, multiplier: int | np.ndarray, shift: int | np.ndarray
 ) -> None:
-    acc = t.read_rows(o["acc"], t.vector.length)
-    bits = t.vector.wd if o["table"] in (TABLE_NONE, TABLE_RELU) else TABLE_BITS
-    numerics = _numerics(t)
+    acc, zero = t.read_rows(o["acc"], t.vector.length), t.zero_d
+    random = _random(t, len(acc))
+    if o["table"] < TABLE_RELU:
+        q = requantise(acc, multiplier, shift, TABLE_BITS, _numerics(t), random=random)
+        _put(t, o, _looked_up(t, o["table"], q) + zero)
+        return
+    bits, numerics = t.vector.wd, _numerics(t)
     if bits == 1:
         # only the sign counts, which saturating to any width keeps
         bits, numerics = TABLE_BITS, replace(numerics, requantize_overflow="saturate")
-    q = requantise(acc, multiplier, shift, bits, numerics)
-    _put(t, o, _function(t, o["table"], q))
+    q = requantise(acc, multiplier, shift, bits, numerics, zero=zero, random=random)
+    _put(t, o, np.maximum(zero, q) if o["table"] == TABLE_RELU else q)
 
 
 def _function(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
+    """Return x, max(0, x) or a table's values, as `number` says."""
     if number == TABLE_NONE:
         return x
-    if number == TABLE_RELU:
-        return np.asarray(np.maximum(0, x))
+    return np.maximum(0, x) if number == TABLE_RELU else _looked_up(t, number, x)
+
+
+def _looked_up(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
     table = _table(t, number)
     return lookup(
         table.entries,
@@ -166,7 +179,7 @@ def _function(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
         table.address_bits,
         table.fraction_bits,
         table.interpolate,
-        t.chip.numerics.rounding,
+        t.chip.numerics.table_rounding,
     )
 
 

@@ -18,6 +18,7 @@ _BEGAN, _DUE, _SHARED = int(G.FILE_BEGAN), int(G.FRAME_DUE), int(G.SHARED)
 _MASK, _CHANNEL, _THREAD = int(G.INPUT_MASK), int(G.INPUT_CHANNEL), int(G.INPUT_THREAD)
 _NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
+_ACTIVATIONS = int(H.ACTIVATIONS)
 _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
 _QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
 _LOG_FULL, _STOP_LOG = int(G.LOG_FULL), int(Stop.LOG_FULL)
@@ -93,6 +94,7 @@ def begin_file(chip, last, now):
         for thread in range(chip.core[c, _THREADS]):
             chip.threads[c, thread, _LEFT] = chip.threads[c, thread, _TOKENS]
             chip.threads[c, thread, _WAITING] = 0
+            chip.threads[c, thread, _ACTIVATIONS] = 0
     chip.messages[:, _STATE] = FREE
     chip.taken[:] = 0
     registers = chip.chip

@@ -8,21 +8,23 @@ _LIMIT = np.int64(1 << 62)
 _LARGE = np.int64(1 << 32)
 MOST_LEFT, MOST_RIGHT = 30, 62  # shifts that instructions take
 MOST_MULTIPLIER = (1 << 31) - 1
+SATURATE, WRAP, NULLIFY = 0, 1, 2  # overflow
+STOCHASTIC = 3  # rounding; the functions here take 0 to 2
 
 
 @nb.njit(cache=True, inline="always")
-def shift_left(x, shift, wrap):
+def shift_left(x, shift, overflow):
     """X * 2**shift for shifts up to 30, exact as far as a fold to 32 bits or fewer can tell."""
-    if not wrap:
+    if overflow != WRAP:
         x = min(max(x, -_LARGE), _LARGE)
     return x << shift
 
 
 @nb.njit(cache=True, inline="always")
-def shift_right(x, shift, rounding, wrap):
+def shift_right(x, shift, rounding, overflow):
     """Round x / 2**shift; rounding 0 floor, 1 half_up, 2 half_even; negative shifts left."""
     if shift <= 0:
-        return shift_left(x, -shift, wrap)
+        return shift_left(x, -shift, overflow)
     if rounding == 0:
         return x >> shift
     half = np.int64(1) << (shift - 1)
@@ -34,24 +36,25 @@ def shift_right(x, shift, rounding, wrap):
 
 
 @nb.njit(cache=True, inline="always")
-def fold(x, bits, wrap):
-    """Bring x into `bits` bits: saturate, or wrap around."""
+def fold(x, bits, overflow):
+    """Bring x into `bits` bits: saturate, wrap around, or zero what is out of range."""
     low = -(np.int64(1) << (bits - 1))
-    if wrap:
+    if overflow == WRAP:
         return ((x - low) & ((np.int64(1) << bits) - 1)) + low
-    return min(max(x, low), -low - 1)
+    inside = min(max(x, low), -low - 1)
+    return inside if overflow == SATURATE or inside == x else np.int64(0)
 
 
 @nb.njit(cache=True)
-def scale(acc, multiplier, shift, rounding, wrap):
+def scale(acc, multiplier, shift, rounding, overflow):
     """Round acc * multiplier / 2**shift for products of up to 79 bits, kept as high * 2**31 + low.
 
     The result is exact, or, beyond 62 bits, one that `fold` to 32 bits or fewer treats alike.
     """
     if shift <= 0 and multiplier == 1:
-        return shift_left(acc, -shift, wrap)
+        return shift_left(acc, -shift, overflow)
     if acc == np.int64(np.int32(acc)):
-        return shift_right(acc * multiplier, shift, rounding, wrap)
+        return shift_right(acc * multiplier, shift, rounding, overflow)
     t = (acc & _LOW) * multiplier
     high = (acc >> 31) * multiplier + (t >> 31)
     low = t & _LOW
@@ -75,7 +78,21 @@ def scale(acc, multiplier, shift, rounding, wrap):
             return floor + np.int64(part >= half)
         above = part > half or (part == half and sticky)
         return floor + np.int64(above or (part == half and floor & 1))
-    if not wrap and abs(high) >= _LIMIT >> (31 - shift):
+    if overflow != WRAP and abs(high) >= _LIMIT >> (31 - shift):
         return _LIMIT if high > 0 else -_LIMIT
     whole = high << (31 - shift)
-    return whole + shift_right(low, shift, rounding, wrap)
+    return whole + shift_right(low, shift, rounding, overflow)
+
+
+@nb.njit(cache=True)
+def scale_dithered(acc, multiplier, shift, noise, overflow):
+    """Floor (acc * multiplier + noise) / 2**shift, noise below 2**shift; as exact as `scale`."""
+    t = (acc & _LOW) * multiplier
+    low = (t & _LOW) + (noise & _LOW)
+    high = (acc >> 31) * multiplier + (t >> 31) + (noise >> 31) + (low >> 31)
+    low &= _LOW
+    if shift >= 31:
+        return high >> (shift - 31)
+    if overflow != WRAP and abs(high) >= _LIMIT >> (31 - shift):
+        return _LIMIT if high > 0 else -_LIMIT
+    return (high << (31 - shift)) + (low >> shift)

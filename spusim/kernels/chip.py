@@ -87,7 +87,8 @@ class H(IntEnum):
     WAITING = 3  # a further arming waits
     ENTRY = 4
     ARRIVED = 5  # tokens of this cycle
-    COUNT = 6
+    ACTIVATIONS = 6  # times it was dispatched in this file
+    COUNT = 7
 
 
 class F(IntEnum):
@@ -114,7 +115,7 @@ class A(IntEnum):
     PUSHED = 6
     BYTES = 7  # of operands a, b, scale, d
     BITS = 11
-    PASSES = 15  # over the elements before the last one (T33)
+    PASSES = 15  # over the elements before the last one (T49)
     COUNT = 16
 
 

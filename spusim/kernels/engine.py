@@ -3,15 +3,24 @@
 import numba as nb
 import numpy as np
 
+from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
-from spusim.kernels.matvec import add_columns, add_columns_stepwise, nonzero_columns
+from spusim.kernels.matvec import (
+    add_columns,
+    add_columns_stepwise,
+    first_boundary,
+    nonzero_columns,
+    requantise_partial,
+)
 from spusim.kernels.rowtime import product_cycles
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.tape import read_operand, replays, tape_full
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _ALL, _GATE = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.PUSH_ALL), int(P.GATE)
-_STAGES, _BITS, _WRAP = int(P.MAC_STAGES), int(P.ACC_BITS), int(P.ACC_WRAP)
+_STAGES, _BITS, _OVERFLOW = int(P.MAC_STAGES), int(P.ACC_BITS), int(P.ACC_OVERFLOW)
+_EVERY, _PARTIAL_SHIFT = int(P.PARTIAL_EVERY), int(P.PARTIAL_SHIFT)
+_PARTIAL_BITS, _PARTIAL_ROUNDING = int(P.PARTIAL_BITS), int(P.PARTIAL_ROUNDING)
 _PRIVATE, _HAZARD, _SHARED = int(P.PRIVATE_WEIGHTS), int(P.HAZARD_STALL), int(P.SHARED_PORTS)
 _ROWS, _COLUMNS, _WIDE, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WIDE), int(M.WEIGHTS)
 _COSTS, _STATS, _BIAS, _ABITS = int(M.COSTS), int(M.STATS), int(M.BIAS), int(M.ACTIVATION_BITS)
@@ -77,38 +86,77 @@ def _no_overflow(core, matrix, start, x_max):
 
 
 @nb.njit(cache=True)
-def _values(core, matrix, n, acc, accumulate):
-    """Value plane: accumulators acc .. acc + rows, from bias or as they are, plus M x."""
+def _add(core, matrix, columns, n, sums, fast):
+    """Add the columns' products to sums (rows,) int64; `fast`: they surely stay in 32 bits."""
     rows, total = matrix[_ROWS], matrix[_COLUMNS]
-    bits, wrap = core.params[_BITS], core.params[_WRAP]
-    sums = core.acc[acc : acc + rows]
-    if not accumulate:
-        sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
-    x = core.x
-    x_max = np.int64(0)
-    for j in range(total):
-        x_max = max(x_max, abs(np.int64(x[j])))
-    begin = matrix[_WEIGHTS]
+    bits, overflow = core.params[_BITS], core.params[_OVERFLOW]
+    x, begin = core.x, matrix[_WEIGHTS]
     size = rows * total
-    fast = bits <= 32 and ((bits == 32 and wrap) or _no_overflow(core, matrix, sums, x_max))
     if fast:
         narrow = core.acc32[:rows]
         for r in range(rows):
             narrow[r] = np.int32(sums[r])
         if matrix[_WIDE]:
             wide = core.w16[begin : begin + size].reshape((total, rows))
-            add_columns(wide, x, core.columns, n, narrow)
+            add_columns(wide, x, columns, n, narrow)
         else:
             slim = core.w8[begin : begin + size].reshape((total, rows))
-            add_columns(slim, x, core.columns, n, narrow)
+            add_columns(slim, x, columns, n, narrow)
         for r in range(rows):
             sums[r] = narrow[r]
     elif matrix[_WIDE]:
         wide = core.w16[begin : begin + size].reshape((total, rows))
-        add_columns_stepwise(wide, x, core.columns, n, sums, bits, wrap)
+        add_columns_stepwise(wide, x, columns, n, sums, bits, overflow)
     else:
         slim = core.w8[begin : begin + size].reshape((total, rows))
-        add_columns_stepwise(slim, x, core.columns, n, sums, bits, wrap)
+        add_columns_stepwise(slim, x, columns, n, sums, bits, overflow)
+
+
+@nb.njit(cache=True)
+def _add_in_parts(core, matrix, n, sums, x_max, position):
+    """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
+    params, total = core.params, matrix[_COLUMNS]
+    boundary = first_boundary(position, params[_EVERY])
+    limit = (np.int64(1) << (params[_BITS] - 1)) - 1
+    first, fresh = np.int64(0), True
+    while first < n or boundary < total:
+        end = first
+        while end < n and core.columns[end] <= boundary:
+            end += 1
+        if end > first:
+            largest = np.int64(0)
+            for r in range(sums.shape[0]):
+                largest = max(largest, abs(sums[r]))
+            fast = params[_BITS] <= 32 and largest + matrix[_ABS_MAX] * x_max <= limit
+            _add(core, matrix, core.columns[first:end], end - first, sums, fast)
+        if boundary < total and (fresh or end > first):
+            # What no product has changed since the last boundary stays as it is.
+            requantise_partial(
+                sums, params[_PARTIAL_SHIFT], params[_PARTIAL_BITS], params[_PARTIAL_ROUNDING],
+                params[_OVERFLOW],
+            )  # fmt: skip
+            fresh = False
+        first = end
+        boundary += params[_EVERY]
+
+
+@nb.njit(cache=True)
+def _values(core, matrix, n, acc, accumulate, position):
+    """Value plane: accumulators acc .. acc + rows, from bias or as they are, plus M x."""
+    rows, total = matrix[_ROWS], matrix[_COLUMNS]
+    bits, overflow = core.params[_BITS], core.params[_OVERFLOW]
+    sums = core.acc[acc : acc + rows]
+    if not accumulate:
+        sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
+    x_max = np.int64(0)
+    for j in range(total):
+        x_max = max(x_max, abs(np.int64(core.x[j])))
+    if core.params[_EVERY]:
+        _add_in_parts(core, matrix, n, sums, x_max, position)
+        return
+    anyway = bits == 32 and overflow == WRAP
+    fast = bits <= 32 and (anyway or _no_overflow(core, matrix, sums, x_max))
+    _add(core, matrix, core.columns, n, sums, fast)
 
 
 @nb.njit(cache=True)
@@ -230,15 +278,18 @@ def _bank_accesses(core, matrix, src, columns, n, accumulate):
 
 
 @nb.njit(cache=True)
-def run_matvec(core, m, src, acc, accumulate):
-    """Execute one product; return its duration without interference, and the banks it holds."""
+def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
+    """Execute one product; return its duration without interference, and the banks it holds.
+
+    zero: zero point of the operand; position: dense position of column 0, for partial sums.
+    """
     matrix = core.matrices[m]
     total = matrix[_COLUMNS]
     params = core.params
-    read_operand(core, m, src)
+    read_operand(core, m, src, zero)
     nonzero = nonzero_columns(core.x[:total], core.columns)
     if not replays(core):
-        _values(core, matrix, nonzero, acc, accumulate)
+        _values(core, matrix, nonzero, acc, accumulate, position)
     columns, n = (core.every, total) if params[_ALL] else (core.columns, nonzero)
     load = load_cycles(core, matrix, src, accumulate)
     if params[_SHARED]:

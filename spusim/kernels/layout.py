@@ -40,6 +40,9 @@ class Op(IntEnum):
     FILL = 19
     THRESHOLD = 20
     TOP = 21
+    ZERO_SET = 30
+    POSITION_SET = 31
+    RANDOM_SET = 32
 
 
 class P(IntEnum):
@@ -58,15 +61,20 @@ class P(IntEnum):
     VECTOR_STAGES = 10
     TABLE_READS = 11  # table reads a cycle
     ACC_BITS = 12
-    ACC_WRAP = 13
-    ROUNDING = 14  # 0 floor, 1 half_up, 2 half_even
-    RESULT_WRAP = 15
+    ACC_OVERFLOW = 13  # 0 saturate, 1 wrap, 2 nullify
+    ROUNDING = 14  # 0 floor, 1 half_up, 2 half_even, 3 stochastic
+    RESULT_OVERFLOW = 15
     PRIVATE_WEIGHTS = 16
     HAZARD_STALL = 17
     SHARED_PORTS = 18
     WORD_SHIFT = 19  # logarithm of WORD_BYTES
     TAPE = 20  # a `Tape`
-    COUNT = 21
+    SEED = 21
+    PARTIAL_EVERY = 22  # dense positions; 0: partial sums are not requantised
+    PARTIAL_SHIFT = 23
+    PARTIAL_BITS = 24
+    PARTIAL_ROUNDING = 25
+    COUNT = 26
 
 
 class Tape(IntEnum):
@@ -113,7 +121,15 @@ class X(IntEnum):
     ROUNDING = 8  # 0: the architecture's, else one more than `P.ROUNDING`
     DEPTH = 9
     LOOPS = 10  # five words a level: first, last, left, iteration, bump
-    COUNT = 30
+    ZERO_X = 30  # zero point of products' operands
+    ZERO_D = 31  # of requantised results
+    POSITION = 32  # dense position of a product's first column
+    SEED = 33  # what `random_bits` draws by: from here five words
+    STREAM = 34
+    ACTIVATION = 35
+    ORDINAL = 36
+    FIRST = 37
+    COUNT = 38
 
 
 LOOP_LEVELS = 4

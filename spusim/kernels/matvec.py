@@ -9,7 +9,7 @@ the accumulator, order does not matter, and four columns go in one pass.
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import fold
+from spusim.kernels.arithmetic import WRAP, fold, shift_right
 
 
 @nb.njit(cache=True)
@@ -53,7 +53,7 @@ def add_columns(weights, x, columns, n, acc):
 
 
 @nb.njit(cache=True)
-def add_columns_stepwise(weights, x, columns, n, acc, bits, wrap):
+def add_columns_stepwise(weights, x, columns, n, acc, bits, overflow):
     """Acc += weights.T[:, columns] @ x[columns], folded to `bits` after every accumulation.
 
     acc (rows,) int64. The definition that `add_columns` equals where it may be used.
@@ -64,4 +64,21 @@ def add_columns_stepwise(weights, x, columns, n, acc, bits, wrap):
         xc = np.int64(x[c])
         w = weights[c]
         for r in range(rows):
-            acc[r] = fold(acc[r] + np.int64(w[r]) * xc, bits, wrap)
+            acc[r] = fold(acc[r] + np.int64(w[r]) * xc, bits, overflow)
+
+
+@nb.njit(cache=True)
+def requantise_partial(acc, shift, bits, rounding, overflow):
+    """Keep `bits` bits of partial sums (rows,) int64 in units of 2**shift; doing it twice is once.
+
+    What leaves the bits overflows as the accumulators do.
+    """
+    for r in range(acc.shape[0]):
+        # Shifts of 0 must not clip what is wider than 32 bits, as they would for results.
+        acc[r] = fold(shift_right(acc[r], shift, rounding, WRAP), bits, overflow) << shift
+
+
+@nb.njit(cache=True)
+def first_boundary(position, every):
+    """Column after which the first boundary of partial sums lies, column 0 being at `position`."""
+    return every - 1 - (position % every if position > 0 else position)

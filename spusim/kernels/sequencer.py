@@ -4,7 +4,7 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
-from spusim.kernels.layout import Unit
+from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.thread import start_thread
 
@@ -12,6 +12,7 @@ _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COU
 _FLIGHTS = int(K.FLIGHTS)
 _TOKENS, _LEFT, _LIVE, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.LIVE), int(H.WAITING)
 _ENTRY, _ARRIVED = int(H.ENTRY), int(H.ARRIVED)
+_ACTIVATIONS, _ACTIVATION = int(H.ACTIVATIONS), int(X.ACTIVATION)
 _THREAD, _READY_AT, _ENDED = int(F.THREAD), int(F.READY_AT), int(F.ENDED)
 _FAULT, _FAULT_CORE, _FAULT_CONTEXT = int(G.FAULT), int(G.FAULT_CORE), int(G.FAULT_CONTEXT)
 _FAULT_DETAIL, _CONTEXTS = int(G.FAULT_DETAIL), int(G.CONTEXTS)
@@ -110,7 +111,10 @@ def dispatch(chip, c, now):
     flight[_THREAD] = thread
     flight[_READY_AT] = now + chip.chip[_DISPATCH]
     note(chip, _L_DISPATCH, now, c, context, thread)
-    start_thread(chip.contexts[c, context], chip.threads[c, thread, _ENTRY])
+    context_state = chip.contexts[c, context]
+    start_thread(context_state, chip.threads[c, thread, _ENTRY])
+    context_state[_ACTIVATION] = chip.threads[c, thread, _ACTIVATIONS]
+    chip.threads[c, thread, _ACTIVATIONS] += 1
     chip.oldest[c, core[_FLIGHTS]] = context
     core[_FLIGHTS] += 1
 

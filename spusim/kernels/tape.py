@@ -32,8 +32,8 @@ def tape_full(core, m):
 
 
 @nb.njit(cache=True)
-def read_operand(core, m, src):
-    """Put a product's operand, or when replaying ones for its nonzeros, into `core.x`."""
+def read_operand(core, m, src, zero):
+    """Put a product's operand less its zero point, or when replaying its pattern, in `core.x`."""
     matrix = core.matrices[m]
     total, mode = matrix[_COLUMNS], core.params[_TAPE]
     begin = matrix[_AT] + core.matrix_use[m, 2] * total
@@ -42,6 +42,9 @@ def read_operand(core, m, src):
             core.x[j] = core.tape[begin + j]
         return
     read_elements(core.memory, src * core.params[_WORD_BYTES], matrix[_ABITS], total, core.x)
+    if zero:
+        for j in range(total):
+            core.x[j] -= zero
     if mode == _RECORD:
         for j in range(total):
             core.tape[begin + j] = core.x[j] != 0

@@ -8,7 +8,7 @@ the steps one by one. Either way the rules of a unit exist once, in the function
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, fold
+from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, SATURATE, STOCHASTIC, fold
 from spusim.kernels.engine import matvec_fault, run_matvec
 from spusim.kernels.layout import (
     LOOP_BUMP,
@@ -32,6 +32,7 @@ from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
     combine,
+    combine_randomly,
     drop_small,
     keep_largest,
     look_up,
@@ -45,6 +46,11 @@ from spusim.kernels.vector import (
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _POST, _LOOP, _VSET = int(Op.END), int(Op.POST), int(Op.LOOP), int(Op.VSET)
 _SEND, _RECV, _MATVEC = int(Op.SEND), int(Op.RECV), int(Op.MATVEC)
+_ZERO_SET, _POSITION_SET, _RANDOM_SET = (
+    int(Op.ZERO_SET),
+    int(Op.POSITION_SET),
+    int(Op.RANDOM_SET),
+)
 _Q_FIRST, _Q_TENSOR, _Q_CHANNEL = (
     int(Op.QUANTISE_SHIFT),
     int(Op.QUANTISE_TENSOR),
@@ -61,7 +67,10 @@ _MOVE, _THRESHOLD, _TOP = int(Op.MOVE), int(Op.THRESHOLD), int(Op.TOP)
 _PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
 _WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
 _THREAD_ROUNDING = int(X.ROUNDING)
-_WORD_BYTES, _ROUNDING, _RESULT_WRAP = int(P.WORD_BYTES), int(P.ROUNDING), int(P.RESULT_WRAP)
+_ZERO_X, _ZERO_D, _POSITION = int(X.ZERO_X), int(X.ZERO_D), int(X.POSITION)
+_DRAW, _STREAM, _ORDINAL, _FIRST = int(X.SEED), int(X.STREAM), int(X.ORDINAL), int(X.FIRST)
+_WORD_BYTES, _ROUNDING, _SEED = int(P.WORD_BYTES), int(P.ROUNDING), int(P.SEED)
+_RESULT_OVERFLOW = int(P.RESULT_OVERFLOW)
 _SHARED = int(P.SHARED_PORTS)
 _ELEMENT, _MULTIPLY, _INSTRUCTION = (
     int(C.VECTOR_ELEMENT),
@@ -79,6 +88,7 @@ _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
 _LOOP_NESTING, _SHIFT, _SCALE = int(Fault.LOOP_NESTING), int(Fault.SHIFT), int(Fault.SCALE)
 _FOUR_BITS = 3  # the last value of the kind `width`, after 8, 16 and 32
+_HALF_UP = 1
 TABLE_NONE = 63
 TABLE_RELU = 62
 
@@ -156,8 +166,22 @@ def _set_vector(context, operands):
         context[_SA + k] = operands[4 + k]
         if operands[4 + k] < -MOST_LEFT or operands[4 + k] > MOST_RIGHT:
             fault = _SHIFT
-    context[_THREAD_ROUNDING] = operands[7]
+    context[_THREAD_ROUNDING] = STOCHASTIC + 1 if operands[8] else operands[7]
     return fault
+
+
+@nb.njit(cache=True)
+def _set_thread(context, op, operands):
+    """Execute `vset`, `zset`, `pset` or `rset`; return the fault."""
+    if op == _VSET:
+        return _set_vector(context, operands)
+    if op == _ZERO_SET:
+        context[_ZERO_X], context[_ZERO_D] = operands[0], operands[1]
+    elif op == _POSITION_SET:
+        context[_POSITION] = operands[0]
+    elif op == _RANDOM_SET:
+        context[_STREAM], context[_FIRST], context[_ORDINAL] = operands[0], operands[1], 0
+    return _NONE
 
 
 @nb.njit(cache=True)
@@ -208,14 +232,23 @@ def _vector_fault(core, n, bytes_, bits, op, operands, table):
 def _apply_table(core, table, values, n):
     entry = core.tables[table]
     at = core.table_memory[entry[0] :]
-    look_up(at, values, n, entry[1], entry[2], entry[3], core.params[_ROUNDING])
+    rounding = core.params[_ROUNDING]
+    if rounding == STOCHASTIC:
+        rounding = _HALF_UP  # a table's result is a function of its input
+    look_up(at, values, n, entry[1], entry[2], entry[3], rounding)
 
 
 @nb.njit(cache=True)
-def _select(op, values, n, parameter, bits, wrap):
+def _rounding(core, context):
+    own = context[_THREAD_ROUNDING]
+    return own - 1 if own else core.params[_ROUNDING]
+
+
+@nb.njit(cache=True)
+def _select(op, values, n, parameter, bits, overflow):
     """Bring values[:n] into `bits`, and drop what is below the threshold or not of the top."""
     for k in range(n):
-        values[k] = fold(values[k], bits, wrap)
+        values[k] = fold(values[k], bits, overflow)
     if op == _THRESHOLD:
         drop_small(values, n, parameter)
     else:
@@ -223,46 +256,64 @@ def _select(op, values, n, parameter, bits, wrap):
 
 
 @nb.njit(cache=True)
+def _combined(core, context, op, operands, bytes_, bits, overflow):
+    """Put the result of an elementwise instruction on memory into `core.va`, before folding."""
+    va, vb, n = core.va, core.vb, context[_LENGTH]
+    read_elements(core.memory, bytes_[0], bits[0], n, va)
+    if op == _LOOKUP:
+        # min(x, x): the pre-shifted operand itself
+        combine(_MIN, va, va, n, context[_SA], context[_SA], 0, 0, SATURATE)
+        for k in range(n):
+            va[k] = fold(va[k], 16, SATURATE)
+        return
+    if bits[1]:
+        read_elements(core.memory, bytes_[1], bits[1], n, vb)
+    sa, sb, sd = context[_SA], context[_SB], context[_SD]
+    rounding = _rounding(core, context)
+    selects = op == _THRESHOLD or op == _TOP
+    kind = _MOVE if selects else op
+    if rounding == STOCHASTIC and sd > 0:
+        combine_randomly(kind, va, vb, n, sa, sb, sd, context[_DRAW : _FIRST + 1])
+    else:
+        combine(kind, va, vb, n, sa, sb, sd, rounding, overflow)
+    if selects:
+        _select(op, va, n, operands[2], bits[3], overflow)
+
+
+@nb.njit(cache=True)
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     n = context[_LENGTH]
-    rounding, wrap = core.params[_ROUNDING], core.params[_RESULT_WRAP]
-    if context[_THREAD_ROUNDING]:
-        rounding = context[_THREAD_ROUNDING] - 1
+    overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
-        wrap = np.int64(False)  # only the sign matters, and saturation keeps it
-    va, vb = core.va, core.vb
+        overflow = np.int64(SATURATE)  # only the sign matters, and saturation keeps it
+    va = core.va
+    zero = np.int64(0)  # of the result
+    context[_DRAW] = core.params[_SEED]
     if op >= _Q_FIRST and op <= _Q_CHANNEL:
         acc = core.acc[operands[1] : operands[1] + n]
-        wide = 16 if table < TABLE_RELU else context[_WD]
+        zero = context[_ZERO_D]
+        looks_up = table < TABLE_RELU
         if not requantise(
-            op, acc, n, core.memory, bytes_[2], context[_SD], wide, rounding, wrap, va
-        ):
+            op, acc, n, core.memory, bytes_[2], context[_SD], 16 if looks_up else context[_WD],
+            0 if looks_up else zero, _rounding(core, context), overflow,
+            context[_DRAW : _FIRST + 1], va,
+        ):  # fmt: skip
             return _SCALE
     elif op == _FILL:
         va[:n] = operands[1]
     else:
-        read_elements(core.memory, bytes_[0], bits[0], n, va)
-        if op == _LOOKUP:
-            # min(x, x): the pre-shifted operand itself
-            combine(_MIN, va, va, n, context[_SA], context[_SA], 0, 0, False)
-            for k in range(n):
-                va[k] = fold(va[k], 16, False)
-        else:
-            if bits[1]:
-                read_elements(core.memory, bytes_[1], bits[1], n, vb)
-            sa, sb, sd = context[_SA], context[_SB], context[_SD]
-            selects = op == _THRESHOLD or op == _TOP
-            combine(_MOVE if selects else op, va, vb, n, sa, sb, sd, rounding, wrap)
-            if selects:
-                _select(op, va, n, operands[2], bits[3], wrap)
+        _combined(core, context, op, operands, bytes_, bits, overflow)
     if table == TABLE_RELU:
         for k in range(n):
-            va[k] = max(va[k], 0)
+            va[k] = max(va[k], zero)
     elif table != TABLE_NONE:
         for k in range(n):
-            va[k] = fold(va[k], 16, False)
+            va[k] = fold(va[k], 16, SATURATE)
         _apply_table(core, table, va, n)
-    write_elements(core.memory, bytes_[3], bits[3], n, va, wrap)
+        if zero:
+            for k in range(n):
+                va[k] += zero
+    write_elements(core.memory, bytes_[3], bits[3], n, va, overflow)
     return _NONE
 
 
@@ -370,11 +421,15 @@ def run_thread(core, context, steps, most):
                 return done, _MATRIX
             fault = matvec_fault(core, operands[0], src, operands[2])
             if fault == _NONE:
-                cycles, mask = run_matvec(core, operands[0], src, operands[2], operands[3])
+                cycles, mask = run_matvec(
+                    core, operands[0], src, operands[2], operands[3], context[_ZERO_X],
+                    context[_POSITION],
+                )  # fmt: skip
         elif unit == _VECTOR:
             fault, cycles, mask = run_vector(core, context, op, operands, bytes_, bits)
-        elif op == _VSET:
-            fault = _set_vector(context, operands)
+            context[_ORDINAL] += 1
+        elif op != _LOOP:
+            fault = _set_thread(context, op, operands)
         if fault:
             return done, fault
         steps[done, 0] = unit

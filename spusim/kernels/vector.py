@@ -3,8 +3,19 @@
 import numba as nb
 import numpy as np
 
-from spusim.kernels.arithmetic import MOST_MULTIPLIER, MOST_RIGHT, fold, scale, shift_right
+from spusim.kernels.arithmetic import (
+    MOST_MULTIPLIER,
+    MOST_RIGHT,
+    SATURATE,
+    STOCHASTIC,
+    WRAP,
+    fold,
+    scale,
+    scale_dithered,
+    shift_right,
+)
 from spusim.kernels.layout import Op, P
+from spusim.kernels.random import dither
 
 _SHIFT, _TENSOR, _CHANNEL = (
     int(Op.QUANTISE_SHIFT),
@@ -30,11 +41,11 @@ def narrow_element(memory, byte, bits, k):
 
 
 @nb.njit(cache=True)
-def _put_narrow(memory, byte, bits, k, value, wrap):
+def _put_narrow(memory, byte, bits, k, value, overflow):
     """Store element k: of 4 bits folded, of one the sign; the byte's other bits stay."""
     at = k * bits
     here = byte + (at >> 3)
-    field = np.int64(value >= 0) if bits == 1 else fold(value, bits, wrap) & 15
+    field = np.int64(value >= 0) if bits == 1 else fold(value, bits, overflow) & 15
     mask = ((1 << bits) - 1) << (at & 7)
     memory[here] = np.uint8((np.int64(memory[here]) & ~mask) | (field << (at & 7)))
 
@@ -62,43 +73,43 @@ def read_elements(memory, byte, bits, n, out):
 
 
 @nb.njit(cache=True)
-def write_elements(memory, byte, bits, n, values, wrap):
+def write_elements(memory, byte, bits, n, values, overflow):
     """Fold n values to `bits` (to one: their signs) and store them from a byte address on."""
     if bits < 8:
         for k in range(n):
-            _put_narrow(memory, byte, bits, k, values[k], wrap)
+            _put_narrow(memory, byte, bits, k, values[k], overflow)
     elif bits == 8:
         target = memory.view(np.int8)
         for k in range(n):
-            target[byte + k] = np.int8(fold(values[k], bits, wrap))
+            target[byte + k] = np.int8(fold(values[k], bits, overflow))
     elif bits == 16:
         halves = memory.view(np.int16)
         start = byte >> 1
         for k in range(n):
-            halves[start + k] = np.int16(fold(values[k], bits, wrap))
+            halves[start + k] = np.int16(fold(values[k], bits, overflow))
     else:
         wholes = memory.view(np.int32)
         start = byte >> 2
         for k in range(n):
-            wholes[start + k] = np.int32(fold(values[k], bits, wrap))
+            wholes[start + k] = np.int32(fold(values[k], bits, overflow))
 
 
 @nb.njit(cache=True)
-def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
+def combine(op, a, b, n, sa, sb, sd, rounding, overflow):
     """Put the elementwise result of one or two operands into a[:n], before folding."""
     if op == _MUL:
         for k in range(n):
-            a[k] = shift_right(a[k] * b[k], sd, rounding, wrap)
+            a[k] = shift_right(a[k] * b[k], sd, rounding, overflow)
         return
     if op == _MOVE or op == _RELU:
         for k in range(n):
-            a[k] = shift_right(a[k], sd, rounding, wrap)
+            a[k] = shift_right(a[k], sd, rounding, overflow)
             if op == _RELU:
                 a[k] = max(a[k], 0)
         return
     for k in range(n):
-        x = shift_right(a[k], sa, 0, True)
-        y = shift_right(b[k], sb, 0, True)
+        x = shift_right(a[k], sa, 0, WRAP)
+        y = shift_right(b[k], sb, 0, WRAP)
         if op == _ADD:
             r = x + y
         elif op == _SUB:
@@ -107,7 +118,17 @@ def combine(op, a, b, n, sa, sb, sd, rounding, wrap):
             r = max(x, y)
         else:
             r = min(x, y)
-        a[k] = shift_right(r, sd, rounding, wrap)
+        a[k] = shift_right(r, sd, rounding, overflow)
+
+
+@nb.njit(cache=True)
+def combine_randomly(op, a, b, n, sa, sb, sd, draw):
+    """Do as `combine`, rounding a right shift by sd (at least 1) stochastically."""
+    combine(_MOVE if op == _RELU else op, a, b, n, sa, sb, 0, 0, WRAP)
+    for k in range(n):
+        a[k] = (a[k] + dither(draw, k, sd)) >> sd
+        if op == _RELU:
+            a[k] = max(a[k], 0)
 
 
 @nb.njit(cache=True)
@@ -128,10 +149,22 @@ def _scale_narrow(acc, n, multiplier, shift, rounding, out):
 
 
 @nb.njit(cache=True)
-def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
+def _scaled(acc, multiplier, shift, rounding, overflow, draw, k):
+    if rounding != STOCHASTIC:
+        return scale(acc, multiplier, shift, rounding, overflow)
+    if shift <= 0:
+        return scale(acc, multiplier, shift, 0, overflow)
+    return scale_dithered(acc, multiplier, shift, dither(draw, k, shift), overflow)
+
+
+@nb.njit(cache=True)
+def requantise(
+    op, acc, n, memory, byte, sd, bits, zero, rounding, overflow, draw, out
+):  # fmt: skip
     """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
 
-    To one bit only the signs matter, and nothing is folded; then wrap must be False.
+    zero: added to the scaled; draw: where stochastic rounding takes its bits, see `random_bits`.
+    To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
     wholes = memory.view(np.uint32)
@@ -145,17 +178,20 @@ def requantise(op, acc, n, memory, byte, sd, bits, rounding, wrap, out):
             _scale_narrow(acc, n, multiplier, shift, rounding, out)
         else:
             for k in range(n):
-                out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+                out[k] = _scaled(acc[k], multiplier, shift, rounding, overflow, draw, k)
     else:
         for k in range(n):
             at = (byte >> 2) + 2 * k
             multiplier, shift = np.int64(wholes[at]), np.int64(wholes[at + 1] & 0xFF)
             if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
                 return False
-            out[k] = scale(acc[k], multiplier, shift, rounding, wrap)
+            out[k] = _scaled(acc[k], multiplier, shift, rounding, overflow, draw, k)
     if bits > 1:
         for k in range(n):
-            out[k] = fold(out[k], bits, wrap)
+            out[k] = fold(out[k] + zero, bits, overflow)
+    elif zero:
+        for k in range(n):
+            out[k] += zero
     return True
 
 
@@ -171,7 +207,7 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
         here = np.int64(table[at])
         if interpolate:
             rise = (np.int64(table[at + 1]) - here) * (x & low)
-            here += shift_right(rise, fraction_bits, rounding, False)
+            here += shift_right(rise, fraction_bits, rounding, SATURATE)
         values[k] = here
 
 
@@ -187,7 +223,7 @@ def drop_small(values, n, threshold):
 def keep_largest(values, n, keep, bits):
     """Zero all of values[:n], of `bits`, but the `keep` largest magnitudes, of equals the first.
 
-    As T33 has it built: the magnitude of the last that is kept is found bit by bit.
+    As T49 has it built: the magnitude of the last that is kept is found bit by bit.
     """
     least = np.int64(0)
     for bit in range(bits - 1, -1, -1):
@@ -210,7 +246,7 @@ def keep_largest(values, n, keep, bits):
 
 @nb.njit(cache=True)
 def passes_before(op, bits):
-    """Return the passes over the elements before the one that writes `bits` wide results (T33)."""
+    """Return the passes over the elements before the one that writes `bits` wide results (T49)."""
     return np.int64(bits) if op == _TOP else np.int64(0)
 
 
@@ -284,7 +320,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
 
 @nb.njit(cache=True)
 def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scratch):
-    """As `vector_cycles`, for an instruction that first takes passes that write nothing (T33)."""
+    """As `vector_cycles`, for an instruction that first takes passes that write nothing (T49)."""
     total, mask, read, written = vector_cycles(
         params, n, bytes_, bits, fixed, reads, accesses, scratch
     )

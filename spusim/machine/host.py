@@ -113,10 +113,11 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
         )
     width = program.word_bits // 8
     words = -(-port.elements * port.bits // program.word_bits)
-    # every frame begins a word: what fills its last one is zeros, of one bit -1
+    # every frame begins a word
     per_frame = words * program.word_bits // port.bits
-    filled = np.pad(frames, ((0, 0), (0, per_frame - port.elements)), constant_values=0)
+    rest = (0, per_frame - port.elements)
+    filled = np.pad(frames, ((0, 0), rest), constant_values=port.fill)
     if port.bits == 1:
-        filled[:, port.elements :] = -1
+        filled[:, port.elements :] = -1  # no bit is set
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
     return packed.reshape(len(frames), words, width)

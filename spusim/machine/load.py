@@ -25,7 +25,8 @@ from spusim.machine.tape import CoreTape, Taping, no_tape
 from spusim.numerics import Numerics, overflow
 from spusim.program import CoreImage, Matrix, Program
 
-ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2}
+ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2, "stochastic": 3}
+OVERFLOW = {"saturate": 0, "wrap": 1, "nullify": 2}
 FORMAT_CODES = {"dense": 0, "bitmap": 1, "run_length": 2, "pencil": 3, "block": 4, "n_of_m": 5}
 LONGEST_VECTOR = 1 << 16  # elements, what an instruction can count
 
@@ -247,14 +248,19 @@ def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
         P.VECTOR_STAGES: core.pipeline.vector_stages,
         P.TABLE_READS: interpolations,
         P.ACC_BITS: numerics.accumulator_bits,
-        P.ACC_WRAP: numerics.overflow == "wrap",
+        P.ACC_OVERFLOW: OVERFLOW[numerics.overflow],
         P.ROUNDING: ROUNDING[numerics.rounding],
-        P.RESULT_WRAP: numerics.requantize_overflow == "wrap",
+        P.RESULT_OVERFLOW: OVERFLOW[numerics.requantize_overflow],
         P.PRIVATE_WEIGHTS: core.weight_memory is not None,
         P.HAZARD_STALL: core.hazard == "stall",
         P.SHARED_PORTS: core.ports == "shared",
         P.WORD_SHIFT: (core.data_memory.word_bits // 8).bit_length() - 1,
         P.TAPE: tape,
+        P.SEED: numerics.seed,
+        P.PARTIAL_EVERY: numerics.partial_sums.every,
+        P.PARTIAL_SHIFT: numerics.partial_sums.shift,
+        P.PARTIAL_BITS: numerics.partial_sums.bits,
+        P.PARTIAL_ROUNDING: ROUNDING[numerics.partial_sums.rounding],
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
 

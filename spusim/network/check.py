@@ -26,6 +26,7 @@ from spusim.network.records import (
     State,
     Tensor,
 )
+from spusim.network.zero_points import check_zero_points
 
 WEIGHT_BITS = (1, 2, 4, 8, 16)
 TENSOR_BITS = ELEMENT_BITS
@@ -34,7 +35,7 @@ BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
 LARGEST_THRESHOLD, LARGEST_TOP = 2**24 - 1, 2**16 - 1  # what instructions have room for
 KINDS = ("add", "sub", "mul", "max", "min")
-ROUNDINGS = (None, "floor", "half_up", "half_even")
+ROUNDINGS = (None, "floor", "half_up", "half_even", "stochastic")
 CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
 
 Tensors = dict[str, Tensor]
@@ -59,6 +60,7 @@ def check_network(network: Network) -> None:
         _check_state(state, known)
     _check_mixed(network, known)
     _check_known(f"network {network.name}: its output", network.output, known, set())
+    check_zero_points(network)
     size = known[network.output].size
     if network.labels and len(network.labels) != size:
         raise NetworkError(

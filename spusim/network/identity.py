@@ -9,7 +9,7 @@ import numpy as np
 from spusim.network.records import Network
 
 _APART = ("notes", "rate_hz")
-_LATER = ("input_rounding", "codebook")
+_LATER = ("input_rounding", "codebook", "zero_point")
 
 
 def network_hash(network: Network) -> str:

@@ -20,13 +20,15 @@ class NetworkError(SpusimError):
 
 @dataclass(frozen=True)
 class Quantum:
-    """A tensor's number format: value = integer * 2**exponent, `bits` wide, signed.
+    """A number format: value = (integer - zero_point) * 2**exponent, `bits` wide, signed.
 
+    Unsigned codes are signed ones with a zero point: u of 8 bits is u - 128, with -128 for zero.
     Integers of one bit are 1 and -1.
     """
 
     bits: int
     exponent: int
+    zero_point: int = 0
 
     @property
     def largest(self) -> int:

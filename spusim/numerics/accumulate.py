@@ -1,11 +1,13 @@
 """A row's sum of products in canonical order, overflowing after every accumulation."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from spusim.numerics.errors import NumericsError
 from spusim.numerics.exact import Integers, integers, magnitude, product
 from spusim.numerics.modes import Numerics
-from spusim.numerics.shift import fits, overflow
+from spusim.numerics.shift import fits, overflow, round_shift
 
 LARGEST_OPERAND_BITS = 32
 
@@ -27,12 +29,14 @@ def accumulate(
     bias: Integers | None,
     numerics: Numerics,
     start: Integers | None = None,
+    position: int = 0,
 ) -> np.ndarray:
     """Return acc = bias + weight @ x as the accumulators compute it.
 
     weight (rows, columns), x (columns,), bias (rows,) or None for zeros -> (rows,) int64. Columns
     are added in ascending order, and every sum overflows as numerics says, so that a saturated
     sum may come back. `start` (rows,), accumulators to go on from, takes the bias's place.
+    `position`: the dense position of column 0, by which partial sums are requantised.
     Rows whose bound proves that nothing overflows are a plain product instead, which is equal.
     """
     weight, x = _operands("weight", weight), _operands("x", x)
@@ -49,9 +53,36 @@ def accumulate(
     )
     if acc.shape != weight.shape[:1]:
         raise NumericsError(f"bias or start {acc.shape} must have one value per row {len(weight)}")
-    # Adding zero changes nothing in any mode: the sum is already in range.
-    pushed = np.flatnonzero(x)
-    return _accumulated(weight[:, pushed], x[pushed], acc, numerics)
+    for part, ends in _segments(len(x), numerics.partial_sums.every, position):
+        # Adding zero changes nothing in any mode: the sum is already in range.
+        pushed = part.start + np.flatnonzero(x[part])
+        acc = _accumulated(weight[:, pushed], x[pushed], acc, numerics)
+        acc = requantise_partial(acc, numerics) if ends else acc
+    return acc
+
+
+def requantise_partial(acc: Integers, numerics: Numerics) -> np.ndarray:
+    """Return partial sums (rows,) as `numerics.partial_sums` keeps them; doing it twice is once."""
+    p = numerics.partial_sums
+    kept = overflow(round_shift(acc, p.shift, p.rounding), p.bits, numerics.overflow)
+    return kept << p.shift
+
+
+def _segments(columns: int, every: int, position: int) -> Iterator[tuple[slice, bool]]:
+    """Yield the columns up to each boundary, and whether one ends them.
+
+    A boundary follows every column whose dense position, counted from 1, is a positive multiple.
+    """
+    first = 0
+    ends = range(0)
+    if every:
+        passed = max(position // every, 0)
+        ends = range((passed + 1) * every - position, columns + 1, every)
+    for end in ends:
+        yield slice(first, end), True
+        first = end
+    if first < columns:
+        yield slice(first, columns), False
 
 
 def _accumulated(

@@ -56,6 +56,15 @@ def magnitude(array: np.ndarray) -> int:
     return max(abs(int(array.max())), abs(int(array.min()))) if array.size else 0
 
 
+def added(left: Integers, right: Integers) -> np.ndarray:
+    """Add elementwise, exactly; shapes broadcast."""
+    a, b = np.broadcast_arrays(integers(left), integers(right))
+    if magnitude(a) <= SAFE and magnitude(b) <= SAFE:
+        return np.asarray(a + b)
+    exact = a.astype(object).reshape(-1) + b.astype(object).reshape(-1)
+    return narrowed(exact).reshape(a.shape)
+
+
 def product(left: Integers, right: Integers) -> np.ndarray:
     """Multiply elementwise, exactly; shapes broadcast."""
     a, b = integers(left), integers(right)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spusim.numerics.errors import NumericsError
-from spusim.numerics.exact import SAFE, Integers, integers, magnitude, narrowed, product
+from spusim.numerics.exact import SAFE, Integers, added, integers, magnitude, narrowed, product
 from spusim.numerics.modes import Numerics
 
 MULTIPLIER_BITS = 31
@@ -35,16 +35,24 @@ ROUNDINGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "half_up": _half_up,
     "half_even": _half_even,
 }
+STOCHASTIC = "stochastic"
 
 
-def round_shift(x: Integers, shift: Integers, rounding: str) -> np.ndarray:
+def round_shift(
+    x: Integers, shift: Integers, rounding: str, bits: np.ndarray | None = None
+) -> np.ndarray:
     """Shift right arithmetically with rounding; a negative shift shifts left.
 
-    x and shift broadcast. Returns int64, or Python ints (dtype object) where one result does
-    not fit. Raises NumericsError for an unknown rounding.
+    x and shift broadcast. `stochastic` adds below the point as many random bits as are shifted
+    out, the highest of `bits` (one uint64 for each x, `Draw.bits`), and floors. Returns int64, or
+    Python ints (dtype object) where one result does not fit. Raises NumericsError for an unknown
+    rounding, and for `stochastic` without bits or by a shift beyond 62.
     """
+    if rounding == STOCHASTIC:
+        x, rounding = _dithered(integers(x), integers(shift), bits), "floor"
     if rounding not in ROUNDINGS:
-        raise NumericsError(f"rounding {rounding!r} is unknown; use one of {', '.join(ROUNDINGS)}")
+        known = ", ".join([*ROUNDINGS, STOCHASTIC])
+        raise NumericsError(f"rounding {rounding!r} is unknown; use one of {known}")
     x, shift = np.broadcast_arrays(integers(x), integers(shift))
     # Flat, since numpy turns 0-dimensional arrays of objects into bare ints on the way.
     flat, shifts = x.reshape(-1), shift.reshape(-1)
@@ -57,6 +65,19 @@ def round_shift(x: Integers, shift: Integers, rounding: str) -> np.ndarray:
     return (result if small else narrowed(result)).reshape(x.shape)
 
 
+def _dithered(x: np.ndarray, shift: np.ndarray, bits: np.ndarray | None) -> np.ndarray:
+    if bits is None or bits.shape != x.shape or shift.max(initial=0) > LARGEST_SHIFT:
+        raise NumericsError(
+            f"stochastic rounding of {x.shape} by shifts to {shift.max(initial=0)} needs as many "
+            f"uint64 random bits, and shifts of {LARGEST_SHIFT} at most; give it those of a Draw"
+        )
+    right = np.maximum(shift, 0).astype(np.uint64)
+    # In two steps, since no shift of a uint64 takes 64 bits away.
+    dither = (bits >> np.uint64(1)) >> (np.uint64(LARGEST_SHIFT + 1) - right)
+    # As signed integers: 62 bits at most.
+    return added(x, dither.astype(np.int64))
+
+
 def fits(x: Integers, bits: int) -> bool:
     """Tell whether every integer of `x` fits `bits` of two's complement."""
     array = integers(x)
@@ -67,7 +88,11 @@ def fits(x: Integers, bits: int) -> bool:
 
 
 def overflow(x: Integers, bits: int, mode: str) -> np.ndarray:
-    """Bring `x` into `bits` (1 to 63) of two's complement: `saturate` or `wrap`. Returns int64."""
+    """Bring `x` into `bits` (1 to 63) of two's complement. Returns int64.
+
+    mode: `saturate`, `wrap`, or `nullify`, where what is out of range becomes zero. Raises
+    NumericsError for other modes and bits.
+    """
     if not 1 <= bits <= 63:
         raise NumericsError(f"bits (={bits}) of an integer must be between 1 and 63")
     array = integers(x)
@@ -78,19 +103,30 @@ def overflow(x: Integers, bits: int, mode: str) -> np.ndarray:
         # Masked first: what is left of any int64 cannot overflow in the sum.
         low = np.asarray(array & (2 * half - 1), dtype=np.int64)
         return np.asarray(low - ((low & half) << 1))
-    raise NumericsError(f"overflow {mode!r} is unknown; use saturate or wrap")
+    if mode == "nullify":
+        inside = (array >= -half) & (array < half)
+        return np.asarray(np.where(inside, array, 0), dtype=np.int64)
+    raise NumericsError(f"overflow {mode!r} is unknown; use saturate, wrap or nullify")
 
 
 def requantise(
-    acc: Integers, multiplier: Integers, shift: Integers, bits: int, numerics: Numerics
+    acc: Integers,
+    multiplier: Integers,
+    shift: Integers,
+    bits: int,
+    numerics: Numerics,
+    *,
+    zero: int = 0,
+    random: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Bring accumulators to `bits`: overflow(round_shift(acc * multiplier, shift), bits).
+    """Bring accumulators to `bits`: overflow(round_shift(acc * multiplier, shift) + zero, bits).
 
-    acc (rows,), multiplier and shift () or (rows,) -> (rows,) int64. Exact for accumulators of
-    48 bits, multipliers below 2**31 and shifts of 0 to 62: the 79-bit product is never cut.
+    acc (rows,), multiplier and shift () or (rows,) -> (rows,) int64; zero: the zero point of the
+    result; random (rows,) uint64, for stochastic rounding. Exact for accumulators of 48 bits,
+    multipliers below 2**31 and shifts of 0 to 62: the 79-bit product is never cut.
     """
-    scaled = round_shift(product(acc, multiplier), shift, numerics.rounding)
-    return overflow(scaled, bits, numerics.requantize_overflow)
+    scaled = round_shift(product(acc, multiplier), shift, numerics.rounding, random)
+    return overflow(added(scaled, zero), bits, numerics.requantize_overflow)
 
 
 def quantise_multiplier(scale: float) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from spusim.arch import Arch, arch_hash
 from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
-from spusim.numerics import Numerics
+from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread
 from spusim.source.directives import START, Given, LineFaultError
 from spusim.source.images import CoreGiven, Part, built_table, packed_matrix, segment
@@ -45,7 +45,6 @@ def build_program(
     first, outputs, init = ports.input(), ports.outputs(), ports.init_threads()
     if faults or first is None:
         return None
-    n = arch.numerics
     return Program(
         name=name,
         isa_version=load_isa().version,
@@ -53,7 +52,7 @@ def build_program(
         word_bits=arch.core.data_memory.word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
-        numerics=Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow),
+        numerics=numerics_of(arch.numerics),
         cores=images,
         input=first,
         outputs=outputs,

@@ -14,6 +14,9 @@ BREAKERS = {
     ),
     "pencil_rows": ("spu001", ["core.accumulators=7"], "try 7 rows"),
     "product_fits": ("spu001", ["numerics.accumulator_bits=23"], "try 24, or drop 8x16"),
+    "partial_sums_fit": (
+        "spu001", ["numerics.partial_sums={every: 8, shift: 4, bits: 30}"], "try bits 28",
+    ),
     "layer_precision": ("spu001", ["core.layer_weight_bits=4"], "from that list"),
     "data_addresses": ("spu001", ["core.data_memory.words=8193"], "try 8192 words a bank"),
     "table_addresses": ("spu001", ["core.table_memory.words=16385"], "try 16384 words"),

@@ -22,7 +22,7 @@ from spusim.network.records import (
     State,
     Tensor,
 )
-from spusim.numerics import Numerics
+from spusim.numerics import numerics_of
 from spusim.program import Program
 
 GATE = Quantum(16, -12)
@@ -166,13 +166,12 @@ def reference(
     network: Network, arch: Arch, frames: np.ndarray, starts: Sequence[int]
 ) -> np.ndarray:
     """Return what a network computes with an architecture's arithmetic."""
-    n = arch.numerics
     return evaluate(
         network,
         frames,
         starts,
-        Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow),
-        TableSettings(n.table_address_bits, n.table_interpolate),
+        numerics_of(arch.numerics),
+        TableSettings(arch.numerics.table_address_bits, arch.numerics.table_interpolate),
     )
 
 

@@ -24,7 +24,7 @@ from spusim.network.records import (
     Tensor,
 )
 
-ROUNDINGS = (None, "floor", "half_up", "half_even")
+ROUNDINGS = (None, "floor", "half_up", "half_even", "stochastic")
 WIDE = (8, 16, 32)
 NARROW = (8, 16)  # what products take
 

@@ -52,6 +52,11 @@ MACHINES = (
     ("core.data_memory.word_bits=32",),
     ("core.sparse.format=bitmap", "numerics.accumulator_bits=24", "cores=2"),
     ("core.sparse.weights=dense", "cores=4"),
+    ("numerics.rounding=stochastic", "numerics.seed=7", "cores=3"),
+    ("numerics.requantize_overflow=nullify",),
+    ("numerics.overflow=nullify", "numerics.accumulator_bits=24"),
+    ("numerics.partial_sums={every: 5, shift: 3, bits: 14}", "cores=2"),
+    ("numerics.partial_sums={every: 2, bits: 20, rounding: floor}", "core.scanner.buffer_words=3"),
 )
 
 

@@ -5,4 +5,4 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-sys.path[:0] = [str(HERE), str(HERE.parent / "stepper")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "stepper"), str(HERE.parent / "numerics")]

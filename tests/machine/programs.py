@@ -13,7 +13,7 @@ from chip_agreement import checked_run as run
 from spusim.arch import Arch, load_arch
 from spusim.formats import GROUPED, Layout, pack
 from spusim.isa import assemble, load_isa
-from spusim.numerics import Numerics
+from spusim.numerics import numerics_of
 from spusim.program import (
     CoreImage,
     InputPort,
@@ -122,7 +122,6 @@ def program(
     init: tuple[tuple[int, int], ...] = (),
 ) -> Program:
     """Put cores together; by default a word of four int16 comes to core 0's thread 0 and leaves."""
-    n = arch.numerics
     return Program(
         name="test",
         isa_version=load_isa().version,
@@ -130,7 +129,7 @@ def program(
         word_bits=arch.core.data_memory.word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
-        numerics=Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow),
+        numerics=numerics_of(arch.numerics),
         cores=cores,
         input=input or InputPort((0,), 0, 0, 4, 16),
         outputs=outputs or (OutputPort(0, 0, 0, 4, 16),),

@@ -8,6 +8,8 @@ from spusim.program import Matrix, Table
 
 FORMATS = ("dense", "bitmap", "run_length", "pencil", "block", "n_of_m")
 PRECISIONS = ("4x8", "4x16", "8x8", "8x16", "16x8", "16x16")
+OVERFLOWS = ("saturate", "wrap", "nullify")
+ROUNDINGS = ("floor", "half_up", "half_even", "stochastic")
 ROWS = 12  # accumulators of a thread
 
 
@@ -81,9 +83,11 @@ def random_arch(rng: np.random.Generator) -> Arch:
             },
             "numerics": {
                 "accumulator_bits": int(rng.integers(product, 49)),
-                "overflow": str(rng.choice(("saturate", "wrap"))),
-                "rounding": str(rng.choice(("floor", "half_up", "half_even"))),
-                "requantize_overflow": str(rng.choice(("saturate", "wrap"))),
+                "overflow": str(rng.choice(OVERFLOWS)),
+                "rounding": str(rng.choice(ROUNDINGS)),
+                "seed": int(rng.integers(0, 2**32)),
+                "requantize_overflow": str(rng.choice(OVERFLOWS)),
+                "partial_sums": random_partial_sums(rng, product),
                 "table_address_bits": 4,
             },
             "link": {
@@ -94,6 +98,17 @@ def random_arch(rng: np.random.Generator) -> Arch:
             },
         })
     )  # fmt: skip
+
+
+def random_partial_sums(rng: np.random.Generator, accumulator_bits: int) -> dict[str, int | str]:
+    """Return settings of partial sums that fit accumulators, mostly none."""
+    shift = int(rng.integers(0, 5))
+    return {
+        "every": int(rng.choice((0, 0, 0, 1, 2, 3, 5))),
+        "shift": shift,
+        "bits": int(rng.integers(2, accumulator_bits - shift + 1)),
+        "rounding": str(rng.choice(ROUNDINGS[:3])),
+    }
 
 
 def random_values(rng: np.random.Generator, bits: int, count: int, density: float) -> np.ndarray:

@@ -52,13 +52,27 @@ class Block:
         """Append one; loops around it add up to `slack` words to its addresses."""
         choice = self.rng.random()
         if choice < 0.08:
-            self.lines.append("nop")
+            self.lines.append(self.mode())
         elif choice < 0.22 and self.depth < 3:
             self.loop(slack)
         elif choice < 0.42 and self.matrices:
             self.product(slack)
         else:
             self.vector(slack)
+
+    def mode(self) -> str:
+        """Return an instruction of the sequencer that sets how others compute, or nothing."""
+        zeros = self.rng.choice((-(2**15), -128, -1, 0, 3, 2**15 - 1), 2)
+        return str(
+            self.rng.choice(
+                (
+                    "nop",
+                    f"zset operand={int(zeros[0])}, result={int(zeros[1])}",
+                    f"pset position={int(self.rng.integers(-4, 9))}",
+                    f"rset stream={int(self.rng.integers(0, 99))}, first={int(zeros[1]) % 2**32}",
+                )
+            )
+        )
 
     def loop(self, slack: int) -> None:
         """Append a loop, whose body never relies on the vector state of an earlier instruction."""
@@ -144,7 +158,7 @@ class Block:
         sa, sb, sd = (int(s) for s in self.rng.integers(-3, 17, 3))
         self.lines.append(
             f"vset len={self.length}, wa={wa}, wb={wb}, wd={wd}, sa={sa}, sb={sb}, sd={sd}, "
-            f"rounding={ROUNDINGS[(sa + sb + sd) % 4]}"
+            f"rounding={ROUNDINGS[(sa + sb + sd) % 4]}, stochastic={int(sa == sb)}"
         )
 
     def source(self, words: int) -> int:

@@ -5,8 +5,9 @@ tables of real functions only; rounding, overflow, requantisation and accumulati
 a second time, as plainly as they go.
 """
 
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,25 @@ class Machine:
     numerics: Numerics
     tables: TableSettings
 
-    def shift(self, values: Sequence[int], amount: int, rounding: str | None) -> list[int]:
-        """Shift right with rounding, left where `amount` is negative; exact."""
-        return [rounded(v, amount, rounding or self.numerics.rounding) for v in values]
+    frame: int = 0  # of its file
+
+    def shift(
+        self, values: Sequence[int], amount: int, rounding: str | None, name: str
+    ) -> list[int]:
+        """Shift right with rounding, left where `amount` is negative; exact. name: the node's."""
+        way = rounding or self.numerics.rounding
+        return [rounded(v, amount, way, self.random(name, k)) for k, v in enumerate(values)]
+
+    def random(self, name: str, output: int) -> Callable[[], int]:
+        """Return what draws the 64 random bits of a node's output in the frame."""
+        counter = (output, 0, self.frame, zlib.crc32(name.encode()) % 2**24)
+        return lambda: random_bits(counter, self.numerics.seed)
+
+    @property
+    def table_rounding(self) -> str:
+        """How interpolation rounds, which draws no bits."""
+        way = self.numerics.rounding
+        return "half_up" if way == "stochastic" else way
 
     def fit(self, values: Sequence[int], bits: int) -> list[int]:
         """Bring results that are written to memory into `bits`."""
@@ -57,6 +74,11 @@ class Machine:
         """bias + W x in the accumulators, which overflow after every accumulation."""
         start = np.zeros(len(weight), np.int64) if bias is None else bias.astype(np.int64)
         bits, mode = self.numerics.accumulator_bits, self.numerics.overflow
+        if self.numerics.partial_sums.every:
+            return [
+                self.quantised_sum(int(s), [int(w) * int(v) for w, v in zip(row, x, strict=True)])
+                for s, row in zip(start, weight, strict=True)
+            ]
         wide = weight.astype(np.int64)
         bound = np.abs(start) + np.abs(wide) @ np.abs(x)
         if bound.max(initial=0) < 2 ** (bits - 1):
@@ -67,16 +89,27 @@ class Machine:
             acc = [fitted(a + int(t), bits, mode) for a, t in zip(acc, terms, strict=True)]
         return acc
 
+    def quantised_sum(self, start: int, terms: Sequence[int]) -> int:
+        """Sum one row, and bring it into the partial sum's bits after every so many terms."""
+        n, p = self.numerics, self.numerics.partial_sums
+        acc = fitted(start, n.accumulator_bits, n.overflow)
+        for number, term in enumerate(terms, 1):
+            acc = fitted(acc + term, n.accumulator_bits, n.overflow)
+            if number % p.every == 0:
+                acc = fitted(rounded(acc, p.shift, p.rounding), p.bits, n.overflow) * 2**p.shift
+        return acc
+
     def requantise(
-        self, acc: Sequence[int], requant: Any, bits: int, rounding: str | None = None
-    ) -> list[int]:
-        """Multiply by the multiplier, shift, fit."""
+        self, acc: Sequence[int], requant: Any, bits: int, rounding: str | None = None,
+        zero: int = 0, name: str = "", output: int = 0,
+    ) -> list[int]:  # fmt: skip
+        """Multiply, shift, add the zero point, fit. name, output: node, and number of the first."""
         multipliers = np.broadcast_to(requant.multiplier, len(acc))
         shifts = np.broadcast_to(requant.shift, len(acc))
         way = rounding or self.numerics.rounding
         scaled = [
-            rounded(a * int(m), int(s), way)
-            for a, m, s in zip(acc, multipliers, shifts, strict=True)
+            rounded(a * int(m), int(s), way, self.random(name, output + k)) + zero
+            for k, (a, m, s) in enumerate(zip(acc, multipliers, shifts, strict=True))
         ]
         return self.fit(scaled, bits)
 
@@ -85,20 +118,21 @@ class Machine:
     ) -> list[int]:
         """Apply a function to integers of quantum `entry`."""
         if function == Curve("relu"):
-            return [max(0, v) for v in values]
+            return [max(output.zero_point, v) for v in values]
+        zero = output.zero_point
         if isinstance(function, Lut):
             half = 2 ** (function.address_bits - 1)
             places = [min(max(v, -half), half - 1) + half for v in values]
-            return self.fit([int(function.entries[place]) for place in places], output.bits)
+            return self.fit([int(function.entries[p]) + zero for p in places], output.bits)
         bits, interpolate = self.tables.address_bits, self.tables.interpolate
         entries = build_table(
             function.function, bits, 16 - bits, entry.exponent, output.bits, output.exponent,
             interpolate,
         )  # fmt: skip
-        rounding = self.numerics.rounding
+        rounding = self.table_rounding
         x = np.array([fitted(v, 16, "saturate") for v in values])
         found = lookup(entries, x, bits, 16 - bits, interpolate, rounding)
-        return self.fit([int(v) for v in found], output.bits)
+        return self.fit([int(v) + zero for v in found], output.bits)
 
 
 def evaluate(
@@ -115,6 +149,7 @@ def evaluate(
     machine = Machine(numerics or Numerics(), tables or TableSettings())
     outputs, values = [], {}
     for number, frame in enumerate(np.asarray(frames)):
+        machine = replace(machine, frame=0 if number in starts else machine.frame + 1)
         if number in starts:
             values = {
                 s.tensor.name: [int(v) for v in np.broadcast_to(s.start, s.tensor.size)]
@@ -135,24 +170,28 @@ Quanta = dict[str, Quantum]
 
 
 def _product(machine: Machine, node: Product, values: Values, quanta: Quanta) -> None:
-    x = values[node.input]
+    zero = quanta[node.input].zero_point
+    x = [v - zero for v in values[node.input]]
     found: dict[str, list[int]] = {head.output.name: [] for head in node.heads}
     columns = node.weight.shape[1]
-    for first in node.windows:
+    for number, first in enumerate(node.windows):
         window = np.array(x[first : first + columns])
         acc = machine.product(node.weight, window, node.bias)
         for head in node.heads:
             rows = head.output.size // len(node.windows)
             mine = acc[head.first : head.first + rows]
-            found[head.output.name] += _head(machine, node, head, mine)
+            output = number * len(node.weight) + head.first
+            found[head.output.name] += _head(machine, node, head, mine, output)
     for head in node.heads:
         values[head.output.name] = found[head.output.name]
         quanta[head.output.name] = head.output.quantum
 
 
-def _head(machine: Machine, node: Product, head: Head, acc: list[int]) -> list[int]:
+def _head(machine: Machine, node: Product, head: Head, acc: list[int], output: int) -> list[int]:
     entry = head.entry or head.output.quantum
-    q = machine.requantise(acc, head.requant, entry.bits, node.rounding)
+    q = machine.requantise(
+        acc, head.requant, entry.bits, node.rounding, entry.zero_point, node.name, output
+    )
     if head.function is None:
         return q
     return machine.function(q, head.function, entry, head.output.quantum)
@@ -174,12 +213,12 @@ def _combine(machine: Machine, node: Combine, values: Values, quanta: Quanta) ->
         _KINDS[node.kind](rounded(x, node.sa, "floor"), rounded(y, node.sb, "floor"))
         for x, y in zip(a, b, strict=True)
     ]
-    after = machine.shift(before, node.sd, node.rounding)
+    after = machine.shift(before, node.sd, node.rounding, node.name)
     _put(values, quanta, node, machine.fit(after, node.output.quantum.bits))
 
 
 def _shift(machine: Machine, node: Shift, values: Values, quanta: Quanta) -> None:
-    after = machine.shift(values[node.a], node.sd, node.rounding)
+    after = machine.shift(values[node.a], node.sd, node.rounding, node.name)
     after = machine.fit(after, node.output.quantum.bits)
     _put(values, quanta, node, [max(0, v) for v in after] if node.relu else after)
 
@@ -233,11 +272,13 @@ _NODES: dict[type, Callable[[Machine, Any, Values, Quanta], None]] = {
 }
 
 
-def rounded(value: int, shift: int, rounding: str) -> int:
-    """Divide a Python integer by 2**shift with rounding."""
+def rounded(value: int, shift: int, rounding: str, random: Callable[[], int] = lambda: 0) -> int:
+    """Divide a Python integer by 2**shift with rounding; random draws 64 bits."""
     if shift <= 0:
         return value << -shift
     quotient, rest = divmod(value, 1 << shift)
+    if rounding == "stochastic":
+        return quotient + (rest + (random() >> (64 - shift)) >= 1 << shift)
     half = 1 << (shift - 1)
     up = {
         "floor": False,
@@ -248,8 +289,29 @@ def rounded(value: int, shift: int, rounding: str) -> int:
 
 
 def fitted(value: int, bits: int, mode: str) -> int:
-    """Bring a Python integer into `bits`: saturate, or wrap around."""
+    """Bring a Python integer into `bits`: saturate, wrap around, or zero if out of range."""
     half = 1 << (bits - 1)
+    if mode == "nullify":
+        return value if -half <= value < half else 0
     if mode == "saturate":
         return min(max(value, -half), half - 1)
     return (value + half) % (2 * half) - half
+
+
+def random_bits(counter: Sequence[int], seed: int) -> int:
+    """Return 64 random bits: two words of Threefry-4x32-20, in Python's own integers."""
+    word = 2**32
+    key = [seed, 0, 0, 0, seed ^ 0x1BD11BDA]
+    turns = ((10, 11, 13, 23, 6, 17, 25, 18), (26, 21, 27, 5, 20, 11, 10, 20))
+    state = [(c + k) % word for c, k in zip(counter, key, strict=False)]
+    for number in range(20):
+        odd = (1, 3) if number % 2 == 0 else (3, 1)
+        for even, other, turn in zip((0, 2), odd, turns, strict=True):
+            state[even] = (state[even] + state[other]) % word
+            turned = state[other] << turn[number % 8]
+            state[other] = (turned % word | turned // word) ^ state[even]
+        if number % 4 == 3:
+            injected = number // 4 + 1
+            state = [(s + key[(injected + k) % 5]) % word for k, s in enumerate(state)]
+            state[3] = (state[3] + injected) % word
+    return state[1] * word + state[0]

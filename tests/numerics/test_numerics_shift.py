@@ -173,7 +173,7 @@ def test_scales_without_a_multiplier_are_refused(scale):
     ("call", "message"),
     [
         (lambda: round_shift(1, 1, "up"), "rounding 'up' is unknown; use one of floor"),
-        (lambda: overflow(1, 8, "null"), "overflow 'null' is unknown"),
+        (lambda: overflow(1, 8, "clamp"), "overflow 'clamp' is unknown"),
         (lambda: overflow(1, 64, "wrap"), r"bits \(=64\)"),
         (lambda: round_shift(np.array([1.0]), 1, "floor"), r"1\.0.* is not an integer"),
         (lambda: round_shift([2**70, 0.5], 1, "floor"), r"0\.5 .* is not an integer"),

@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(_TESTS / "compiler"), str(_TESTS / "network")]
+sys.path[:0] = [str(_TESTS / "retime"), str(_TESTS / "compiler"), str(_TESTS / "network")]

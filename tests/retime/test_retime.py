@@ -1,7 +1,7 @@
 """Re-timing: whatever the architecture, what comes out is what a full run gives."""
 
 import pickle
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from compiler_networks import NetworkBuilder, arch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import GraphBuilder
+from result_differences import differences
 
 import spusim
 from spusim import api, machine
@@ -64,24 +65,6 @@ POINTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 STARTS = (0, 3, 7)
 FRAMES = 9
-
-
-def differences(a: Any, b: Any) -> list[str]:
-    """Return the fields in which two results differ, in value, type or order."""
-    return [f.name for f in fields(a) if not same(getattr(a, f.name), getattr(b, f.name))]
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two values are equal, arrays by element, dicts by order too."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and np.array_equal(a, b)
-    if isinstance(a, dict):
-        return [*a] == [*b] and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
 
 
 def build(seed: int) -> tuple[Network, Stream]:

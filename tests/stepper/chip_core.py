@@ -100,7 +100,7 @@ class Core:
         self.memory.hold(self.banks(flight, instruction, o), instruction.unit)
         flight.running = instruction.unit
         if instruction.unit == "engine":
-            self.engine.start(instruction, o, self.accumulators)
+            self.engine.start(instruction, o, flight.vector, self.accumulators)
         elif instruction.unit == "vector":
             self.vector.start(instruction, o, flight.vector, self.accumulators)
         else:

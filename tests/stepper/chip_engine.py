@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chip_errors import ChipError
+from chip_meaning import VectorState
 from chip_memory import DataMemory
 from chip_numbers import limited
 from stepper import Engine, event_counts, stall_rows
@@ -67,6 +68,10 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
         activations=core.sparse.activations,
         accumulator_bits=numerics.accumulator_bits,
         overflow=numerics.overflow,
+        partial_every=numerics.partial_sums.every,
+        partial_shift=numerics.partial_sums.shift,
+        partial_bits=numerics.partial_sums.bits,
+        partial_rounding=numerics.partial_sums.rounding,
         bias_bits=layout.bias_bits,
         ports=core.ports,
     )
@@ -132,7 +137,9 @@ class EngineUnit:
         words = self.operand_words(self.matrix(instruction, o), o)
         return {self.memory.bank(word) for word in words}
 
-    def start(self, instruction: Instruction, o: dict[str, int], accumulators: list[int]) -> None:
+    def start(
+        self, instruction: Instruction, o: dict[str, int], s: VectorState, accumulators: list[int]
+    ) -> None:
         """Begin."""
         matrix = self.matrix(instruction, o)
         self.operand_words(matrix, o)
@@ -142,9 +149,9 @@ class EngineUnit:
         self.goes_on = instruction.mnemonic.endswith("a")
         start = [accumulators[row] for row in self.rows] if self.goes_on else matrix.bias
         self.running, self.accumulators, self.source = matrix, accumulators, o["src"]
-        self.x = [0] * matrix.columns
+        self.x, self.zero = [0] * matrix.columns, s.zero_x
         self.engine = Engine(
-            replace(matrix.config, operand_address=o["src"]),
+            replace(matrix.config, operand_address=o["src"], position=s.position),
             matrix.slices,
             self.x,
             start,
@@ -160,7 +167,8 @@ class EngineUnit:
         first = word * per_word
         count = min(per_word, len(self.x) - first)
         address = self.source + word
-        self.x[first : first + count] = self.memory.elements(address, bits, count)
+        read = self.memory.elements(address, bits, count)
+        self.x[first : first + count] = [value - self.zero for value in read]
 
     # --- cycle
 
@@ -180,7 +188,7 @@ class EngineUnit:
     def finish(self) -> None:
         """Write the accumulators, and add the instruction's cycles and events up."""
         for pe in self.engine.pes:
-            for row, value in pe.accumulators.items():
+            for row, value in pe.final_accumulators().items():
                 self.accumulators[self.rows.start + row] = value
         for unit, causes in stall_rows(self.engine).items():
             self.stalls[unit].update(causes)

@@ -49,7 +49,9 @@ class Host:
         port = self.program.input
         words = -(-port.elements * port.bits // self.program.word_bits)
         data = bytearray(words * self.program.word_bits // 8)
-        for k, value in enumerate(self.frames[self.next]):
+        for k in range(8 * len(data) // port.bits if port.bits > 1 else port.elements):
+            frame = self.frames[self.next]
+            value = frame[k] if k < port.elements else port.fill
             put_element(data, k * port.bits, port.bits, value)
         self.message = Message(HOST, port.cores, port.channel, words, port.thread, now, data)
         self.network.requests.append(self.message)

@@ -12,7 +12,7 @@ from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
 @dataclass
 class VectorState:
-    """What `vset` sets for a thread; a thread starts with these values."""
+    """What `vset` and the like set for a thread; a thread starts with these values."""
 
     length: int = 0
     wa: int = 16
@@ -22,6 +22,13 @@ class VectorState:
     sb: int = 0
     sd: int = 0
     rounding: str = "arch"
+    zero_x: int = 0  # what `zset`, `pset` and `rset` set
+    zero_d: int = 0
+    position: int = 0
+    stream: int = 0
+    first: int = 0
+    ordinal: int = 0  # vector instructions since `rset`
+    activation: int = 0  # executions of the thread in this file before this one
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Element:
     multiplier: int = 1
     shift: int = 0
     value: int = 0
+    random: int = 0  # 64 bits
+    zero: int = 0  # point of the result
 
     @property
     def pre_a(self) -> int:
@@ -57,24 +66,30 @@ class Element:
 
     def post(self, value: int) -> int:
         """Return value >> sd, rounded."""
-        return shifted(value, self.state.sd, self.rounding)
+        return shifted(value, self.state.sd, self.rounding, self.random)
 
     def function(self, value: int) -> int:
         """Apply the identity, max(0, .) or a table."""
         if self.table == TABLE_NONE:
             return value
         if self.table == TABLE_RELU:
-            return max(0, value)
+            return max(self.zero, value)
         if self.table >= len(self.tables):
             raise ChipError(f"table {self.table} does not exist")
-        return looked_up(self.tables[self.table], value, self.numerics.rounding)
+        rounding = self.numerics.rounding
+        if rounding == "stochastic":
+            rounding = "half_up"
+        return looked_up(self.tables[self.table], value, rounding)
 
     def requantised(self, multiplier: int, shift: int) -> int:
         """Return f of the accumulator times multiplier / 2**shift, in the width that f takes."""
         plain = self.table in (TABLE_NONE, TABLE_RELU)
         bits = self.state.wd if plain else TABLE_INPUT_BITS
-        scaled = shifted(self.acc * multiplier, shift, self.rounding)
-        return self.function(fitted(scaled, bits, self.numerics.requantize_overflow))
+        scaled = shifted(self.acc * multiplier, shift, self.rounding, self.random)
+        overflow = self.numerics.requantize_overflow
+        if plain:
+            return self.function(fitted(scaled + self.zero, bits, overflow))
+        return self.function(fitted(scaled, bits, overflow)) + self.zero
 
 
 def vadd(e: Element) -> int:
@@ -163,7 +178,7 @@ class Meaning:
     scale_per_element: bool = False
     multiplies: bool = False
     of_all: Callable[[list[int], int], list[int]] | None = None  # of what `of` makes, and value
-    search: bool = False  # passes over a before the one that writes, T33
+    search: bool = False  # passes over a before the one that writes, T49
 
 
 MEANING = {

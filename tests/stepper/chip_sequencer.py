@@ -29,6 +29,7 @@ class ThreadEntry:
     queued: bool = False
     running: bool = False
     arming_waits: bool = False
+    activations: int = 0  # in this file
 
 
 @dataclass
@@ -98,6 +99,7 @@ class Sequencer:
         """Set every count back to N, T31."""
         for thread in self.threads:
             thread.missing, thread.arming_waits = thread.tokens, False
+            thread.activations = 0
 
     def quiet(self) -> bool:
         """Tell whether every thread has ended."""
@@ -142,7 +144,10 @@ class Sequencer:
         number = self.ready.popleft()
         thread = self.threads[number]
         thread.queued, thread.running = False, True
-        self.flights.append(Flight(number, thread.entry, now + self.dispatch_cycles))
+        flight = Flight(number, thread.entry, now + self.dispatch_cycles)
+        flight.vector.activation = thread.activations
+        thread.activations += 1
+        self.flights.append(flight)
         return True
 
     # --- instructions
@@ -196,7 +201,25 @@ class Sequencer:
         binary = BINARY[o["binary"]]
         widths = (1 if side in binary else WIDTHS[o[f"w{side}"]] for side in "abd")
         rounding = ROUNDINGS[o["rounding"]]
-        flight.vector = VectorState(o["len"], *widths, o["sa"], o["sb"], o["sd"], rounding)
+        if o["stochastic"]:
+            rounding = "stochastic"
+        state = flight.vector
+        state.length, state.rounding = o["len"], rounding
+        state.wa, state.wb, state.wd = widths
+        state.sa, state.sb, state.sd = o["sa"], o["sb"], o["sd"]
+
+    def zset(self, now: int, flight: Flight, o: dict[str, int]) -> None:
+        """Set the thread's zero points."""
+        flight.vector.zero_x, flight.vector.zero_d = o["operand"], o["result"]
+
+    def pset(self, now: int, flight: Flight, o: dict[str, int]) -> None:
+        """Set the dense position of the first column of the thread's products."""
+        flight.vector.position = o["position"]
+
+    def rset(self, now: int, flight: Flight, o: dict[str, int]) -> None:
+        """Set where the thread's stochastic rounding draws its bits."""
+        state = flight.vector
+        state.stream, state.first, state.ordinal = o["stream"], o["first"], 0
 
 
 CONTROL = {
@@ -205,4 +228,7 @@ CONTROL = {
     "post": Sequencer.post,
     "loop": Sequencer.loop,
     "vset": Sequencer.vset,
+    "zset": Sequencer.zset,
+    "pset": Sequencer.pset,
+    "rset": Sequencer.rset,
 }

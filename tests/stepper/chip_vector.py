@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chip_errors import ChipError
 from chip_meaning import MEANING, Element, Meaning, VectorState
 from chip_memory import DataMemory
-from chip_numbers import fitted
+from chip_numbers import fitted, random_bits
 
 from spusim.arch import Arch
 from spusim.isa import Instruction
@@ -101,6 +101,7 @@ class VectorUnit:
         self.beats += self.plan(operands, s.length, reads)
         self.beat = 0
         self.stages_left = self.arch.core.pipeline.vector_stages
+        s.ordinal += 1
         self.busy, self.done = True, False
         self.counts["vector.element"] += s.length * (passes + 1)
         self.counts["vector.multiply"] += s.length if meaning.multiplies else 0
@@ -154,6 +155,15 @@ class VectorUnit:
                 raise ChipError(f"accumulators end at {len(accumulators) - 1}")
             for index, one in enumerate(inputs):
                 one["acc"] = accumulators[o["acc"] + index]
+            zero = s.zero_d
+        else:
+            zero = 0
+        for index, one in enumerate(inputs):
+            one["zero"] = zero
+            if "stochastic" in (s.rounding, self.numerics.rounding):
+                one["random"] = random_bits(
+                    self.numerics.seed, s.stream, s.activation, s.ordinal, s.first + index
+                )
         table = o.get("table", TABLE_RELU)
         elements = [Element(s, self.numerics, self.tables, table, **one) for one in inputs]
         overflow = self.numerics.requantize_overflow

@@ -241,7 +241,7 @@ def step(
         taken = port_requests(engine.cycle, grants) if port_requests else set()
         words.append(engine.state_word())
         grants.append(engine.step(taken))
-    values = {row: value for pe in engine.pes for row, value in pe.accumulators.items()}
+    values = {row: value for pe in engine.pes for row, value in pe.final_accumulators().items()}
     return StepResult(
         outputs=[values[row] for row in range(len(weight))],
         cycles=engine.cycle,

@@ -34,7 +34,12 @@ class StepperConfig:
     weights: str = "skip"  # dense, decompress, skip
     activations: str = "skip"  # dense, gate, skip
     accumulator_bits: int = 32
-    overflow: str = "saturate"  # saturate, wrap
+    overflow: str = "saturate"  # saturate, wrap, nullifyify
+    partial_every: int = 0  # dense positions between requantisations of sums; 0: none
+    partial_shift: int = 0
+    partial_bits: int = 16
+    partial_rounding: str = "half_up"
+    position: int = 0  # dense position of column 0
     bias_bits: int = 0  # 0: the matrix is stored without a bias
     operand_address: int = 0  # word address in the data memory
     ports: str = "reserved"  # reserved, shared

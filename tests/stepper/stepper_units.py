@@ -6,6 +6,7 @@ A unit says what it wants by its state at the start of a cycle; `commit` moves i
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chip_numbers import limited, shifted
 from stepper_storage import Beat, Column, Slice, StepperConfig
 
 Receive = Callable[[int], None]  # takes a word of the operand, counted from its first
@@ -13,12 +14,21 @@ Receive = Callable[[int], None]  # takes a word of the operand, counted from its
 
 def accumulate_product(config: StepperConfig, accumulator: int, product: int) -> int:
     """Return accumulator + product in the accumulator's width."""
-    total = accumulator + product
-    lowest = -(1 << (config.accumulator_bits - 1))
-    highest = -lowest - 1
-    if config.overflow == "saturate":
-        return min(max(total, lowest), highest)
-    return (total - lowest) % (1 << config.accumulator_bits) + lowest
+    return limited(accumulator + product, config.accumulator_bits, config.overflow)
+
+
+def boundaries_up_to(config: StepperConfig, columns: int) -> int:
+    """Count the boundaries of partial sums after the first `columns` columns (A5)."""
+    if not config.partial_every:
+        return 0
+    positions = range(config.position + 1, config.position + columns + 1)
+    return sum(p > 0 and p % config.partial_every == 0 for p in positions)
+
+
+def requantised(config: StepperConfig, accumulator: int) -> int:
+    """Return a partial sum as it is after a boundary (A5)."""
+    kept = shifted(accumulator, config.partial_shift, config.partial_rounding)
+    return limited(kept, config.partial_bits, config.overflow) << config.partial_shift
 
 
 @dataclass
@@ -144,6 +154,7 @@ class Pe:
     waiting: int = 0  # idle cycles, of which only what follows tells the cause
     stalls: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    passed: dict[int, int] = field(default_factory=dict)  # row -> boundaries of its partial sum
 
     def count(self, cause: str, cycles: int = 1) -> None:
         """Attribute cycles."""
@@ -264,11 +275,25 @@ class Pe:
             self.updated[row] = cycle
             if self.gated():
                 continue
+            self.pass_boundaries(row, self.column)
             product = weight * self.x[self.column]
             self.accumulators[row] = accumulate_product(
                 self.config, self.accumulators[row], product
             )
             self.happened("accumulator_updates")
+
+    def pass_boundaries(self, row: int, columns: int) -> None:
+        """Requantise a row's sum at the boundaries after the first `columns` columns."""
+        due = boundaries_up_to(self.config, columns)
+        for _ in range(due - self.passed.get(row, 0)):
+            self.accumulators[row] = requantised(self.config, self.accumulators[row])
+        self.passed[row] = due
+
+    def final_accumulators(self) -> dict[int, int]:
+        """Return the rows' sums after the last column, all boundaries passed."""
+        for row in self.accumulators:
+            self.pass_boundaries(row, len(self.x))
+        return self.accumulators
 
     def gated(self) -> bool:
         """Tell whether the column in work is that of a gated zero activation, T15."""

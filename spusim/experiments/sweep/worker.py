@@ -20,7 +20,6 @@ import numpy as np
 from spusim.api import load_network, load_stream, retime, simulate, simulate_recorded
 from spusim.arch import ArchError
 from spusim.compiler import CompileError
-from spusim.compiler.network import numerics_of
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
 from spusim.experiments.fidelity import float_outputs, signal_to_noise_db
@@ -42,6 +41,7 @@ from spusim.frontend.fqir import Plan, check_numerics, is_plan, open_plan
 from spusim.frontend.topology_file import load_topology
 from spusim.machine import Recording, RecordingError
 from spusim.network.records import Network, Stream
+from spusim.numerics import numerics_of
 from spusim.result import RunResult
 
 WHERE = f"{socket.gethostname()}:{os.getpid()}"
@@ -94,7 +94,7 @@ def measure(job: Job) -> RunResult:
     assert job.network is not None and job.stream is not None
     network = open_network(job.network)
     if is_plan(job.network.path):
-        check_numerics(open_plan_file(job.network), numerics_of(job.arch))
+        check_numerics(open_plan_file(job.network), numerics_of(job.arch.numerics))
     stream = open_stream(job.stream, job.network, job.identity["stream"])
     result = _network_result(job, network, stream)
     if job.sqnr:
