@@ -3,12 +3,15 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from generators import arch_of, packed, random_case
-from stepper_storage import build_slice, index_words
+from stepper_storage import NO_ROW, build_slice, column_places, index_words, owned_rows
 
 from spusim.arch.rules import check_arch
 from spusim.formats import column_counts
+from spusim.kernels.schedule import entry_slots
+from spusim.machine.load import FORMAT_CODES
 
 SEEDS = range(120)
 
@@ -43,6 +46,29 @@ def test_T5_columns_cost_what_is_counted() -> None:
                 assert max(1, counts.beats[j, pe]) == len(column.beats)
                 read = sum(beat.word is not None for beat in column.beats)
                 assert counts.words[j, pe] == read
+
+
+def test_T13_places_update_the_rows_that_are_stored() -> None:
+    """The rows that hazards look at: each place's, in every format; -1 where no row fills it."""
+    for seed in range(400):
+        case = random_case(random.Random(seed))
+        config, weight = case.config, case.weight
+        offsets, rows = [], []
+        for j in range(len(case.x)):
+            for pe in range(config.pes):
+                own = owned_rows(len(weight), config.pes, config.group, pe)
+                first = j // config.index_span * config.index_span
+                shared = range(first, min(first + config.index_span, len(case.x)))
+                stripe = [[weight[row][other] for row in own] for other in shared]
+                offsets.append(len(rows))
+                places = column_places(config, own, stripe[j - first], stripe)
+                rows += [-1 if row is NO_ROW else own.index(row) for row, _ in places]
+        slots = np.full(len(rows), -2, np.int32)
+        entry_slots(
+            np.array(weight), FORMAT_CODES[config.format], config.group, config.extent,
+            config.index_bits, config.pes, np.array(offsets), slots,
+        )  # fmt: skip
+        assert slots.tolist() == rows, seed
 
 
 def test_architectures_of_cases_are_accepted_and_give_the_same_beats() -> None:
