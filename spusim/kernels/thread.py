@@ -157,16 +157,17 @@ def _enter_loop(context, count, body, bump):
 @nb.njit(cache=True)
 def _set_vector(context, operands):
     context[_LENGTH] = operands[0]
+    rounding, stochastic, binary = operands[7], operands[8], operands[9]
     fault = _NONE
     for k in range(3):
         width = operands[1 + k]
         context[_WA + k] = 8 << width if width < _FOUR_BITS else 4
-        if operands[8] >> k & 1:
+        if binary >> k & 1:
             context[_WA + k] = 1
         context[_SA + k] = operands[4 + k]
         if operands[4 + k] < -MOST_LEFT or operands[4 + k] > MOST_RIGHT:
             fault = _SHIFT
-    context[_THREAD_ROUNDING] = STOCHASTIC + 1 if operands[8] else operands[7]
+    context[_THREAD_ROUNDING] = STOCHASTIC + 1 if stochastic else rounding
     return fault
 
 
