@@ -135,6 +135,11 @@ class InputPort:
     bits: int  # of an element in memory
     fill: int = 0
 
+    @property
+    def filler(self) -> int:
+        """What elements beyond the last are: `fill`, and -1, no bit set, where one bit has no 0."""
+        return -1 if self.bits == 1 else self.fill
+
 
 @dataclass(frozen=True)
 class OutputPort:

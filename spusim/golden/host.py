@@ -69,7 +69,7 @@ class Host:
         self._event(self.frame)
         self.missing = set(self.ports)
         frame, per_word = self.frames[self.frame], 8 * self.word_bytes // self.input.bits
-        padded = np.pad(frame, (0, -len(frame) % per_word), constant_values=self.input.fill)
+        padded = np.pad(frame, (0, -len(frame) % per_word), constant_values=self.input.filler)
         words = element_bytes(padded, self.input.bits)
         message = Message(words, self.chip.races.stamp(self.chip.races.host))
         try:

@@ -116,8 +116,6 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
     # every frame begins a word
     per_frame = words * program.word_bits // port.bits
     rest = (0, per_frame - port.elements)
-    filled = np.pad(frames, ((0, 0), rest), constant_values=port.fill)
-    if port.bits == 1:
-        filled[:, port.elements :] = -1  # no bit is set
+    filled = np.pad(frames, ((0, 0), rest), constant_values=port.filler)
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
     return packed.reshape(len(frames), words, width)
