@@ -236,7 +236,7 @@ class NumericsSpec(Spec):
     rounding: Literal["floor", "half_up", "half_even", "stochastic"] = Field(
         default="half_up", description="of right shifts"
     )
-    seed: int = Field(default=0, ge=0, lt=1 << 32, description="of stochastic rounding")
+    seed: int = Field(default=0, ge=0, le=(1 << 32) - 1, description="of stochastic rounding")
     requantize_overflow: Literal["saturate", "wrap", "nullify"] = Field(
         default="saturate", description="of results written to memory"
     )

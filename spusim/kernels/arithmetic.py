@@ -42,7 +42,9 @@ def fold(x, bits, overflow):
     if overflow == WRAP:
         return ((x - low) & ((np.int64(1) << bits) - 1)) + low
     inside = min(max(x, low), -low - 1)
-    return inside if overflow == SATURATE or inside == x else np.int64(0)
+    if overflow == SATURATE:
+        return inside
+    return inside if inside == x else np.int64(0)
 
 
 @nb.njit(cache=True)

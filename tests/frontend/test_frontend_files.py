@@ -138,7 +138,7 @@ def test_steps_are_recorded(folder: Path) -> None:
     }
     assert second == {
         "command": "quantize", "network": "small", "weights": 8, "activations": 16, "input": 16,
-        "per_channel": False, "calibrated_on": "frames.npy", "frames": 40,
+        "per_channel": False, "asymmetric": False, "calibrated_on": "frames.npy", "frames": 40,
     }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ class Machine:
     frame: int = 0  # of its file
 
     def shift(
-        self, values: Sequence[int], amount: int, rounding: str | None, name: str
+        self, values: Sequence[int], amount: int, rounding: str | None, name: str = ""
     ) -> list[int]:
         """Shift right with rounding, left where `amount` is negative; exact. name: the node's."""
         way = rounding or self.numerics.rounding

@@ -116,7 +116,9 @@ def test_tables_are_near_their_function(reference: ModuleType, function: str) ->
     st.integers(-(2**47), 2**47 - 1),
     st.integers(1, 2**31 - 1),
     st.integers(0, 62),
-    st.sampled_from(list(product(("floor", "half_up", "half_even"), ("saturate", "wrap")))),
+    st.sampled_from(
+        list(product(("floor", "half_up", "half_even"), ("saturate", "wrap", "nullify")))
+    ),
 )
 def test_two_opinions_of_requantisation(
     reference: ModuleType, acc: int, multiplier: int, shift: int, modes: tuple
