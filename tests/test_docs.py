@@ -5,16 +5,18 @@ and one that ends in `...` is cut short. A block whose first line is a comment w
 is that file. Every section (`##`) has a folder of its own.
 """
 
-import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from spusim.experiments.charts.catalogue import CHARTS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,30 +29,8 @@ ENTRY = {
     "spusim": [sys.executable, "-c", "from spusim.cli.main import main; main()"],
     "python": [sys.executable],
 }
-EIE = re.compile(
-    r"^\| (Alex-\d|VGG-\d) \| (\d+) x (\d+) \| ([\d.]+) \| ([\d.]+) "
-    r"\| [\d.]+ \| ([\d.]+) \| ([\d,]+) \| ([\d.]+) \| ([+-][\d.]+) % \|$",
-    re.MULTILINE,
-)
-
-
-@dataclass(frozen=True)
-class EieLayer:
-    """A row of the table, as it is printed."""
-
-    name: str
-    inputs: str
-    outputs: str
-    weight_density: str
-    activation_density: str
-    published_us: str
-    cycles: str
-    us: str
-    error_percent: str
-
-
-EIE_LAYERS = {row[0]: EieLayer(*row) for row in EIE.findall(README)}
-EIE_CLOCK_MHZ = 800
+# files beside a section's commands that it does not show
+BESIDE = {"Run an FQIR plan": sorted((ROOT / "tests/frontend/fqir/data").glob("gru.*"))}
 
 
 @dataclass(frozen=True)
@@ -133,6 +113,8 @@ def compare(session: Session, printed: str) -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_examples_print_what_the_readme_shows(heading: str, tmp_path: Path) -> None:
     text = SECTIONS[heading]
+    for path in BESIDE.get(heading, ()):
+        shutil.copy(path, tmp_path)
     for name, content in files(text).items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     for session in sessions(text):
@@ -159,30 +141,17 @@ def test_every_kind_of_command_has_an_example() -> None:
         "regress",
         "compare",
         "prune",
+        "quantize",
+        "validate",
     ):
         assert any(command.startswith(f"spusim {start}") for command in commands), start
 
 
-def test_table_of_eie_has_all_layers_and_right_arithmetic() -> None:
-    assert len(EIE_LAYERS) == 6
-    for layer in EIE_LAYERS.values():
-        us = int(layer.cycles.replace(",", "")) / EIE_CLOCK_MHZ
-        assert (layer.name, layer.us) == (layer.name, f"{us:.1f}")
-        error = 100 * (us / float(layer.published_us) - 1)
-        assert (layer.name, layer.error_percent) == (layer.name, f"{error:+.1f}")
-
-
-# the two smallest; the others take longer and go the same way
-@pytest.mark.parametrize("name", ["Alex-8", "VGG-8"])
-def test_eies_cycles_are_what_layer_says(name: str, tmp_path: Path) -> None:
-    layer = EIE_LAYERS[name]
-    printed = run(
-        f"spusim layer linear --inputs {layer.inputs} --outputs {layer.outputs} "
-        f"--weight-density {layer.weight_density} --activation-density {layer.activation_density} "
-        "--arch eie64 --seed 0 --no-baseline --json",
-        tmp_path,
-    )
-    assert f"{json.loads(printed)['cycles']:,}" == layer.cycles
+def test_sections_that_need_files_are_there() -> None:
+    for heading, paths in BESIDE.items():
+        assert heading in SECTIONS
+        assert paths
+        assert all(path.name in SECTIONS[heading] for path in paths)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -207,8 +176,42 @@ def test_figures_of_the_readme_are_images() -> None:
         assert (ROOT / figure).read_bytes().startswith(b"\x89PNG")
 
 
-def test_rules_that_pages_cite_are_in_timing() -> None:
-    rules = set(re.findall(r"^\* \*\*(T\d+) ", (ROOT / "docs/timing.md").read_text(), re.MULTILINE))
+RULES = {"T": ("timing.md", "timing_convolution.md"), "N": ("numbers.md",)}
+
+
+@pytest.mark.parametrize("letter", RULES)
+def test_rules_are_numbered_once_and_pages_cite_those_there_are(letter: str) -> None:
+    texts = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in RULES[letter]]
+    rules = [int(n) for text in texts for n in re.findall(rf"^\* \*\*{letter}(\d+) ", text, re.M)]
+    assert sorted(rules) == list(range(1, len(rules) + 1))
     for page in PAGES:
-        cited = set(re.findall(r"\b(T\d+)\b", page.read_text(encoding="utf-8")))
-        assert cited <= rules, f"{page.name}: {sorted(cited - rules)}"
+        cited = set(map(int, re.findall(rf"\b{letter}(\d+)\b", page.read_text(encoding="utf-8"))))
+        assert cited <= set(rules), f"{page.name}: {sorted(cited - set(rules))}"
+
+
+def test_every_page_is_linked_from_another() -> None:
+    for page in PAGES:
+        others = [other for other in PAGES if other != page]
+        linked = {
+            (other.parent / target).resolve()
+            for other in others
+            for target in LINK.findall(other.read_text(encoding="utf-8"))
+            if "://" not in target
+        }
+        assert page.name == "README.md" or page.resolve() in linked, page.name
+
+
+def test_counts_of_programs_and_faults_are_real() -> None:
+    programs = len(list((ROOT / "isa/programs").glob("*.spuasm")))
+    assert set(re.findall(r"(\d+) conformance programs", README)) == {str(programs)}
+    faults = (ROOT / "tests/mutants/mutants.yaml").read_text(encoding="utf-8").count("- name: ")
+    assert f"{faults} planted faults" in README
+
+
+def test_lists_of_what_ships_are_complete() -> None:
+    sweeps = (ROOT / "docs/sweeps.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "configs/sweeps").glob("*.yaml")):
+        assert f"`{path.stem}`" in README, path.stem
+        assert f"| `{path.stem}` |" in sweeps, path.stem
+    figures = (ROOT / "docs/plots.md").read_text(encoding="utf-8")
+    assert [name for name in CHARTS if f"| `{name}` |" not in figures] == []

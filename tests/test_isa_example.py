@@ -68,7 +68,7 @@ def test_patch_adds_one_instruction_and_breaks_nothing(patched):
     kinds = [(c.subject, c.kind) for c in found.changes]
     assert kinds == [
         ("instruction vmac", "added, reservation taken"),
-        ("reserve 0x2d-0x2f", "changed"),
+        ("reserve 0x2f-0x2f", "changed"),
     ]
     assert found.compatible
     assert load_isa(patched / "isa/spu.isa").instructions["vmac"].operand_mask == (1 << 48) - 1

@@ -115,7 +115,7 @@ class A(IntEnum):
     PUSHED = 6
     BYTES = 7  # of operands a, b, scale, d
     BITS = 11
-    PASSES = 15  # over the elements before the last one (T49)
+    PASSES = 15  # over the elements before the last one (T16)
     COUNT = 16
 
 

@@ -223,7 +223,7 @@ def drop_small(values, n, threshold):
 def keep_largest(values, n, keep, bits):
     """Zero all of values[:n], of `bits`, but the `keep` largest magnitudes, of equals the first.
 
-    As T49 has it built: the magnitude of the last that is kept is found bit by bit.
+    As T16 has it built: the magnitude of the last that is kept is found bit by bit.
     """
     least = np.int64(0)
     for bit in range(bits - 1, -1, -1):
@@ -246,7 +246,7 @@ def keep_largest(values, n, keep, bits):
 
 @nb.njit(cache=True)
 def passes_before(op, bits):
-    """Return the passes over the elements before the one that writes `bits` wide results (T49)."""
+    """Return the passes over the elements before the one that writes `bits` wide results (T16)."""
     return np.int64(bits) if op == _TOP else np.int64(0)
 
 
@@ -320,7 +320,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
 
 @nb.njit(cache=True)
 def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scratch):
-    """As `vector_cycles`, for an instruction that first takes passes that write nothing (T49)."""
+    """As `vector_cycles`, for an instruction that first takes passes that write nothing (T16)."""
     total, mask, read, written = vector_cycles(
         params, n, bytes_, bits, fixed, reads, accesses, scratch
     )

@@ -32,7 +32,8 @@ RENAMED = {
     "overflow": "saturate",
     "ports": "shared_ports",
 }
-NOT_OF_RTL = {"operand_address"}  # a descriptor input
+# a descriptor input; a size of formats that the RTL does not have
+NOT_OF_RTL = {"operand_address", "extent"}
 
 
 @dataclass(frozen=True)

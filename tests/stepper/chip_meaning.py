@@ -178,7 +178,7 @@ class Meaning:
     scale_per_element: bool = False
     multiplies: bool = False
     of_all: Callable[[list[int], int], list[int]] | None = None  # of what `of` makes, and value
-    search: bool = False  # passes over a before the one that writes, T49
+    search: bool = False  # passes over a before the one that writes, T16
 
 
 MEANING = {

@@ -1,9 +1,9 @@
 """The naive stepper of whole programs: every cycle, every unit, plain integers and lists.
 
-It is written from docs/timing.md (T1 to T32, T49) and from what isa/spu.isa and DESIGN section 2
-say of values; it shares no code with the machine, its kernels or golden. In a cycle, what completes
-frees its unit; each core issues an instruction; router, vector unit and engine take their cycle,
-in the arbiter's order; and at the end tokens, dispatch and grants of messages are settled.
+It is written from docs/timing.md (T1 to T32) and from what isa/spu.isa and DESIGN section 2 say of
+values; it shares no code with the machine, its kernels or golden. In a cycle, what completes frees
+its unit; each core issues an instruction; router, vector unit and engine take their cycle, in the
+arbiter's order; and at the end tokens, dispatch and the grants of messages are settled.
 """
 
 from collections import Counter

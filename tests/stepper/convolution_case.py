@@ -94,10 +94,18 @@ def store(case: ConvCase, pe: int) -> list[StoredColumn]:
     config = case.machine
     rows = owned_rows(case.filters, config.pes, config.group, pe)
     stored, before = [], 0
-    for channel, place in case.columns():
-        seen = [row for row in rows if case.in_group(row, channel)]
-        held = seen if config.format == "dense" else rows
-        places = column_places(config, held, [case.stored_weight(r, channel, place) for r in held])
+    seen_by = [
+        [row for row in rows if case.in_group(row, channel)] for channel, _ in case.columns()
+    ]
+    held = [seen if config.format == "dense" else rows for seen in seen_by]
+    values = [
+        [case.stored_weight(row, channel, place) for row in column]
+        for (channel, place), column in zip(case.columns(), held, strict=True)
+    ]
+    span = config.index_span
+    for number, seen in enumerate(seen_by):
+        stripe = values[number // span * span :][:span]
+        places = column_places(config, held[number], values[number], stripe)
         beats = [list(beat.entries) for beat in column_beats(config, before, places)]
         before += len(places)
         stored.append(StoredColumn(places, beats, len(seen)))
