@@ -34,6 +34,8 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "vfill": (Op.FILL, ()),
     "vthr": (Op.THRESHOLD, ()),
     "vtop": (Op.TOP, ()),
+    "conv": (Op.CONVOLVE, ()),
+    "pool": (Op.POOL, ()),
     "send": (Op.SEND, ()),
     "recv": (Op.RECV, ()),
 }
@@ -44,6 +46,7 @@ UNITS = {
     "router": Unit.ROUTER,
 }
 CODE_WIDTH = 12
+OPERANDS = 10  # of them
 
 
 def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:

@@ -102,3 +102,22 @@ class Convolution:
         for ky in range(self.kernel_height):
             for kx in range(self.kernel_width):
                 yield ky * self.dilation[0], kx * self.dilation[1]
+
+
+def missing_modes(stochastic: bool, nullifies: bool, partial_sums: bool) -> str:
+    """Say what an architecture asks for that convolutions and poolings lack, or nothing.
+
+    They take no zero points either: `zset` is not theirs.
+    """
+    asked = {
+        "stochastic rounding": stochastic,
+        "overflow nullify": nullifies,
+        "requantised partial sums": partial_sums,
+    }
+    lacking = [name for name, wanted in asked.items() if wanted]
+    if not lacking:
+        return ""
+    return (
+        f"convolutions and poolings have no {' and no '.join(lacking)}; set numerics.rounding, "
+        "numerics.overflow, numerics.requantize_overflow and numerics.partial_sums to others"
+    )

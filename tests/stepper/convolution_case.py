@@ -94,18 +94,13 @@ def store(case: ConvCase, pe: int) -> list[StoredColumn]:
     config = case.machine
     rows = owned_rows(case.filters, config.pes, config.group, pe)
     stored, before = [], 0
-    seen_by = [
-        [row for row in rows if case.in_group(row, channel)] for channel, _ in case.columns()
-    ]
-    held = [seen if config.format == "dense" else rows for seen in seen_by]
-    values = [
-        [case.stored_weight(row, channel, place) for row in column]
-        for (channel, place), column in zip(case.columns(), held, strict=True)
-    ]
-    span = config.index_span
-    for number, seen in enumerate(seen_by):
-        stripe = values[number // span * span :][:span]
-        places = column_places(config, held[number], values[number], stripe)
+    columns, span = case.columns(), config.index_span
+    for number, (channel, place) in enumerate(columns):
+        seen = [row for row in rows if case.in_group(row, channel)]
+        held = seen if config.format == "dense" else rows
+        begin = number // span * span
+        stripe = [[case.stored_weight(r, *other) for r in held] for other in columns[begin:][:span]]
+        places = column_places(config, held, stripe[number - begin], stripe)
         beats = [list(beat.entries) for beat in column_beats(config, before, places)]
         before += len(places)
         stored.append(StoredColumn(places, beats, len(seen)))
