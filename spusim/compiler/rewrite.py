@@ -41,7 +41,7 @@ class FreeNames:
         self._taken = {each.name for each in (*tensors_of(network), *network.nodes)}
 
     def free(self, wanted: str) -> str:
-        """Return `wanted`, or the first of wanted.2, wanted.3, ... that is free; it no longer is."""
+        """Return `wanted`, or the first free of wanted.2, wanted.3, ...; then it is taken."""
         numbered = (f"{wanted}.{number}" for number in count(2))
         name = next(name for name in chain([wanted], numbered) if name not in self._taken)
         self._taken.add(name)

@@ -101,6 +101,4 @@ def test_names_of_added_tensors_are_free(case: str) -> None:
         frames = np.random.default_rng(7).integers(-400, 400, (5, network.input.size))
         program, expected = compile_network(named, arch), reference(named, arch, frames, STARTS)
         np.testing.assert_array_equal(golden(program, frames, STARTS).outputs, expected)
-        np.testing.assert_array_equal(
-            machine.run(program, arch, frames, STARTS).outputs, expected
-        )
+        np.testing.assert_array_equal(machine.run(program, arch, frames, STARTS).outputs, expected)
