@@ -18,8 +18,9 @@ def bind(
 ) -> FloatNetwork:
     """Make a float network of a topology and a checkpoint's tensors.
 
-    Batch norms go into the products before them. Keys that no layer uses are listed in its notes. Raises TopologyError naming all missing
-    keys, all tensors of another shape, and what the layers cannot express.
+    Batch norms go into the products before them. Keys that no layer uses are listed in its notes.
+    Raises TopologyError naming all missing keys, all tensors of another shape, and what the layers
+    cannot express.
     """
     topology = unstacked(topology)
     wiring = wire(topology)

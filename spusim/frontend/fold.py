@@ -7,8 +7,9 @@ import numpy as np
 
 from spusim.frontend.chain import FloatLayer, FloatLinear, FloatNetwork
 from spusim.frontend.layers.affine import FloatAffine
-from spusim.frontend.layers.conv1d import FloatConv1d
+from spusim.frontend.layers.conv1d import FloatCausalConv1d, FloatConv1d
 
+_PRODUCTS = (FloatLinear, FloatConv1d, FloatCausalConv1d)  # and no layers that are based on them
 MOST_APART = 2.0**20  # gains of one product: beyond it, the weakest rows would lose their bits
 
 
@@ -44,8 +45,9 @@ def fold_norms(network: FloatNetwork) -> FloatNetwork:
 
 def _folded(before: object, norm: FloatAffine) -> FloatLayer | None:
     """Return a product with a norm in it, or None where it cannot have it."""
-    if not isinstance(before, FloatLinear | FloatConv1d):
+    if type(before) not in _PRODUCTS:
         return None
+    assert isinstance(before, FloatLinear | FloatConv1d)
     rows = len(before.weight)
     scale, offset = norm.scale[:rows], norm.offset[:rows]
     gain = np.abs(scale)

@@ -41,8 +41,9 @@ def quantise_matrix(
     """Quantise weight (out, in) and bias (out,) float64, by tensor or by output row.
 
     bits: 1 to 16, or a word of `weight_formats.WEIGHT_FORMATS`. in_scale, out_scale: real value of
-    a unit of input and output; in_scale may be (out,), where rows are scaled on their way out. A scale is absmax over the largest integer, of signs the mean of
-    what is kept, coarser only where the bias would not fit; a pruned row takes the tensor's.
+    a unit of input and output; in_scale may be (out,), where rows are scaled on their way out. A
+    scale is absmax over the largest integer, of signs the mean of what is kept, coarser only where
+    the bias would not fit; a pruned row takes the tensor's.
     """
     form = weight_format(bits)
     ideal = ideal_scales(weight, form, per_channel)
