@@ -136,7 +136,9 @@ def taken_apart(data: bytes) -> tuple[dict, bytes]:
     return json.loads(data[HEAD : HEAD + length]), data[HEAD + length :]
 
 
-def signed(header: object, body: bytes, version: int = 1, sort: bool = True) -> bytes:
+def signed(
+    header: object, body: bytes, version: int = container.FORMAT_VERSION, sort: bool = True
+) -> bytes:
     """Return a file whose hashes are right, whatever it says."""
     raw = header if isinstance(header, bytes) else json.dumps(
         header, sort_keys=sort, separators=(",", ":")).encode()  # fmt: skip
@@ -274,10 +276,10 @@ def test_damaged_section_is_named(path, whole):
     assert "section program.cores[0].segments[0].words has another sha256" in reason
 
 
-@pytest.mark.parametrize("version, age", [(2, "newer"), (0, "older")])
+@pytest.mark.parametrize("version, age", [(3, "newer"), (1, "older")])
 def test_other_format_versions_are_refused(path, whole, version, age):
     reason = refusal(path, signed(*taken_apart(whole), version=version))
-    assert f"has image format {version}, {age} than the 1" in reason
+    assert f"has image format {version}, {age} than the 2" in reason
     assert ("update spusim" in reason) == (age == "newer")
 
 

@@ -19,8 +19,8 @@ Target = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="A shipped run or network; or a run file or network file (.yaml), a checkpoint (.pt, "
-        ".pth, .tar, .safetensors, with --network or settled), an FQIR plan (.plan.json), a "
-        "program image (.spu) or source (.spuasm).",
+        ".pth, .tar, .ckpt, .bin, .safetensors, with --network or settled), an FQIR plan "
+        "(.plan.json), a program image (.spu) or source (.spuasm).",
     ),
 ]
 StreamSpec = Annotated[

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, count
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 from spusim.compiler.graph import Graph
 from spusim.compiler.merge import merge_products
-from spusim.network.graph import inputs_of, outputs_of
+from spusim.network.graph import inputs_of, outputs_of, tensors_of
 from spusim.network.records import (
     Apply,
     Combine,
@@ -31,6 +32,20 @@ from spusim.network.records import (
 TABLE_INPUT_BITS = 16
 ACTIVATION_BITS = (1, 4, 8, 16)  # what products take
 RELU = Curve("relu")
+
+
+class FreeNames:
+    """Names for what a rewriting adds, none of them a tensor's or a node's of the network."""
+
+    def __init__(self, network: Network) -> None:
+        self._taken = {each.name for each in (*tensors_of(network), *network.nodes)}
+
+    def free(self, wanted: str) -> str:
+        """Return `wanted`, or the first free of wanted.2, wanted.3, ...; then it is taken."""
+        numbered = (f"{wanted}.{number}" for number in count(2))
+        name = next(name for name in chain([wanted], numbered) if name not in self._taken)
+        self._taken.add(name)
+        return name
 
 
 def rewrite(network: Network, arch: Arch) -> Network:
@@ -66,12 +81,12 @@ def _fold_cuts(network: Network, arch: Arch) -> Network:
 
 def _spread_scalars(network: Network, arch: Arch) -> Network:
     """Repeat an operand of one element by a column of ones: the vector unit cannot."""
-    tensors = Graph(network).tensors
+    tensors, names = Graph(network).tensors, FreeNames(network)
     nodes: list[Node] = []
     for node in network.nodes:
         if isinstance(node, Combine) and tensors[node.b].size < node.output.size:
             spread = _selection(
-                f"{node.name}.spread", node.layer, tensors[node.b],
+                names.free(f"{node.name}.spread"), node.layer, tensors[node.b],
                 np.ones((node.output.size, 1), np.int8), arch,
             )  # fmt: skip
             nodes.append(spread)
@@ -98,8 +113,8 @@ def _selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: 
 def copied_input(network: Network, arch: Arch) -> Network:
     """Return a network in which all but products read a copy of the input, made by a product."""
     size = network.input.size
-    layer = network.nodes[0].layer
-    copy = _selection("input.copy", layer, network.input, np.eye(size, dtype=np.int8), arch)
+    layer, name = network.nodes[0].layer, FreeNames(network).free("input.copy")
+    copy = _selection(name, layer, network.input, np.eye(size, dtype=np.int8), arch)
     names = {network.input.name: copy.heads[0].output.name}
     return _renamed(replace(network, nodes=(copy, *network.nodes)), names)
 
@@ -109,21 +124,23 @@ def copied_output(network: Network, arch: Arch) -> Network:
     source = Graph(network).tensors[network.output]
     maker = Graph(network).makers.get(source.name)
     eye = np.eye(source.size, dtype=np.int8)
-    copy = _selection("output.copy", maker.layer if maker else "output", source, eye, arch)
-    return replace(network, nodes=(*network.nodes, copy), output="output.copy")
+    name = FreeNames(network).free("output.copy")
+    copy = _selection(name, maker.layer if maker else "output", source, eye, arch)
+    return replace(network, nodes=(*network.nodes, copy), output=name)
 
 
-def isolated_tops(network: Network, names: tuple[str, ...], arch: Arch) -> Network:
+def isolated_tops(network: Network, tops: tuple[str, ...], arch: Arch) -> Network:
     """Return a network in which products copy what the named prunings to the top take and give."""
-    tensors = Graph(network).tensors
+    tensors, names = Graph(network).tensors, FreeNames(network)
     nodes: list[Node] = []
     for node in network.nodes:
-        if not isinstance(node, Prune) or node.name not in names:
+        if not isinstance(node, Prune) or node.name not in tops:
             nodes.append(node)
             continue
         eye = np.eye(node.output.size, dtype=np.int8)
-        kept = replace(node.output, name=f"{node.output.name}.kept")
-        whole = _selection(f"{node.output.name}.whole", node.layer, tensors[node.a], eye, arch)
+        kept = replace(node.output, name=names.free(f"{node.output.name}.kept"))
+        name = names.free(f"{node.output.name}.whole")
+        whole = _selection(name, node.layer, tensors[node.a], eye, arch)
         top = replace(node, name=kept.name, a=whole.heads[0].output.name, output=kept)
         nodes += [whole, top, _selection(node.output.name, node.layer, kept, eye, arch)]
     return replace(network, nodes=tuple(nodes))
@@ -201,13 +218,14 @@ def _separate_states(network: Network, arch: Arch) -> Network:
     What a frame leaves to the next can then be written state by state, in any order.
     """
     graph, nodes, states = Graph(network), list(network.nodes), []
+    names = FreeNames(network)
     for state in network.states:
         if any(
             segment.root in graph.states
             and (segment.root != state.tensor.name or segment.first < segment.at)
             for segment in graph.segments(state.next)
         ):
-            output = replace(state.tensor, name=f"{state.tensor.name}.next")
+            output = replace(state.tensor, name=names.free(f"{state.tensor.name}.next"))
             nodes.append(Shift(output.name, state.layer, state.next, output))
             state = replace(state, next=output.name)
         states.append(state)

@@ -290,7 +290,10 @@ def _stem(target: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-") or "case"
 
 
-_SUFFIXES = {".yaml", ".yml", ".pt", ".pth", ".tar", ".safetensors", ".spu", ".spuasm", ".json"}
+_SUFFIXES = {
+    ".yaml", ".yml", ".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors", ".spu", ".spuasm",
+    ".json",
+}  # fmt: skip
 
 
 def _with_paths(case: BaselineCase, move: Any) -> BaselineCase:

@@ -300,6 +300,8 @@ _OPENERS: dict[str, Callable[[str, Choice], Case]] = {
     ".pt": _checkpoint,
     ".pth": _checkpoint,
     ".tar": _checkpoint,
+    ".ckpt": _checkpoint,
+    ".bin": _checkpoint,
     ".safetensors": _checkpoint,
     ".spu": _image,
     ".json": _plan,

@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.errors import TopologyError
+from spusim.frontend.fold import fold_norms
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.wiring import unread, unstacked, wire
@@ -17,8 +18,9 @@ def bind(
 ) -> FloatNetwork:
     """Make a float network of a topology and a checkpoint's tensors.
 
-    Keys that no layer uses are listed in its notes. Raises TopologyError naming all missing
-    keys, all tensors of another shape, and what the layers cannot express.
+    Batch norms go into the products before them. Keys that no layer uses are listed in its notes.
+    Raises TopologyError naming all missing keys, all tensors of another shape, and what the layers
+    cannot express.
     """
     topology = unstacked(topology)
     wiring = wire(topology)
@@ -30,7 +32,7 @@ def bind(
         for model, reads in zip(topology.layers, wiring.reads, strict=True)
     ]
     _refuse(source, keys)
-    return FloatNetwork(
+    network = FloatNetwork(
         topology.name,
         tuple(layers),
         topology.input.size,
@@ -39,6 +41,7 @@ def bind(
         tuple(wiring.reads),
         topology.output or layers[-1].name,
     )
+    return fold_norms(network)
 
 
 def _notes(topology: TopologyModel, source: str, keys: Keys) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Opening checkpoints: .safetensors without torch, .pt, .pth and .tar with it; nothing is run."""
+"""Opening checkpoints: .safetensors without torch, all others with it; nothing is run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ _READERS = {
     ".pt": read_torch,
     ".pth": read_torch,
     ".tar": read_torch,
+    ".ckpt": read_torch,
+    ".bin": read_torch,
 }
 
 

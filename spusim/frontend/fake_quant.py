@@ -22,11 +22,10 @@ def fold_fake_quant(source: str, tensors: dict[str, np.ndarray]) -> list[str]:
     A weight whose observer never saw data, or is switched off, stays as it is. Raises
     CheckpointError.
     """
-    rounded = [
-        stem
-        for stem in (name.removesuffix(_WEIGHT_SCALE) for name in list(tensors))
-        if _rounds(source, tensors, stem)
-    ]
+    stems = [name.removesuffix(_WEIGHT_SCALE) for name in tensors if name.endswith(_WEIGHT_SCALE)]
+    # a fused module's grid is that of its weight times the scale of its batch norm
+    fused = [stem for stem in stems if f"{stem}.bn.running_var" in tensors]
+    rounded = [stem for stem in stems if stem not in fused and _rounds(source, tensors, stem)]
     dropped = {name for name in tensors if _OBSERVER.search(name)} | _activation_scales(tensors)
     for name in dropped:
         del tensors[name]
@@ -34,6 +33,9 @@ def fold_fake_quant(source: str, tensors: dict[str, np.ndarray]) -> list[str]:
     if rounded:
         weights = ", ".join(f"{stem}.weight" for stem in rounded)
         forms.append(f"rounded to the grid of quantisation-aware training: {weights}")
+    if fused:
+        weights = ", ".join(f"{stem}.weight" for stem in fused)
+        forms.append(f"not rounded, since their grids are of products with batch norms: {weights}")
     if dropped:
         forms.append(f"{len(dropped)} ranges and scales of activations left aside")
     return forms

@@ -1,7 +1,7 @@
 """From the names that training tools leave in a checkpoint to one plain tensor per parameter."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,13 @@ from spusim.frontend.fake_quant import fold_fake_quant
 _OUTER = re.compile(r"^((?:module|_module)\.)+")
 _ANYWHERE = re.compile(r"(^|(?<=\.))(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _PARAMETRIZED = re.compile(r"^(?P<prefix>.*?)parametrizations\.(?P<name>[^.]+)\.original\d*$")
+# endings of two parts of a weight -> the norm that computes it from them, and what undoes that
+_NORMS = {
+    ("_g", "_v"): ("weight_norm", "remove_weight_norm"),
+    ("_orig", "_u"): ("spectral_norm", "remove_spectral_norm"),
+    (".original0", ".original1"): ("weight_norm", "parametrize.remove_parametrizations"),
+    (".original", ".0._u"): ("spectral_norm", "parametrize.remove_parametrizations"),
+}
 
 
 @dataclass
@@ -34,6 +41,7 @@ def plain_tensors(
     file. Raises CheckpointError.
     """
     names = _short_names(source, tensors)
+    _refuse_norms(source, names)
     plain = Plain({short: tensors[name] for short, name in names.items()}, dict(names))
     stripped = sorted({piece for name in tensors for piece in _wrappers(name)})
     if stripped:
@@ -71,6 +79,21 @@ def _short_names(source: str, tensors: Mapping[str, np.ndarray]) -> dict[str, st
             )
         origin[short] = name
     return origin
+
+
+def _refuse_norms(source: str, names: Iterable[str]) -> None:
+    """Refuse weights that modules compute anew whenever they run."""
+    known = set(names)
+    for (part, other), (norm, undo) in _NORMS.items():
+        for name in known:
+            stem = name.removesuffix(part)
+            weight = stem.rpartition(".")[2]
+            if name.endswith(part) and stem + other in known and weight.startswith("weight"):
+                raise CheckpointError(
+                    f"{source}: {name} and {stem}{other} are what {norm} computes "
+                    f"{stem.replace('parametrizations.', '')} from; call torch.nn.utils.{undo} "
+                    "before saving"
+                )
 
 
 def _parameter(name: str) -> str:

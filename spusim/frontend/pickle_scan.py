@@ -11,26 +11,32 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from spusim.frontend.errors import CheckpointError
 from spusim.frontend.stored import check_bytes
 
 SAVE_STATE = "save weights alone: torch.save(model.state_dict(), PATH)"
 AGAIN = "save or download it again"
+MOST_PICKLE_BYTES = 8 << 20  # tensors lie beside the pickle, and no model has so many
+MOST_NAMES = 1000
 _LEGACY_PICKLES = 5  # magic number, version, system, content, storages' keys; raw data follows
 _ITEM_BYTES = {
     "Double": 8, "Long": 8, "ComplexFloat": 8, "ComplexDouble": 16, "Half": 2, "BFloat16": 2,
-    "Short": 2, "Char": 1, "Byte": 1, "Bool": 1, "QInt8": 1, "QUInt8": 1, "Untyped": 1,
+    "Short": 2, "Char": 1, "Byte": 1, "Bool": 1, "QInt8": 1, "QUInt8": 1, "QUInt4x2": 1,
+    "QUInt2x4": 1, "Untyped": 1,
 }  # fmt: skip
 _ITEM_BYTES_ELSE = 4
 
 
 @dataclass
 class Scan:
-    """Names that pickles would import, in their order; and the bytes of each storage claimed."""
+    """Names that pickles would import, in their order; and the bytes of each storage claimed.
 
-    names: list[str] = field(default_factory=list)
+    names: with the inert class that stood for each.
+    """
+
+    names: dict[str, type] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
 
 
@@ -55,8 +61,44 @@ class _Inert:
     add = append
 
 
-class _Scanner(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, scan: Scan) -> None:
+class _Bounded:
+    """A file of which pickles may read so much and no more, whatever they claim to hold."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path, self._file, self._left = path, file, MOST_PICKLE_BYTES
+
+    def check(self, count: int) -> None:
+        """Raise CheckpointError for more bytes than may still be read."""
+        if count > self._left:
+            raise CheckpointError(
+                f"{self._path}: its pickle holds or claims more than {MOST_PICKLE_BYTES >> 20} MiB "
+                f"beside the tensors; {SAVE_STATE}"
+            )
+
+    def read(self, count: int) -> bytes:
+        """Return the next bytes."""
+        self.check(count)
+        self._left -= count
+        return self._file.read(count)
+
+    def readline(self) -> bytes:
+        """Return the next line."""
+        line = self._file.readline(self._left + 1)
+        self.check(len(line))
+        self._left -= len(line)
+        return line
+
+
+# In C a single instruction may set aside gigabytes (LONG_BINPUT's table of results); in Python
+# results are a dict, and what is set aside is what is read.
+class _Scanner(pickle._Unpickler):
+    # not among torch's instructions, and sets aside what it claims
+    dispatch: ClassVar = {
+        code: read for code, read in pickle._Unpickler.dispatch.items()
+        if code != pickle.BYTEARRAY8[0]
+    }  # fmt: skip
+
+    def __init__(self, file: _Bounded, scan: Scan) -> None:
         super().__init__(file, encoding="latin1")
         self._scan = scan
 
@@ -65,8 +107,10 @@ class _Scanner(pickle.Unpickler):
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         path = f"{module}.{name}"
         if path not in self._scan.names:
-            self._scan.names.append(path)
-        return type("_Inert", (_Inert,), {"path": path})
+            if len(self._scan.names) == MOST_NAMES:
+                raise pickle.UnpicklingError(f"names more than {MOST_NAMES} things")
+            self._scan.names[path] = type("_Inert", (_Inert,), {"path": path})
+        return self._scan.names[path]
 
     def persistent_load(self, pid: Any) -> Any:
         if isinstance(pid, tuple) and len(pid) >= 5 and isinstance(pid[4], int):
@@ -121,7 +165,9 @@ def _scan_zip(path: Path) -> Scan:
                     f"checkpoint; {SAVE_STATE}"
                 )
             with archive.open(pickles[0]) as file:
-                _scan_one(path, file, scan)  # type: ignore[arg-type]
+                bounded = _Bounded(path, file)  # type: ignore[arg-type]
+                bounded.check(sizes[pickles[0]])
+                _scan_one(path, bounded, scan)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise _incomplete(path, str(error)) from error
     folder = pickles[0].removesuffix("data.pkl")
@@ -150,13 +196,14 @@ def _sizes(path: Path, archive: zipfile.ZipFile) -> dict[str, int]:
 def _scan_legacy(path: Path) -> Scan:
     scan = Scan()
     with path.open("rb") as file:
+        bounded = _Bounded(path, file)
         for _ in range(_LEGACY_PICKLES):
-            _scan_one(path, file, scan)
+            _scan_one(path, bounded, scan)
     _check_claims(path, scan, dict.fromkeys(scan.claims, path.stat().st_size))
     return scan
 
 
-def _scan_one(path: Path, file: BinaryIO, scan: Scan) -> None:
+def _scan_one(path: Path, file: _Bounded, scan: Scan) -> None:
     try:
         _Scanner(file, scan).load()
     except CheckpointError:

@@ -5,7 +5,7 @@ The names in the file are judged first (`pickle_scan`, `torch_names`); then
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -81,7 +81,7 @@ def _torch(path: Path) -> ModuleType:
     return cast(ModuleType, torch)
 
 
-def _load(path: Path, torch: ModuleType, names: list[str]) -> Any:
+def _load(path: Path, torch: ModuleType, names: Iterable[str]) -> Any:
     try:
         with (
             torch.serialization.safe_globals(stand_ins(torch, names)),

@@ -37,21 +37,22 @@ def quantise_matrix(
     bias: np.ndarray | None,
     bits: int | str,
     per_channel: bool,
-    in_scale: float,
+    in_scale: float | np.ndarray,
     out_scale: float,
 ) -> QuantisedMatrix:
     """Quantise weight (out, in) and bias (out,) float64, by tensor or by output row.
 
     bits: 1 to 16, or a word of `weight_formats.WEIGHT_FORMATS`. in_scale, out_scale: real value of
-    a unit of input and output. A scale is absmax over the largest integer, of signs the mean of
-    what is kept, coarser only where the bias would not fit; a pruned row takes the tensor's.
+    a unit of input and output; in_scale may be (out,), where rows are scaled on their way out. A
+    scale is absmax over the largest integer, of signs the mean of what is kept, coarser only where
+    the bias would not fit; a pruned row takes the tensor's.
     """
     form = weight_format(bits)
     ideal = ideal_scales(weight, form, per_channel)
-    scales = np.maximum(ideal, WEAKEST * out_scale / in_scale)
+    least = np.broadcast_to(WEAKEST * out_scale / in_scale, len(weight))
     if bias is not None:
-        largest = np.abs(bias) if per_channel else np.abs(bias).max(initial=0.0, keepdims=True)
-        scales = np.maximum(scales, largest / (in_scale * BIAS_LARGEST))
+        least = np.maximum(least, np.abs(bias) / (in_scale * BIAS_LARGEST))
+    scales = np.maximum(ideal, least if per_channel else least.max(initial=0.0))
     widened = int(np.count_nonzero(scales > ideal))
     made = coded(weight, scales, form, per_channel)
     integers, scales = made.integers, made.scales

@@ -271,6 +271,46 @@ def test_fake_quant_that_never_saw_data_changes_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["fc.weight"], model.fc.weight.detach().numpy())
 
 
+def test_a_grid_of_a_fused_batch_norm_is_not_the_weights(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Conv1d(3, 4, 2), torch.nn.BatchNorm1d(4)).train()
+    model.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    fused = quantization.fuse_modules_qat(model, ["0", "1"])
+    prepared = quantization.prepare_qat(fused)
+    prepared(5.0 * torch.randn(8, 3, 9))
+    path = saved(tmp_path, prepared.state_dict())
+    np.testing.assert_array_equal(
+        load_state_dict(path)["0.weight"], prepared[0].weight.detach().numpy()
+    )
+    assert "not rounded, since their grids are of products with batch norms: 0.weight" in said(path)
+
+
+@pytest.mark.parametrize("norm", ["weight_norm", "spectral_norm"])
+def test_weights_that_modules_compute_are_refused(tmp_path: Path, norm: str) -> None:
+    new = getattr(torch.nn.utils.parametrizations, norm)(torch.nn.Linear(6, 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the older of the two goes out of use
+        old = getattr(torch.nn.utils, norm)(torch.nn.Linear(6, 5))
+    for layer, undo in ((new, "parametrize.remove_parametrizations"), (old, f"remove_{norm}")):
+        with pytest.raises(
+            CheckpointError, match=rf"{norm} computes weight from; .*utils\.{undo} "
+        ):
+            load_state_dict(saved(tmp_path, layer.state_dict()))
+
+
+def test_four_bits_in_a_byte_are_named(tmp_path: Path) -> None:
+    scales, zeros = torch.ones(4), torch.zeros(4)
+    weight = torch.quantize_per_channel(torch.ones(4, 8), scales, zeros, 0, torch.quint4x2)
+    with pytest.raises(CheckpointError, match=r"tensor w has type torch\.quint4x2"):
+        load_state_dict(saved(tmp_path, {"w": weight}))
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".bin", ".tar", ".PTH"])
+def test_suffixes_of_other_tools(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    torch.save({"w": sparse_weight()}, path)
+    np.testing.assert_array_equal(load_state_dict(path)["w"], sparse_weight().numpy())
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision(tmp_path: Path, dtype: torch.dtype) -> None:
     weight = sparse_weight().to(dtype)

@@ -326,3 +326,26 @@ def test_a_stream_that_is_a_zip_bomb(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(StreamError, match=r"unpack to 8.0 GiB"):
         load_stream(str(path))
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02K\x01r" + struct.pack("<I", 1 << 29) + b".",  # a table of that many results
+        b"\x80\x05\x96" + struct.pack("<Q", 8 << 30) + b"abc.",  # a bytearray of 8 GiB
+        b"\x80\x04\x95" + struct.pack("<Q", 8 << 30) + b"abc.",  # a frame of 8 GiB
+        b"\x80\x02(" + b"]" * (64 << 20) + b"l.",  # 64 million lists
+        b"\x80\x02(" + b"".join(b"ca\n%x\n" % n for n in range(300_000)) + b"l.",  # classes
+    ],
+    ids=["results", "bytearray", "frame", "lists", "names"],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_pickle_that_would_fill_memory(tmp_path: Path, pickled: bytes, zipped: bool) -> None:
+    path = tmp_path / "bomb.pt"
+    if zipped:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/data.pkl", pickled)
+            archive.writestr("a/version", "3")
+    else:
+        path.write_bytes(pickled)
+    assert megabytes_to_refuse(path) < MOST_MEGABYTES

@@ -87,6 +87,16 @@ def test_tensors_of_another_shape_are_all_named(tmp_path: Path) -> None:
     assert "c.bias is missing; did you mean c.biases" in str(caught.value)
 
 
+def test_a_transposed_weight_is_told(tmp_path: Path) -> None:
+    topology = load_topology(
+        network_file(tmp_path, "{type: conv1d, name: c, outputs: 4, kernel: 3, bias: false}")
+    )
+    for shape, told in (((6, 4, 3), True), ((6, 3, 4), False)):
+        with pytest.raises(TopologyError, match=r"c\.weight has shape") as caught:
+            bind(topology, {"c.weight": np.zeros(shape)})
+        assert ("first two axes are exchanged" in str(caught.value)) is told
+
+
 def test_batch_norms_counter_is_no_unused_key(tmp_path: Path) -> None:
     topology = load_topology(network_file(tmp_path, "{type: batch_norm, name: n}"))
     keys = ("weight", "bias", "running_mean", "running_var")

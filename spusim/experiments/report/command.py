@@ -12,7 +12,7 @@ from spusim.experiments.sweep.axes import shown
 from spusim.frontend import list_networks
 
 _RANDOM = "random:"
-_CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
+_CHECKPOINTS = (".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors")
 _CHOICES = ("arch", "network", "checkpoint", "stream", "input_period")
 # drawn anew by a layer's own options, or told by the stream's name
 _TOLD = ("layer.", "stream.")

@@ -16,7 +16,7 @@ from spusim.frontend.fqir import is_plan
 from spusim.frontend.layers import NodeModel
 from spusim.frontend.topology_file import load_topology
 
-_CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
+_CHECKPOINTS = (".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors")
 _NO_TARGETS = (".spu", ".spuasm")
 SET_LAYER, AXIS_LAYER = 1, 2  # whom to blame for a broken rule: the axis before the settings
 

@@ -13,7 +13,6 @@ from spusim.network.records import Combine, Constant, Cut, Join, Node, Quantum, 
 
 WIDTHS = (8, 16)  # of vectors in memory; narrower ones are kept in the next
 CONSTANT_WIDTHS = (8, 16, 32)
-RESERVED = (".next", ".spread", ".copy")  # ends of what the compiler calls its own tensors
 MOST_LEFT, MOST_RIGHT = 30, 62
 
 
@@ -101,7 +100,6 @@ class Draft:
 
     def fresh(self, name: str) -> str:
         """Return a tensor's name that is not taken yet."""
-        name = f"{name}_" if name.endswith(RESERVED) else name
         found, count = name, 1
         while found in self._names:
             found, count = f"{name}.{count}", count + 1

@@ -246,13 +246,13 @@ class Job:
         weight: np.ndarray,
         bias: np.ndarray | None,
         sums: np.ndarray,
-        in_scale: float,
+        in_scale: float | np.ndarray,
         out_exponent: int,
     ) -> QuantisedMatrix:
         """Quantise a layer's weight (out, in), and note what that does.
 
         sums (out,): the largest of its products with the input; in_scale: real value of a unit of
-        the input.
+        the input, or of each row of it (out,).
         """
         matrix = quantise_matrix(
             weight, bias, self.weight_bits, self.per_channel, in_scale, 2.0**out_exponent

@@ -47,7 +47,8 @@ class Windows:
 class FloatConv1d(FloatLayer):
     """y[p] = bias + sum over t of W[:, :, t] x[stride p + dilation t], of a padded x.
 
-    weight (out, in / groups, taps), bias (out,) or None: float64. shape: of the input.
+    weight (out, in / groups, taps), bias (out,) or None: float64. shape: of the input. gain (out,)
+    or None: above 0, multiplies the sum before the bias; a norm's that was folded in.
     """
 
     weight: np.ndarray
@@ -59,6 +60,7 @@ class FloatConv1d(FloatLayer):
     mode: str = "zeros"
     together: int = 1
     vector: bool = False  # on the vector unit: a channel out for each channel in
+    gain: np.ndarray | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -87,7 +89,7 @@ class FloatConv1d(FloatLayer):
         """Evaluate frames (frames, positions * in) -> (frames, count * out)."""
         grid = values.reshape(len(values), self.shape.positions, self.shape.channels)
         grid = positions.pad(grid, *self.pads, self.mode)
-        found = convolved(grid, self.weight, self.stride, self.dilation, self.count)
+        found = convolved(grid, self.weight, self.stride, self.dilation, self.count) * self._gain
         if self.bias is not None:
             found = found + self.bias
         return found.reshape(len(values), -1)
@@ -97,7 +99,7 @@ class FloatConv1d(FloatLayer):
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
         y = Tensor(self.name, self.sizes[1], output)
         if self.vector:
-            weight = self.weight[:, 0] / job.divisor
+            weight = self.weight[:, 0] * np.reshape(self._gain, (-1, 1)) / job.divisor
             job.divisor = 1
             return add_depthwise(job, x, y, weight, self.bias, self._taps())
         operand, windows = self.operand(job, x)
@@ -115,11 +117,15 @@ class FloatConv1d(FloatLayer):
 
     def matrix(self, job: Job, x: Tensor, observed: str, output: Quantum) -> QuantisedMatrix:
         """Quantise the weight as the product has it; `observed` names the sums' peaks."""
-        in_scale = 2.0**x.quantum.exponent / job.divisor
+        in_scale = self._gain * 2.0**x.quantum.exponent / job.divisor
         job.divisor = 1
         sums = job.peaks[observed].reshape(self.count, -1).max(axis=0)
         weight = spread(self.weight, self.shape.channels, self.windows.step)
         return job.matrix(self.name, weight, self.bias, sums, in_scale, output.exponent)
+
+    @property
+    def _gain(self) -> float | np.ndarray:
+        return 1.0 if self.gain is None else self.gain
 
     def _taps(self) -> list[list[int | None]]:
         """Return the positions that each tap sees, for all windows."""

@@ -22,9 +22,12 @@ class Keys:
         self.used.add(key)
         found = self.tensors[key]
         if found.shape != shape:
-            self.misshapen.append(
+            told = (
                 f"{key} has shape {found.shape} in the checkpoint and {shape} in the network file"
             )
+            if found.shape == (*shape[1::-1], *shape[2:]):
+                told += ": its first two axes are exchanged; transpose it before saving"
+            self.misshapen.append(told)
             return np.zeros(shape)
         return found.astype(np.float64)
 

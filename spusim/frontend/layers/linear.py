@@ -14,10 +14,14 @@ from spusim.network.records import Head, Quantum, Tensor
 
 @dataclass(frozen=True)
 class FloatLinear(FloatLayer):
-    """y = bias + W x: weight (out, in), bias (out,) or None; float64."""
+    """y = bias + gain * W x: weight (out, in), bias and gain (out,) or None; float64.
+
+    gain: above 0, a norm's that was folded in; requantisation multiplies by it.
+    """
 
     weight: np.ndarray
     bias: np.ndarray | None
+    gain: np.ndarray | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -39,11 +43,14 @@ class FloatLinear(FloatLayer):
     ) -> np.ndarray:
         """Evaluate frames (frames, in) -> (frames, out)."""
         product = values @ self.weight.T
+        if self.gain is not None:
+            product = product * self.gain
         return np.asarray(product if self.bias is None else product + self.bias)
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add a product; where x is a sum over frames, its scale divides."""
-        in_scale = 2.0**x.quantum.exponent / job.divisor
+        gain = 1.0 if self.gain is None else self.gain
+        in_scale = gain * 2.0**x.quantum.exponent / job.divisor
         job.divisor = 1
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
         matrix = job.matrix(
