@@ -7,6 +7,7 @@ import typer
 
 from spusim.cli.options import Json
 from spusim.experiments.compression import (
+    CompressionError,
     prune_to_file,
     pruned_parts,
     pruned_record,
@@ -36,6 +37,10 @@ def prune(
         list[str] | None,
         typer.Option(metavar="GLOB", help="Prune these only, e.g. 'lstm*'; may be repeated."),
     ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave these alone, e.g. 'stft*'; may be repeated."),
+    ] = None,
     everywhere: Annotated[
         bool,
         typer.Option("--global/--per-layer", help="One threshold for all, or a density for each."),
@@ -52,7 +57,12 @@ def prune(
 ) -> None:
     """Prune a checkpoint's weights by magnitude; biases stay as they are."""
     scope = scope or ("global" if everywhere else "layer")
-    chosen = layers or ()
+    chosen, left = layers or (), exclude or ()
+    if structure == "unit" and left:
+        raise CompressionError(
+            f"exclude (={', '.join(left)}): unit prunes layers of a network; name those "
+            "that shrink: --layers GLOB"
+        )
     if structure == "unit":
         if network is None:
             raise typer.BadParameter(
@@ -68,7 +78,7 @@ def prune(
         else:
             print_parts(make_console(), shrunk_parts(shrunk, output, smaller))
         return
-    pruned = prune_to_file(file, output, structure, density, sparsity, scope, norm, chosen)
+    pruned = prune_to_file(file, output, structure, density, sparsity, scope, norm, chosen, left)
     if json:
         typer.echo(record_text(pruned_record(pruned, output)), nl=False)
     else:

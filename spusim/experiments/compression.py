@@ -40,6 +40,7 @@ def prune_to_file(
     scope: str = "layer",
     norm: str = "l2",
     layers: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> Pruned:
     """Prune a checkpoint into a new .safetensors file; see `spusim.prune`.
 
@@ -47,7 +48,9 @@ def prune_to_file(
     """
     density = _density(density, sparsity)
     _check_output(output)
-    pruned = prune_checkpoint(checkpoint, structure, density, scope=scope, norm=norm, layers=layers)
+    pruned = prune_checkpoint(
+        checkpoint, structure, density, scope=scope, norm=norm, layers=layers, exclude=exclude
+    )
     write_file(output, pruned.to_bytes())
     return pruned
 

@@ -66,14 +66,17 @@ def prune_checkpoint(
     scope: str = "layer",
     norm: str = "l2",
     layers: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> Pruned:
     """Prune the weights of a checkpoint by magnitude; biases stay as they are.
 
     structure: element, pencil:N, block:RxC, row, column, filter, channel, kernel or n_of_m:N:M
     (2:4 for short; units go with `shrink_checkpoint`); density: fraction of groups kept (not for
     n_of_m), per `layer` or `global` by one threshold; norm of a group: l1 or l2; layers: patterns
-    of names (`lstm*`) to prune, default all weights.
-    Weights are float tensors of two dimensions or more. Raises CheckpointError or PruneError.
+    of names (`lstm*`) to prune, default all weights; exclude: of those to leave alone.
+    Weights are float tensors of two dimensions or more: a file does not tell which of them are
+    a transform's basis or an embedding's table, and are better excluded. Raises CheckpointError
+    or PruneError.
     """
     found = checkpoint if isinstance(checkpoint, Checkpoint) else read_checkpoint(checkpoint)
     fixed = parse_structure(structure).m > 0
@@ -82,7 +85,7 @@ def prune_checkpoint(
         raise PruneError(f"prune.structure (={structure}) {rule}")
     if found.quantising:
         raise PruneError("the checkpoint is quantised already; prune its float weights, then it")
-    names = _chosen(found, layers)
+    names = _chosen(found, layers, exclude)
     kept = 1.0 if density is None else density
     pruned = prune_matrices(
         {name: found.tensors[name] for name in names}, kept, structure, scope, norm=norm
@@ -152,8 +155,8 @@ def _smaller_file(path: Path, shrunk: Shrunk, output: Path | None) -> bytes:
     return text.getvalue().encode()
 
 
-def _chosen(found: Checkpoint, patterns: Sequence[str]) -> list[str]:
-    """Return the weights that a pattern matches, in the file's order. Raises PruneError."""
+def _chosen(found: Checkpoint, layers: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Return the weights to prune, in the file's order. Raises PruneError."""
     weights = [
         name
         for name, values in found.tensors.items()
@@ -161,13 +164,22 @@ def _chosen(found: Checkpoint, patterns: Sequence[str]) -> list[str]:
     ]
     if not weights:
         raise PruneError("the checkpoint has no float weight of two dimensions or more to prune")
-    chosen = set(weights) if not patterns else set()
+    chosen = _matched(weights, layers, "layers") if layers else set(weights)
+    chosen -= _matched(weights, exclude, "exclude")
+    if not chosen:
+        raise PruneError(f"exclude (={', '.join(exclude)}) leaves no weight to prune; drop some")
+    return [name for name in weights if name in chosen]
+
+
+def _matched(weights: Sequence[str], patterns: Sequence[str], what: str) -> set[str]:
+    """Return the weights that patterns match, each one some. Raises PruneError."""
+    found: set[str] = set()
     for pattern in patterns:
         matched = [name for name in weights if fnmatchcase(name, pattern) or _under(name, pattern)]
         if not matched:
-            raise PruneError(f"layers (={pattern}) matches no weight; {nearest(pattern, weights)}")
-        chosen.update(matched)
-    return [name for name in weights if name in chosen]
+            raise PruneError(f"{what} (={pattern}) matches no weight; {nearest(pattern, weights)}")
+        found.update(matched)
+    return found
 
 
 def _under(name: str, pattern: str) -> bool:

@@ -8,7 +8,7 @@ from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
 from spusim.frontend.weight_formats import stored_bits
 from spusim.network.check import check_network
-from spusim.network.records import Constant, Network, Quantum, Shift, Stream, Tensor
+from spusim.network.records import Constant, Network, NetworkError, Quantum, Shift, Stream, Tensor
 
 RECIPROCAL_BITS = 14
 
@@ -79,12 +79,17 @@ def _convert(job: Job, conversion: Conversion, source: Tensor, layer: str) -> Te
 def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
     """Return each feature's absolute maximum, of every tensor float_forward names, on a stream.
 
-    Raises StreamError.
+    Raises StreamError, or NetworkError where two tensors have one name.
     """
     check_stream(stream, network.input_size, "calibration stream")
     peaks: Peaks = {}
 
     def observe(name: str, values: np.ndarray) -> None:
+        if name in peaks:
+            raise NetworkError(
+                f"layer {name}: another layer calls a part of its own so; give the layer another "
+                "name, without a dot"
+            )
         peaks[name] = np.abs(values).max(axis=0, initial=0.0)
 
     float_forward(network, stream.frames, stream.starts, observe)

@@ -131,6 +131,8 @@ QUANTIZE = ("quantize", "mini.safetensors", "--network", "mini.yaml", *OUT)
         (PRUNE, "needs a density"),
         ((*PRUNE, "--density", "0.5", "--structure", "pencil:0"), "block:4x4"),
         ((*PRUNE, "--density", "0.5", "--layers", "fc3*"), "layers (=fc3*) matches no weight"),
+        ((*PRUNE, "--density", "0.5", "--exclude", "fc3*"), "exclude (=fc3*) matches no weight"),
+        ((*UNIT, "--density", "0.5", "--exclude", "fc1*"), "name those that shrink: --layers"),
         ((*PRUNE, "--density", "0.5", "--norm", "max"), "l1 or l2"),
         ((*PRUNE, "--structure", "5:4"), "keeps 5 of 4; N is at most M"),
         ((*PRUNE, "--structure", "2:4", "--density", "0.5"), "sets its own density"),

@@ -168,12 +168,27 @@ def test_global_pruning_tells_each_density(folder: Path) -> None:
     assert total == round(0.5 * sum(np.prod(weight.shape) for weight in done.weights))
 
 
+def test_excluded_weights_are_left_alone(folder: Path) -> None:
+    every = {weight.name for weight in spusim.prune(folder / "net.pt", "element", 0.25).weights}
+    done = spusim.prune(folder / "net.pt", "element", 0.25, exclude=["fc"])
+    assert {weight.name for weight in done.weights} == every - {"fc.weight"} != every
+    before = read_checkpoint(folder / "net.pt").tensors
+    np.testing.assert_array_equal(done.tensors["fc.weight"], before["fc.weight"])
+    both = spusim.prune(folder / "net.pt", "element", 0.5, layers=["rnn*"], exclude=["*weight_hh*"])
+    assert [weight.name for weight in both.weights] == [
+        "rnn.weight_ih_l0",
+        "rnn.weight_ih_l1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("args", "options", "message"),
     [
         (("pencil:8",), {}, "needs a density"),
         (("n_of_m:2:4", 0.5), {}, "sets its own density"),
         (("element", 0.5), {"layers": ["lstm*"]}, "matches no weight"),
+        (("element", 0.5), {"exclude": ["lstm*"]}, r"exclude \(=lstm\*\) matches no weight"),
+        (("element", 0.5), {"exclude": ["fc*", "rnn*"]}, "leaves no weight to prune"),
         (("element", 1.5), {}, "from 0 to 1"),
         (("kernel", 0.5), {}, "only a convolution"),
     ],

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.frontend import StreamError
+from spusim.frontend.bind import bind
 from spusim.frontend.chain import (
     FloatActivation,
     FloatLayer,
@@ -19,8 +20,9 @@ from spusim.frontend.chain import (
 )
 from spusim.frontend.quanta import mean_shift, quantum_for
 from spusim.frontend.quantise import calibrate, quantise
+from spusim.frontend.topology import TopologyModel
 from spusim.frontend.weights import quantise_matrix
-from spusim.network import Network, Product, Quantum, Shift, Stream, inputs_of, tensor
+from spusim.network import Network, NetworkError, Product, Quantum, Shift, Stream, inputs_of, tensor
 
 
 def rng_of(name: str) -> np.random.Generator:
@@ -283,3 +285,20 @@ def test_a_divided_sum_is_the_mean(frames: int) -> None:
 def test_bad_calibration(frames: np.ndarray, pattern: str) -> None:
     with pytest.raises(StreamError, match=pattern):
         quantise(FloatNetwork("net", (linear("fc", 4, 2),), 4), Stream(frames, (0,), ("a",)))
+
+
+def test_a_layer_called_like_a_part_of_another_is_refused() -> None:
+    """Its range would be taken for that of the LSTM's gates, or theirs for its own."""
+    lstm = {"type": "lstm", "name": "l", "hidden": 2, "bias": False}
+    for name in ("l.gate", "l.gates"):
+        layers = ({"type": "relu", "name": name}, lstm)
+        topology = TopologyModel.model_validate(
+            {"name": "net", "input": {"size": 3}, "layers": layers}, strict=False
+        )
+        tensors = {"l.weight_ih_l0": np.ones((8, 3)), "l.weight_hh_l0": np.ones((8, 2))}
+        network, stream = bind(topology, tensors), Stream(np.ones((4, 3)), (0,), ("x",))
+        if name == "l.gates":
+            quantise(network, stream)
+            continue
+        with pytest.raises(NetworkError, match=r"layer l\.gate: another layer calls a part"):
+            quantise(network, stream)

@@ -58,8 +58,9 @@ def _open(part: Part) -> OpenPart:
     if part.file.layer is None and "network" not in base and not _swept(axes, "network"):
         entry = base.get("checkpoint", part.tree)
         raise SweepError(
-            f"{entry.origin}: a checkpoint has no topology; name it with network: a network file, "
-            f"or one of {', '.join(list_networks())}"
+            f"{entry.origin}: a checkpoint has no topology of its own; name it with network: a "
+            "network file (`spusim inspect CHECKPOINT --starter net.yaml` writes what names and "
+            f"shapes settle), or one of {', '.join(list_networks())}"
         )
     base.setdefault("arch", Entry(DEFAULT_ARCH, part.tree.origin))
     base |= _settings(part)
