@@ -1,4 +1,4 @@
-"""Programs that convolve: stepper, machine and golden agree, and with NumPy's plain sums."""
+"""Programs that convolve and pool: stepper, machine and golden agree."""
 
 import tally
 from chip_agreement import final_differences, frame_differences, golden_differences, machine_run
