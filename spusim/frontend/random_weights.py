@@ -76,8 +76,11 @@ class _DrawnKeys(Keys):
             )
         what = key.removeprefix(model.dot).partition("_l")[0]
         generator = np.random.default_rng([self.seed, *key.encode()])
-        drawn = _matrix(generator, shape, _SPREAD[what] / self._rms_of(what)) if what in _SPREAD \
+        drawn = (
+            _matrix(generator, shape, _SPREAD[what] / self._rms_of(what))
+            if what in _SPREAD
             else _bias(generator, shape[0], forget=what == "bias_ih" and "lstm" in model.type)
+        )
         self.drawn[key] = drawn.astype(np.float32)
         return drawn
 

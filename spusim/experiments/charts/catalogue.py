@@ -16,6 +16,7 @@ from spusim.experiments.charts.records import Chart
 from spusim.experiments.charts.roofline import roofline
 from spusim.experiments.charts.select import UnfitError
 from spusim.experiments.charts.speedup import speedup_vs_sparsity
+from spusim.experiments.charts.tradeoffs import tradeoffs
 from spusim.experiments.results import Results, ResultsError
 
 
@@ -50,6 +51,11 @@ CHARTS: dict[str, ChartKind] = {
     "structures": ChartKind(
         "cycles, energy, bytes and accuracy of pruning structures at equal density",
         structures,
+        True,
+    ),
+    "tradeoffs": ChartKind(
+        "bytes, speedup and energy of pruning structures over the weights left, by machine",
+        tradeoffs,
         True,
     ),
     "number_formats": ChartKind(
