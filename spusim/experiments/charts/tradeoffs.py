@@ -122,5 +122,5 @@ def _kib_alone(rows: pl.DataFrame) -> list[float | None]:
 
 
 def _proportion(rows: pl.DataFrame) -> Series:
-    ends = tuple(sorted((float(rows[_LEFT].min()), 100.0)))
+    ends = (min(rows[_LEFT].to_list()), 100.0)
     return Series("", ends, tuple(100.0 / x for x in ends), (), Role.BOUND, -1)

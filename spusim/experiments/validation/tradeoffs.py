@@ -169,7 +169,7 @@ def _engine_cycles(result: RunResult) -> int:
     return sum(layer["engine_cycles"] for layer in result.layers.values())
 
 
-def _chart(memory: list[Row], time: list[Row]) -> LineChart:
+def _chart(memory: Sequence[Row], time: Sequence[Row]) -> LineChart:
     """Return both halves of the table, rows by letter."""
     letters = dict(zip([row.name for row in (*memory, *time)], ascii_uppercase, strict=False))
     panels = (_panel("bytes", memory, letters), _panel("time and energy", time, letters))
@@ -177,7 +177,7 @@ def _chart(memory: list[Row], time: list[Row]) -> LineChart:
     return LineChart("pruning_tradeoffs", "What pruning gains", panels, 2, key=key)
 
 
-def _panel(title: str, rows: list[Row], letters: dict[str, str]) -> Panel:
+def _panel(title: str, rows: Sequence[Row], letters: dict[str, str]) -> Panel:
     ours = tuple((float(x), row.ours) for x, row in enumerate(rows))
     told = tuple((float(x), row.published) for x, row in enumerate(rows) if row.published)
     return Panel(
