@@ -43,6 +43,8 @@ class RunResult:
     peak_macs_per_cycle: int
     # per matrix-vector layer: dense, weight_nonzero, effective MACs and engine cycles
     layers: dict[str, dict[str, int]] = field(default_factory=dict)
+    # bits of all matrices: "weights" with biases, stored zeros and padding, "indices" with pointers
+    stored_bits: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     # what the compiler wants said, e.g. fewer entries a word than the preset was made for
     notes: tuple[str, ...] = ()

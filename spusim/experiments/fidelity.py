@@ -24,7 +24,7 @@ def float_outputs(
     values = stream.frames
     if values.dtype.kind != "f":
         values = np.ldexp(values.astype(np.float64), network.input.quantum.exponent)
-    outputs = float_forward(floats.layers, values, stream.starts) * _undivided(floats)
+    outputs = float_forward(floats, values, stream.starts) * _undivided(floats)
     return np.asarray(np.ldexp(outputs, -_output_exponent(network)))
 
 

@@ -13,6 +13,7 @@ from spusim.arch import Arch
 from spusim.energy import load_technology
 from spusim.frontend import list_streams, load_stream
 from spusim.frontend.load import open_topology
+from spusim.frontend.random_weights import is_random
 from spusim.network.records import Stream
 
 
@@ -47,7 +48,9 @@ def network_source_hash(origin: Origin) -> str:
     if file := origin.program or origin.plan:
         return _file_hash(Path(file))
     path, topology, _ = open_topology(origin.network, origin.checkpoint, origin.settings)
-    weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / str(topology.weights)
+    named = str(topology.weights)
+    drawn = not origin.checkpoint and is_random(named)
+    weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / named
     calibrate = topology.quantise.calibrate
     spec = _calibration(path, str(calibrate)) if calibrate else None
     said = topology.model_dump(mode="json", exclude_defaults=True)
@@ -57,7 +60,7 @@ def network_source_hash(origin: Origin) -> str:
     return _json_hash(
         [
             said,
-            _file_hash(weights),
+            named if drawn else _file_hash(weights),
             stream_hash(load_stream(spec, framing=topology.input.framing)) if spec else None,
         ]
     )

@@ -17,6 +17,7 @@ from spusim.frontend import LayerStatistics, find_network, list_networks, read_c
 from spusim.frontend.fqir import inspect_plan, is_plan
 from spusim.frontend.infer import starter_of
 from spusim.frontend.inspect import inspect_tensors
+from spusim.frontend.random_weights import is_random
 from spusim.frontend.topology_file import load_topology
 
 # field of LayerStatistics, heading; those of convolutions are shown where there are any
@@ -153,6 +154,11 @@ def _checkpoint(target: str) -> Path:
     weights = load_topology(network).weights
     if weights is None:
         raise InspectionError(f"{network}: names no weights; inspect a checkpoint itself")
+    if is_random(weights):
+        raise InspectionError(
+            f"{network}: draws its weights ({weights}), so that there is no file to inspect; bring "
+            "a checkpoint"
+        )
     return network.parent / weights
 
 

@@ -50,6 +50,7 @@ def result_record(result: RunResult) -> dict[str, Any]:
                 for name, bank in result.memory.items()
             },
         },
+        "stored_bytes": {what: -(-bits // 8) for what, bits in result.stored_bits.items()},
         "outputs_sha256": outputs_hash(result.outputs),
         "layers": {name: _integers(layer) for name, layer in result.layers.items()},
         "area_um2": {term: float(value) for term, value in result.area_um2.items()},

@@ -66,6 +66,8 @@ METRICS: dict[str, type[pl.DataType]] = {
     "speedup_ideal": pl.Float64,
     "memory_used_bytes": pl.Int64,
     "memory_capacity_bytes": pl.Int64,
+    "weights_bytes": pl.Int64,
+    "indices_bytes": pl.Int64,
     "area_um2": pl.Float64,
     "accuracy": pl.Float64,
     "sqnr_db": pl.Float64,

@@ -21,6 +21,7 @@ from spusim.frontend.quantised import (
     quantise_topology,
     quantised_topology,
 )
+from spusim.frontend.random_weights import is_random, random_checkpoint
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.shrink import shrink_network
 from spusim.frontend.streams import load_stream
@@ -50,8 +51,7 @@ def load_network(
     PruneError, StreamError or NetworkError.
     """
     path, topology, inferred = open_topology(name_or_path, checkpoint, settings)
-    source = _source(path, topology, checkpoint)
-    found = read_checkpoint(source)
+    source, found = _opened(path, topology, checkpoint)
     if found.quantising:
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
@@ -93,8 +93,8 @@ def load_float_network(
     path: Path, topology: TopologyModel, checkpoint: str | Path | None = None
 ) -> FloatNetwork:
     """Return a network file's layers with the checkpoint's weights, pruned if it says so."""
-    source = _source(path, topology, checkpoint)
-    return _float_network(topology, read_checkpoint(source), source)
+    source, found = _opened(path, topology, checkpoint)
+    return _float_network(topology, found, source)
 
 
 def quantise_file(
@@ -108,8 +108,12 @@ def quantise_file(
     Same arguments and errors.
     """
     path, topology, _ = open_topology(name_or_path, checkpoint, settings)
-    stream = _calibration(path, topology, calibrate)
     source = _source(path, topology, checkpoint)
+    if isinstance(source, str):
+        raise TopologyError(
+            f"{path}: has no weights to quantise (weights: {source} draws them); bring a checkpoint"
+        )
+    stream = _calibration(path, topology, calibrate)
     return quantise_checkpoint(topology, source, stream, _calibration_name(topology, calibrate))
 
 
@@ -166,7 +170,18 @@ def find_network(name_or_path: str | Path) -> Path:
     return networks[str(name_or_path)]
 
 
-def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path:
+def _opened(
+    path: Path, topology: TopologyModel, checkpoint: str | Path | None
+) -> tuple[Path | str, Checkpoint]:
+    """Return what messages call the weights, and the weights: a file's, or drawn ones."""
+    source = _source(path, topology, checkpoint)
+    if isinstance(source, str):
+        return source, random_checkpoint(topology, source)
+    return source, read_checkpoint(source)
+
+
+def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path | str:
+    """Return the checkpoint's path, or how the weights are drawn."""
     if checkpoint is not None:
         if topology.obtain and not Path(checkpoint).exists():
             raise TopologyError(f"{checkpoint}: no such file; {topology.obtain}")
@@ -177,10 +192,12 @@ def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) 
         raise TopologyError(
             f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
         )
+    if is_random(topology.weights):
+        return topology.weights
     return path.parent / topology.weights
 
 
-def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> FloatNetwork:
+def _float_network(topology: TopologyModel, found: Checkpoint, source: Path | str) -> FloatNetwork:
     topology = unstacked(topology)
     how = None if found.quantising else topology.prune
     tensors, units = found.tensors, ""
@@ -192,6 +209,8 @@ def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> 
     network = bind(topology, tensors, str(source))
     if units:
         network = replace(network, notes=(*network.notes, units))
+    if isinstance(source, str):
+        network = replace(network, notes=(*network.notes, *found.forms))
     if found.requantised:
         names = ", ".join(found.requantised)
         note = f"stored as integers, whose real values are quantised anew: {names}"
@@ -213,7 +232,7 @@ def _calibration_name(topology: TopologyModel, calibrate: str | Stream | None) -
     return Path(named).name if isinstance(named, str) else "a stream"
 
 
-def _check_settings(source: Path, settings: Sequence[str]) -> None:
+def _check_settings(source: Path | str, settings: Sequence[str]) -> None:
     """Refuse to prune or quantise in another way what is quantised already."""
     for setting in settings:
         if setting.startswith(("prune.", "quantise.")) and "quantise.calibrate" not in setting:

@@ -86,7 +86,8 @@ class TopologyModel(Model):
     name: Name
     description: str = Field(default="", description="one line for `spusim list`")
     weights: str | None = Field(
-        default=None, description="default checkpoint, relative to this file"
+        default=None,
+        description="default checkpoint, relative to this file, or random:seed=N: drawn",
     )
     obtain: str | None = Field(
         default=None, description="how to get the weights, of a network that ships without them"

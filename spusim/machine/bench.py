@@ -27,7 +27,7 @@ from spusim.machine.collect import (
 from spusim.machine.errors import MachineError
 from spusim.machine.host import blank_frames, pack_frames
 from spusim.machine.load import LoadedCore, load_core
-from spusim.machine.memory import memory_use
+from spusim.machine.memory import memory_use, stored_bits
 from spusim.machine.recording import Recording, recorded_outputs
 from spusim.machine.tape import Taping, no_tape, recorded_tape, unskipped_tape
 from spusim.program import Program
@@ -149,6 +149,7 @@ def bench_result(
         counts={**{name: int(column.sum()) for name, column in named.items()}, "cycle": total},
         frame_counts={**named, "cycle": frame_cycles},
         memory=memory_use(program, arch),
+        stored_bits=stored_bits(program),
         macs=macs(loaded, counts),
         peak_macs_per_cycle=peak_macs(program, arch),
         layers=layers(program, loaded),

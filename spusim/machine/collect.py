@@ -14,7 +14,7 @@ from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import MAC_KINDS, C, S
 from spusim.machine.chip import Chip
 from spusim.machine.load import LoadedCore
-from spusim.machine.memory import memory_use
+from spusim.machine.memory import memory_use, stored_bits
 from spusim.program import Matrix, Program
 from spusim.result import RunResult
 
@@ -71,6 +71,7 @@ def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
         counts={**totals, "cycle": cycles},
         frame_counts=named,
         memory=memory_use(program, arch),
+        stored_bits=stored_bits(program),
         macs=macs(chip.loaded, table),
         peak_macs_per_cycle=peak_macs(program, arch),
         layers=layers(program, chip.loaded),

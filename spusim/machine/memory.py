@@ -40,6 +40,13 @@ def memory_use(program: Program, arch: Arch) -> dict[str, BankUse]:
     return use
 
 
+def stored_bits(program: Program) -> dict[str, int]:
+    """Return the bits of all matrices: weights, and what says where their nonzeros are."""
+    footprints = [matrix.packed.footprint for core in program.cores for matrix in core.matrices]
+    indices = sum(each.indices + each.pointers for each in footprints)
+    return {"weights": sum(each.total for each in footprints) - indices, "indices": indices}
+
+
 def _data_memory(
     name: str, image: CoreImage, core: CoreSpec, weights: np.ndarray
 ) -> dict[str, BankUse]:

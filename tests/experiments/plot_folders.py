@@ -236,7 +236,67 @@ def hazards(folder: Path) -> Path:
     return write_results(folder, rows, ["core.hazard"])
 
 
+def numbers(folder: Path) -> Path:
+    """Weights of 8 and 16 bits, with and without noise told."""
+    rows = [
+        point(n, {"quantise.weights": word}, memory_used_bytes=1024 * (n + 1), sqnr_db=20.0 + n)
+        for n, word in enumerate(("int8", "int16"))
+    ]
+    return write_results(folder, rows, ["quantise.weights"])
+
+
+def tradeoffs(folder: Path) -> Path:
+    """Elements, pencils and units on two machines, whole and halved; units in parts of their own.
+
+    Unpruned and unskipped it is 1000 cycles and 3200 dense MACs. One half takes 800 cycles by
+    elements and 500 by units, whose own dense twin takes 600.
+    """
+    axes = ["prune.structure", "prune.density"]
+    rows: list[dict[str, Any]] = []
+    for arch in ("tiny", "spu001"):
+        for structure, indices in (("element", 100), ("pencil:8", 20), ("unit", 0)):
+            for density in (1.0, 0.5):
+                cycles = 1000 if density == 1 else 500 if structure == "unit" else 800
+                twin = 600 if density < 1 and structure == "unit" else 1000
+                part = arch + "_units" * (structure == "unit")
+                rows.append(
+                    point(len(rows), {axes[0]: structure, axes[1]: density}, part=part, arch=arch,
+                          cycles=cycles, speedup_achieved=twin / cycles,
+                          macs_weight_nonzero=round(3200 * density),
+                          macs_dense=round(3200 * density) if structure == "unit" else 3200,
+                          weights_bytes=round(1024 * density), indices_bytes=indices)
+                )  # fmt: skip
+    return write_results(folder, rows, axes)
+
+
+def maps(folder: Path) -> Path:
+    """Elements and pencils on two machines that skip or decompress; one point failed."""
+    axes = ["prune.structure", "arch", "core.sparse.weights"]
+    combinations = [(s, a, w) for s in ("element", "pencil:8") for a in ("tiny", "spu001")
+                    for w in ("skip", "decompress")]  # fmt: skip
+    rows = [
+        point(n, dict(zip(axes, combination, strict=True)), latency_s_mean=1e-6 * (n + 1),
+              energy_j_frame_mean=1e-9 * (9 - n), sqnr_db=30.0)
+        for n, combination in enumerate(combinations)
+    ]  # fmt: skip
+    kept = ("point", "key", "part", *axes)
+    rows[-1] = {k: rows[-1][k] for k in kept} | {"status": "failed", "error": "does not fit"}
+    return write_results(folder, rows, axes)
+
+
 FOLDERS = {
     make.__name__: make
-    for make in (densities, queues, shapes, formats, structures, numbers, banks, machines, hazards)
+    for make in (
+        densities,
+        queues,
+        shapes,
+        formats,
+        structures,
+        banks,
+        machines,
+        hazards,
+        numbers,
+        tradeoffs,
+        maps,
+    )
 }

@@ -26,6 +26,8 @@ OF = {
     "banks_and_words": "banks",
     "formats": "formats",
     "structures": "structures",
+    "structures_by_machine": "maps",
+    "tradeoffs": "tradeoffs",
     "number_formats": "numbers",
     "energy": "queues",
     "stalls": "machines",
@@ -34,6 +36,7 @@ OF = {
     "pareto": "machines",
     "overview": "hazards",
 }
+MAPS = ("bank_occupancy", "structures_by_machine")
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_three_files_with_the_same_bytes_every_time(chart, name):
     assert read.height == chart_table(found).height
 
 
-@pytest.mark.parametrize("name", sorted(set(OF) - {"energy", "stalls", "bank_occupancy"}))
+@pytest.mark.parametrize("name", sorted(set(OF) - {"energy", "stalls", *MAPS}))
 def test_lines_are_the_charts(chart, name):
     found = chart(name)
     assert isinstance(found, LineChart)
@@ -115,12 +118,14 @@ def test_bars_are_the_charts(chart):
         assert axes.get_xlim()[0] == 0
 
 
-def test_map_is_the_charts(chart):
-    found = chart("bank_occupancy")
+@pytest.mark.parametrize("name", MAPS)
+def test_map_is_the_charts(chart, name):
+    found = chart(name)
     figure = draw_chart(found)
     maps = [axes for axes in figure.axes if axes.images]
     for axes, panel in zip(maps, found.panels, strict=True):
-        assert axes.images[0].get_array().tolist() == [list(row) for row in panel.values]
+        drawn = axes.images[0].get_array().filled(-1).tolist()
+        assert drawn == [[-1 if v is None else v for v in row] for row in panel.values]
         assert axes.images[0].get_clim() == (0, panel.full)
 
 

@@ -9,6 +9,7 @@ from spusim.experiments.charts.banks import bank_occupancy
 from spusim.experiments.charts.breakdown import energy, stalls
 from spusim.experiments.charts.compression import formats, structures
 from spusim.experiments.charts.machine import banks_and_words, pes_and_lanes, queue_depth
+from spusim.experiments.charts.machines import structures_by_machine
 from spusim.experiments.charts.numbers import number_formats
 from spusim.experiments.charts.overview import overview
 from spusim.experiments.charts.pareto import pareto
@@ -16,6 +17,7 @@ from spusim.experiments.charts.records import Chart
 from spusim.experiments.charts.roofline import roofline
 from spusim.experiments.charts.select import UnfitError
 from spusim.experiments.charts.speedup import speedup_vs_sparsity
+from spusim.experiments.charts.tradeoffs import tradeoffs
 from spusim.experiments.results import Results, ResultsError
 
 
@@ -50,6 +52,16 @@ CHARTS: dict[str, ChartKind] = {
     "structures": ChartKind(
         "cycles, energy, bytes and accuracy of pruning structures at equal density",
         structures,
+        True,
+    ),
+    "structures_by_machine": ChartKind(
+        "latency, energy, bytes and noise of pruning structures on every machine",
+        structures_by_machine,
+        True,
+    ),
+    "tradeoffs": ChartKind(
+        "bytes, speedup and energy of pruning structures over the weights left, by machine",
+        tradeoffs,
         True,
     ),
     "number_formats": ChartKind(

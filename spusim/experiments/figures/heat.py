@@ -14,6 +14,8 @@ _MAP = "cividis"  # the same to all eyes, and in grey
 _ROW_IN, _HEAD_IN = 0.24, 0.85
 _MOST_TEXTS = 16  # columns, up to which cells have their number written in
 _MOST_TICKS = 8
+_MOST_DECIMALS = 6  # columns, up to which numbers below 100 have decimals
+_LONG_TICK = 3  # letters, from which on ticks lean
 
 
 def draw_heat(chart: HeatChart) -> Figure:
@@ -47,6 +49,9 @@ def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
     axes.set_yticks(range(len(panel.rows)), panel.rows)
     every = -(-len(panel.columns) // _MOST_TICKS)
     axes.set_xticks(range(0, len(panel.columns), every), panel.columns[::every])
+    if max(map(len, panel.columns)) > _LONG_TICK:
+        for label in axes.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
     axes.set_title(" ", pad=9)  # room for a text that may reach over both maps
     title = axes.annotate(
         panel.title, (0, 1), xycoords="axes fraction", xytext=(0, 9), textcoords="offset points",
@@ -59,7 +64,14 @@ def _draw_panel(axes: Axes, panel: HeatPanel) -> AxesImage:
             if np.isfinite(value):
                 dark = value < 0.55 * panel.full
                 axes.text(
-                    column, row, f"{value:.0f}", ha="center", va="center",
+                    column, row, f"{value:.{_decimals(panel)}f}", ha="center", va="center",
                     color="white" if dark else "black",
                 )  # fmt: skip
     return image
+
+
+def _decimals(panel: HeatPanel) -> int:
+    """Return how many decimals its cells have room for and need."""
+    if len(panel.columns) > _MOST_DECIMALS or panel.full >= 100:
+        return 0
+    return 1 if panel.full >= 10 else 2

@@ -83,6 +83,8 @@ def _metrics(record: Mapping[str, Any]) -> Row:
         **{f"speedup_{key}": speedup.get(key) for key in ("achieved", "ideal")},
         "memory_used_bytes": record["memory"]["used"],
         "memory_capacity_bytes": record["memory"]["capacity"],
+        **{f"{what}_bytes": record.get("stored_bytes", {}).get(what)
+           for what in ("weights", "indices")},
         "area_um2": record["area_um2"]["total"],
         "accuracy": _accuracy(record["files"]),
         "sqnr_db": record.get("sqnr_db"),

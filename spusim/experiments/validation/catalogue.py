@@ -6,12 +6,14 @@ from spusim.errors import SpusimError
 from spusim.experiments.validation.eie import eie_latency, eie_power, eie_queue_depth
 from spusim.experiments.validation.records import Study
 from spusim.experiments.validation.spu import spu_promise
+from spusim.experiments.validation.tradeoffs import pruning_tradeoffs
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "eie_latency": eie_latency,
     "eie_queue_depth": eie_queue_depth,
     "eie_power": eie_power,
     "spu001_promise": spu_promise,
+    "pruning_tradeoffs": pruning_tradeoffs,
 }
 
 
