@@ -13,6 +13,8 @@ from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.infer import settled_text
 from spusim.frontend.layers import FloatNode
+from spusim.frontend.noise import PREFIX as NOISE
+from spusim.frontend.profiled import find_profile, profiled
 from spusim.frontend.prune import prune_matrices
 from spusim.frontend.quantised import (
     Quantised,
@@ -21,6 +23,7 @@ from spusim.frontend.quantised import (
     quantise_topology,
     quantised_topology,
 )
+from spusim.frontend.random_weights import is_random, measured, random_checkpoint
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.shrink import shrink_network
 from spusim.frontend.streams import load_stream
@@ -51,11 +54,11 @@ def load_network(
     """
     path, topology, inferred = open_topology(name_or_path, checkpoint, settings)
     source = _source(path, topology, checkpoint)
-    found = read_checkpoint(source)
+    found = read_weights(source, topology)
     if found.quantising:
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
-    network = _float_network(topology, found, source)
+    network = _float_network(path, topology, found, source)
     network = replace(network, notes=(*inferred, *network.notes))
     if found.quantising and calibrate is None:
         ranges = check_quantised(source, found.quantising, network, topology)
@@ -94,7 +97,14 @@ def load_float_network(
 ) -> FloatNetwork:
     """Return a network file's layers with the checkpoint's weights, pruned if it says so."""
     source = _source(path, topology, checkpoint)
-    return _float_network(topology, read_checkpoint(source), source)
+    return _float_network(path, topology, read_weights(source, topology), source)
+
+
+def read_weights(source: str | Path, topology: TopologyModel) -> Checkpoint:
+    """Return a checkpoint, or random weights for a topology. Raises CheckpointError."""
+    if is_random(source):
+        return random_checkpoint(topology, str(source))
+    return read_checkpoint(source)
 
 
 def quantise_file(
@@ -166,7 +176,9 @@ def find_network(name_or_path: str | Path) -> Path:
     return networks[str(name_or_path)]
 
 
-def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path:
+def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path | str:
+    if is_random(checkpoint):
+        return str(checkpoint)
     if checkpoint is not None:
         if topology.obtain and not Path(checkpoint).exists():
             raise TopologyError(f"{checkpoint}: no such file; {topology.obtain}")
@@ -177,10 +189,12 @@ def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) 
         raise TopologyError(
             f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
         )
-    return path.parent / topology.weights
+    return topology.weights if is_random(topology.weights) else path.parent / topology.weights
 
 
-def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> FloatNetwork:
+def _float_network(
+    path: Path, topology: TopologyModel, found: Checkpoint, source: Path | str
+) -> FloatNetwork:
     topology = unstacked(topology)
     how = None if found.quantising else topology.prune
     tensors, units = found.tensors, ""
@@ -196,8 +210,12 @@ def _float_network(topology: TopologyModel, found: Checkpoint, source: Path) -> 
         names = ", ".join(found.requantised)
         note = f"stored as integers, whose real values are quantised anew: {names}"
         network = replace(network, notes=(*network.notes, note))
-    # a quantised file was pruned before, and its zeros are part of it
-    return prune_network(network, how) if how and not units else network
+    if how and how.profile:
+        profile = find_profile(how.profile, path.parent)
+        network = profiled(network, profile, how, topology.quantise)
+    elif how and not units:  # a quantised file was pruned before, and its zeros are part of it
+        network = prune_network(network, how)
+    return measured(network, topology, str(source)) if is_random(source) else network
 
 
 def _quantising_note(topology: TopologyModel, calibrate: str | Stream | None) -> str:
@@ -213,7 +231,7 @@ def _calibration_name(topology: TopologyModel, calibrate: str | Stream | None) -
     return Path(named).name if isinstance(named, str) else "a stream"
 
 
-def _check_settings(source: Path, settings: Sequence[str]) -> None:
+def _check_settings(source: Path | str, settings: Sequence[str]) -> None:
     """Refuse to prune or quantise in another way what is quantised already."""
     for setting in settings:
         if setting.startswith(("prune.", "quantise.")) and "quantise.calibrate" not in setting:
@@ -241,4 +259,6 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
         )
     if spec in stream_registry():
         return load_stream(spec)
+    if spec.startswith(NOISE):
+        return load_stream(spec, framing=topology.input.framing)
     return load_stream(str(path.parent / spec), framing=topology.input.framing)

@@ -61,7 +61,7 @@ def quantise_topology(
         input_bits=topology.input.bits,
         per_channel=topology.quantise.per_channel,
     )
-    return replace(quantised, rate_hz=topology.input.rate)
+    return replace(quantised, rate_hz=topology.input.rate, picture=topology.input.picture)
 
 
 def quantise_checkpoint(

@@ -134,11 +134,15 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
     """Yield where and how the file breaks a rule between its parts."""
     if not model.layers:
         yield ("layers",), "layers (=none) must be at least one; add a layer"
+    for key, message in model.input.problems():
+        yield ("input", key), message
     yield from _name_rules(model)
     wiring = wire(model)
     yield from wiring.problems
     yield from _label_rules(model, wiring)
     if model.prune:
+        for key, message in model.prune.problems():
+            yield ("prune", key), message
         weighted = [name for layer in model.layers if layer.weighted for name in _all_names(layer)]
         for name in model.prune.layers:
             if name not in weighted:

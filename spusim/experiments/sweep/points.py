@@ -228,7 +228,7 @@ class _Maker:
                 checkpoint=weights,
                 settings=lines,
                 content=network_content(topology, str(path.parent), weights),
-                input_size=topology.input.size,
+                input_size=topology.input.features,
             )
         return self._networks[key]
 
