@@ -180,6 +180,12 @@ def check_pooling(node: Pooling, known: Tensors) -> None:
     if node.requant.multiplier.shape != (1,) or node.requant.shift.shape != (1,):
         raise NetworkError(f"pooling {node.name} has a requant for each channel; use one, (1,)")
     _check_requant(f"pooling {node.name}", node.requant, 1)
+    if not node.count_outside and int(node.requant.multiplier[0]) * shape.places >= 2**31:
+        raise NetworkError(
+            f"pooling {node.name} multiplies by {node.requant.multiplier[0]} for each of "
+            f"{shape.places} places; without those outside, that must be below 2**31"
+        )
+    _check_inside(node)
     if node.kind == "max":
         _check_maximum(node, source)
     check_rounding(node)
@@ -192,6 +198,9 @@ def _check_maximum(node: Pooling, source: Tensor) -> None:
             f"pooling {node.name} makes {node.output.quantum} of {source.name} in {source.quantum} "
             f"by {pair}; a maximum keeps the quantum, with multiplier 1 and shift 0"
         )
+
+
+def _check_inside(node: Pooling) -> None:
     shape = node.geometry
     above, left, below, right = shape.padding
     empty = max(above, below) >= shape.reach[0] or max(left, right) >= shape.reach[1]

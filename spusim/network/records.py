@@ -156,6 +156,8 @@ class Pooling:
     geometry: as a Convolution's, each channel its own group and filter. kind "max": keeps the
     quantum, and leaves out what lies outside the input; "average": requant of the sum, to which
     places outside add zeros. requant: (1,), for an average; multiplier 1 and shift 0 for a maximum.
+    Not count_outside: where only n of the p places lie inside, floor((multiplier * p + n // 2) / n)
+    takes the multiplier's place (T50).
     """
 
     name: str
@@ -165,6 +167,7 @@ class Pooling:
     geometry: Geometry
     output: Tensor
     requant: Requant
+    count_outside: bool = True
     rounding: str | None = None
 
 

@@ -190,8 +190,16 @@ def _pooling(machine: Machine, node: Pooling, values: Values, quanta: Quanta) ->
     outside = int(image.min()) if node.kind == "max" else 0  # never larger than what is inside
     grid = _padded(image, shape.padding, outside)
     pool = np.max if node.kind == "max" else np.sum
-    found = [int(v) for y, x in _positions(shape) for v in pool(_under(grid, shape, y, x), axis=0)]
-    after = machine.requantise(found, node.requant, node.output.quantum.bits, node.rounding)
+    inside = _padded(np.ones((shape.height, shape.width, 1), int), shape.padding)
+    found, multipliers = [], []
+    for y, x in _positions(shape):
+        found += [int(v) for v in pool(_under(grid, shape, y, x), axis=0)]
+        there, every = int(_under(inside, shape, y, x).sum()), shape.places
+        whole = int(node.requant.multiplier[0])
+        multiplier = whole if node.count_outside else (whole * every + there // 2) // there
+        multipliers += [multiplier] * shape.channels
+    requant = Requant(np.array(multipliers), node.requant.shift)
+    after = machine.requantise(found, requant, node.output.quantum.bits, node.rounding)
     _put(values, quanta, node, after)
 
 

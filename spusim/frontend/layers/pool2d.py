@@ -19,13 +19,11 @@ from spusim.frontend.layers.window import (
     sides,
     taps,
 )
-from spusim.frontend.quanta import quantum_for
 from spusim.network.records import Pooling, Quantum, Requant, Tensor
 from spusim.numerics import quantise_multiplier
 from spusim.numerics.convolution import Convolution as Geometry
 
-SUM_BITS = 32
-SHARE_BITS = 16  # of one over the places that lie inside
+MULTIPLIER_BITS = 31
 
 
 @dataclass(frozen=True)
@@ -68,27 +66,21 @@ class FloatPool2d(FloatLayer):
         return np.asarray(found if self.kind == "max" else found / self._counts)
 
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
-        """Add one pooling; an average that leaves out what is outside, a sum and its shares."""
-        y = Tensor(self.name, self.sizes[1], output)
-        exponent = x.quantum.exponent - output.exponent
-        if self.kind == "max":
-            self._add(job, x, y, 1, 0)
-        elif (self._counts == self.geometry.places).all():
-            job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
-            self._add(job, x, y, *quantise_multiplier(2.0**exponent / self.geometry.places))
-        else:
-            job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
-            total = Tensor(f"{self.name}.sum", y.size, Quantum(SUM_BITS, x.quantum.exponent))
-            self._add(job, x, total, 1, 0)
-            shares = quantum_for(float((1.0 / self._counts).max()), SHARE_BITS)
-            codes = np.rint(np.ldexp(1.0 / self._counts, -shares.exponent))
-            share = job.constant(f"{self.name}.share", self.name, codes, shares)
-            job.combine("mul", total, share, y, self.name, sd=-exponent - shares.exponent)
-        return y
-
-    def _add(self, job: Job, x: Tensor, y: Tensor, multiplier: int, shift: int) -> None:
+        """Add one pooling."""
+        name, shape = self.name, self.geometry
+        y = Tensor(name, self.sizes[1], output)
+        multiplier, shift, counts = 1, 0, True
+        if self.kind == "average":
+            job.note_clipping(name, "outputs", output, job.ranges[name])
+            ratio = 2.0 ** (x.quantum.exponent - output.exponent) / shape.places
+            multiplier, shift = quantise_multiplier(ratio)
+            counts = bool((self._counts == shape.places).all())
+            if not counts:  # room for the multiplier of a window with one place inside
+                fewer = (multiplier * shape.places).bit_length() - MULTIPLIER_BITS
+                multiplier, shift = multiplier >> max(0, fewer), shift - max(0, fewer)
         requant = Requant(np.array([multiplier], np.int64), np.array([shift], np.int64))
-        job.add(Pooling(y.name, self.name, self.kind, x.name, self.geometry, y, requant))
+        job.add(Pooling(name, name, self.kind, x.name, shape, y, requant, counts))
+        return y
 
     @property
     def _counts(self) -> np.ndarray:
