@@ -20,7 +20,7 @@ from spusim.formats.codes import padded_codebook
 from spusim.formats.layout import PackedMatrix
 from spusim.isa import Isa, IsaError, decode_record, decode_table, encode_record, load_isa
 from spusim.isa.container import ADVICE, ImageError, expect_keys, read_container, write_container
-from spusim.program import CoreImage, Matrix, Program, Segment, Table
+from spusim.program import CoreImage, Matrix, Program, Segment, Table, window_record
 
 __all__ = ["ImageError", "load_program", "matrix_record", "save_program", "table_record"]
 
@@ -305,7 +305,8 @@ def _descriptors(isa: Isa, program: Program) -> Iterator[tuple[str, str, np.ndar
     for number, core in enumerate(program.cores):
         matrices = [(m.name, matrix_record(isa, m)) for m in core.matrices]
         tables = [(t.name, table_record(t)) for t in core.tables]
-        for record, items in (("matrix", matrices), ("table", tables)):
+        windows = [(w.name, window_record(w)) for w in core.windows]
+        for record, items in (("matrix", matrices), ("table", tables), ("window", windows)):
             words = np.zeros((len(items), isa.records[record].words), dtype=np.uint64)
             for index, (name, item) in enumerate(items):
                 try:

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spusim.formats.layout import PackedMatrix
+from spusim.numerics.convolution import Convolution
+from spusim.numerics.errors import NumericsError
 from spusim.numerics.modes import Numerics
 
 HOST = 15  # bit of `send`'s destination mask that means the host
 TABLE_NONE = 63
 TABLE_RELU = 62
+PLANAR = 1  # `Window.layout`
+ACTIVATION_BITS = (1, 4, 8, 16)  # of what a window reads
+OUTPUT_BITS = (8, 16, 32)  # and writes
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,90 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A window descriptor, fields as the ISA's record has them (T33, T34, T49).
+
+    The tile is the `rows` of output from `first_row` on; `layout` 0 is interleaved, 1 planar.
+    Results are scaled by `shift`, or by the entries at word 4 * `scale`: `scaling` 0 shift,
+    1 one entry, 2 one a filter. Pooling: 0 maximum, 1 sum, times `multiplier`, which with
+    `counted` 0 is for windows that lie inside.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    rows: int
+    kernel_height: int = 1
+    kernel_width: int = 1
+    stride_y: int = 1
+    stride_x: int = 1
+    dilation_y: int = 1
+    dilation_x: int = 1
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+    groups: int = 1
+    first_row: int = 0
+    layout: int = 0
+    activation_bits: int = 8
+    output_bits: int = 8
+    rounding: int = 0
+    scaling: int = 0
+    shift: int = 0
+    scale: int = 0
+    pooling: int = 0
+    counted: int = 1
+    multiplier: int = 1
+
+    @property
+    def planar(self) -> bool:
+        """Whether tensors lie plane after plane, and products are added by channel (T35)."""
+        return self.layout == PLANAR
+
+    @property
+    def places(self) -> int:
+        """Places of the kernel."""
+        return self.kernel_height * self.kernel_width
+
+    def complaint(self, filters: int) -> str:
+        """Return what is wrong with a window of so many filters, "" if nothing is."""
+        try:
+            shape = self.shape(filters)
+        except NumericsError as error:
+            return str(error)
+        end = self.first_row + self.rows
+        rules = (
+            (self.rows >= 1 and end <= shape.out_height,
+             f"rows {self.first_row} to {end - 1} must be some of the output's {shape.out_height}"),
+            (self.activation_bits in ACTIVATION_BITS,
+             f"activation_bits (={self.activation_bits}) must be one of {ACTIVATION_BITS}"),
+            (self.output_bits in OUTPUT_BITS,
+             f"output_bits (={self.output_bits}) must be one of {OUTPUT_BITS}"),
+            (self.scaling in range(3), f"scaling (={self.scaling}) must be 0 to 2"),
+            (-30 <= self.shift <= 62, f"shift (={self.shift}) must be from -30 to 62"),
+            (self.counted or self.multiplier * self.places < 1 << 31,
+             f"multiplier (={self.multiplier}) times {self.places} places must be below 2**31"),
+        )  # fmt: skip
+        return next((why for holds, why in rules if not holds), "")
+
+    def shape(self, filters: int) -> Convolution:
+        """Return the sizes of a convolution with so many filters; raises NumericsError."""
+        return Convolution(
+            self.channels, self.height, self.width, filters, self.kernel_height,
+            self.kernel_width, (self.stride_y, self.stride_x),
+            (self.top, self.left, self.bottom, self.right), (self.dilation_y, self.dilation_x),
+            self.groups,
+        )  # fmt: skip
+
+
+def window_record(window: Window) -> dict[str, int]:
+    """Return the fields of a window descriptor."""
+    return {name: value for name, value in vars(window).items() if name != "name"}
+
+
+@dataclass(frozen=True)
 class Table:
     """A look-up table: entries (2**address_bits [+1]) int32, at `base` in table memory.
 
@@ -119,6 +208,7 @@ class CoreImage:
     symbols: tuple[tuple[str, int, int], ...] = ()
     # instruction index -> comment
     comments: dict[int, str] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ def describe_rules() -> str:
     return "\n".join(["| rule | fields | what it asks |", "|---|---|---|", *rows])
 
 
+def conv_complaint(arch: Arch) -> str:
+    """Say why an architecture cannot convolve, and what to do; "" if it can."""
+    core = arch.core
+    if core.weight_memory and core.ports == "reserved" and core.hazard == "bypass":
+        return ""
+    return (
+        f"{arch.name} cannot convolve: that takes core.weight_memory, core.ports: reserved and "
+        "core.hazard: bypass; set them, or choose row64 or smartskip"
+    )
+
+
 def operand_bits(precision: str) -> tuple[int, int]:
     """Split a precision such as `8x16` into the bits multiplied; of `c8x16` entry bits first."""
     weight, activation = precision.split("x")
@@ -116,11 +127,45 @@ def _layer_precision(arch: Arch) -> str:
     return f"{arch.core.layer_weight_bits}x{arch.core.layer_activation_bits}"
 
 
+def _beat_positions(arch: Arch) -> int:
+    return arch.core.lanes * max(arch.core.precisions.values())
+
+
 def _accumulator_rows(arch: Arch) -> int:
     return arch.core.pes * arch.core.accumulators
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "pixel_engine",
+        ("core.dataflow", "core.weight_memory", "core.ports", "core.hazard"),
+        "Dataflow `pixel` needs `core.weight_memory`, `ports: reserved` and `hazard: bypass`.",
+        lambda a: a.core.dataflow == "row" or not conv_complaint(a),
+        lambda a: f"core.dataflow (=pixel): {conv_complaint(a).split(';')[0]}",
+        lambda a: "set them, or core.dataflow to row",
+    ),
+    Rule(
+        "feeder_banks",
+        ("core.feeder.words", "core.data_memory.banks"),
+        "The feeder fetches each of its words from another single-port bank.",
+        lambda a: a.core.feeder.words <= a.core.data_memory.banks,
+        lambda a: (
+            f"core.feeder.words (={a.core.feeder.words}) must be at most "
+            f"core.data_memory.banks (={a.core.data_memory.banks})"
+        ),
+        lambda a: f"try {a.core.data_memory.banks}",
+    ),
+    Rule(
+        "pixel_accumulators",
+        ("core.accumulators", "core.lanes", "core.precisions"),
+        "Dataflow `pixel` has accumulators for at least one filter at the positions of a beat.",
+        lambda a: a.core.dataflow == "row" or _beat_positions(a) <= a.core.accumulators,
+        lambda a: (
+            f"core.accumulators (={a.core.accumulators}) must hold one filter at the "
+            f"{_beat_positions(a)} positions that lanes and MACs a lane work on in a beat"
+        ),
+        lambda a: f"try {_beat_positions(a)}",
+    ),
     Rule(
         "pes_divide_banks",
         ("core.pes", "core.data_memory.banks"),

@@ -51,6 +51,12 @@ class ScannerSpec(Spec):
     )
 
 
+class FeederSpec(Spec):
+    """What brings activations to the queues in dataflow `pixel`."""
+
+    words: int = Field(default=1, ge=1, le=64, description="data memory words fetched a cycle")
+
+
 class DecoderSpec(Spec):
     """A PE's sparse decoder."""
 
@@ -191,6 +197,11 @@ class CoreSpec(Spec):
     accumulators: int = Field(default=128, ge=1, description="accumulators per PE")
     queue: QueueSpec = Field(default_factory=QueueSpec)
     scanner: ScannerSpec = Field(default_factory=ScannerSpec)
+    dataflow: Literal["row", "pixel"] = Field(
+        default="row",
+        description="of convolutions: positions as sparse products, or lanes own positions",
+    )
+    feeder: FeederSpec = Field(default_factory=FeederSpec)
     decoder: DecoderSpec = Field(default_factory=DecoderSpec)
     weight_memory: WeightMemorySpec | None = Field(
         default=None, description="private to each PE; null: the data banks hold the weights"

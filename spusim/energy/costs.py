@@ -45,6 +45,8 @@ _ACCESSES = {
     "accumulator.write": ("accumulator", "write_pj"),
     "queue.push": ("queue", "write_pj"),
     "queue.pop": ("queue", "read_pj"),
+    "queue.word_write": ("slots", "write_pj"),
+    "queue.word_read": ("slots", "read_pj"),
     "data_memory.read": ("data_memory", "read_pj"),
     "data_memory.write": ("data_memory", "write_pj"),
     "weight_memory.read": ("weight_memory", "read_pj"),
@@ -110,7 +112,7 @@ class _Pricing:
         logic = self._logic_area()
         area = {name: logic.get(name, 0.0) for name in TERMS if name in {*costs, *logic}}
         for name, part in memories(self.arch).items():
-            area[name] += part.copies * costs[name].area_um2
+            area[part.term] += part.copies * costs[name].area_um2
         clocked = sum(logic.values()) + sum(
             part.copies * costs[name].area_um2
             for name, part in memories(self.arch).items()
@@ -125,8 +127,9 @@ class _Pricing:
         return Prices(events, self._leakage(costs, logic), area, (NOT_COVERED, *self.notes))
 
     def _engine_events(self, costs: dict[str, Cost]) -> dict[str, tuple[str, float]]:
+        parts = memories(self.arch)
         events = {
-            event: (name, getattr(costs[name], access))
+            event: (parts[name].term, getattr(costs[name], access))
             for event, (name, access) in _ACCESSES.items()
             if name in costs
         }

@@ -29,13 +29,15 @@ class Memory:
 def memories(arch: Arch) -> dict[str, Memory]:
     """Every memory of the chip by name; a table memory with n ports is n copies.
 
-    `weight_memory` and `scanner` (its operand buffer) are there only where the machine has them.
+    `weight_memory`, `scanner` (its operand buffer) and `slots` (activations in the queues of
+    dataflow `pixel`) are there only where the machine has them.
     """
     core = arch.core
     pes = arch.cores * core.pes
     banks, tables = core.data_memory, core.table_memory
+    buffers = 2 * pes if core.dataflow == "pixel" else pes  # T39
     parts = [
-        Memory("accumulator", pes, core.accumulators, arch.numerics.accumulator_bits),
+        Memory("accumulator", buffers, core.accumulators, arch.numerics.accumulator_bits),
         Memory("queue", pes, core.queue.depth, widest_activation_bits(core) + COLUMN_BITS),
         Memory("data_memory", arch.cores * banks.banks, banks.words, banks.word_bits),
         Memory("index_memory", pes, core.index_memory.words, core.index_memory.word_bits),
@@ -50,7 +52,19 @@ def memories(arch: Arch) -> dict[str, Memory]:
     else:
         buffer_words = core.scanner.buffer_words
         parts.append(Memory("scanner", arch.cores, buffer_words, banks.word_bits))
-    return {part.term: part for part in parts}
+    found = {part.term: part for part in parts}
+    if core.dataflow == "pixel":
+        found["slots"] = Memory("queue", pes, core.queue.depth * _slot_words(arch), banks.word_bits)
+    return found
+
+
+def _slot_words(arch: Arch) -> int:
+    """Words of a queue slot in dataflow `pixel`: an activation for each accumulator of a PE.
+
+    What a block needs of a channel is at most its positions, and their neighbours at the edges.
+    """
+    bits = arch.core.accumulators * widest_activation_bits(arch.core)
+    return math.ceil(bits / arch.core.data_memory.word_bits)
 
 
 def lanes(arch: Arch) -> int:

@@ -43,12 +43,7 @@ def _x(t: Activation, o: Operands, m: DecodedMatrix) -> np.ndarray:
 
 def _matrix(t: Activation, o: Operands, dense: bool) -> DecodedMatrix:
     """Return the matrix that `m` names; raises UnknownError, and CodeError for the other kind."""
-    matrices = t.core.matrices
-    if o["m"] >= len(matrices):
-        raise UnknownError(
-            f"matrix {o['m']} does not exist; core {t.number} has {len(matrices)} descriptors"
-        )
-    matrix = matrices[o["m"]]
+    matrix = named_matrix(t, o)
     if (matrix.format == "dense") != dense:
         raise CodeError(
             f"matrix {matrix.name} is stored {matrix.format}, but the instruction is for "
@@ -56,3 +51,13 @@ def _matrix(t: Activation, o: Operands, dense: bool) -> DecodedMatrix:
             f"{'spmv or spmva' if dense else 'dmv or dmva'}"
         )
     return matrix
+
+
+def named_matrix(t: Activation, o: Operands) -> DecodedMatrix:
+    """Return the matrix that `m` names; raises UnknownError."""
+    matrices = t.core.matrices
+    if o["m"] >= len(matrices):
+        raise UnknownError(
+            f"matrix {o['m']} does not exist; core {t.number} has {len(matrices)} descriptors"
+        )
+    return matrices[o["m"]]

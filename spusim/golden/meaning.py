@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from spusim.golden.activation import Activation
 from spusim.golden.control import Operands, end, loop, nop, post, vset
+from spusim.golden.convolution import conv, pool
 from spusim.golden.engine import dmv, dmva, spmv, spmva
 from spusim.golden.transfer import recv, send
 from spusim.golden.vector import (
@@ -47,6 +48,8 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "vfill": vfill,
     "vthr": vthr,
     "vtop": vtop,
+    "conv": conv,
+    "pool": pool,
     "send": send,
     "recv": recv,
 }

@@ -67,7 +67,7 @@ def vtop(t: Activation, o: Operands) -> None:
 def vlut(t: Activation, o: Operands) -> None:
     """Set d = table(a >> sa), where a >> sa saturates to the table's 16 bits."""
     x = overflow(round_shift(_a(t, o), t.vector.sa, "floor"), TABLE_BITS, "saturate")
-    _put(t, o, _function(t, o["table"], x))
+    _put(t, o, function(t, o["table"], x))
 
 
 def vfill(t: Activation, o: Operands) -> None:
@@ -82,12 +82,12 @@ def vqs(t: Activation, o: Operands) -> None:
 
 def vqm(t: Activation, o: Operands) -> None:
     """Set d = f(requantise(acc, multiplier and shift of the one scale entry))."""
-    _requantise(t, o, *_scales(t, o, 1))
+    _requantise(t, o, *scales(t, o["scale"], 1))
 
 
 def vqc(t: Activation, o: Operands) -> None:
     """Set d = f(requantise(acc, multiplier and shift of a scale entry per row))."""
-    _requantise(t, o, *_scales(t, o, t.vector.length))
+    _requantise(t, o, *scales(t, o["scale"], t.vector.length))
 
 
 def _a(t: Activation, o: Operands) -> np.ndarray:
@@ -130,8 +130,9 @@ def _put(t: Activation, o: Operands, x: np.ndarray) -> None:
     t.write(o["d"], _narrow(t, x, t.vector.wd), t.vector.wd)
 
 
-def _scales(t: Activation, o: Operands, count: int) -> tuple[np.ndarray, np.ndarray]:
-    data = t.read_bytes(o["scale"] * SCALE_WORDS, count * SCALE_ENTRY.itemsize)
+def scales(t: Activation, scale: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read `count` scale entries: multipliers and shifts (count,). Raises CodeError."""
+    data = t.read_bytes(scale * SCALE_WORDS, count * SCALE_ENTRY.itemsize)
     entries = data.view(SCALE_ENTRY)
     multiplier, shift = (entries[name].astype(np.int64) for name in ("multiplier", "shift"))
     if np.any(multiplier >= 1 << 31) or np.any(shift > MOST_RIGHT):
@@ -151,10 +152,11 @@ def _requantise(
         # only the sign counts, which saturating to any width keeps
         bits, numerics = TABLE_BITS, replace(numerics, requantize_overflow="saturate")
     q = requantise(acc, multiplier, shift, bits, numerics)
-    _put(t, o, _function(t, o["table"], q))
+    _put(t, o, function(t, o["table"], q))
 
 
-def _function(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
+def function(t: Activation, number: int, x: np.ndarray) -> np.ndarray:
+    """Return f(x): table `number` of the core, the identity, or max(0, x)."""
     if number == TABLE_NONE:
         return x
     if number == TABLE_RELU:

@@ -21,6 +21,8 @@ _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
 _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
 _QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
 _LOG_FULL, _STOP_LOG = int(G.LOG_FULL), int(Stop.LOG_FULL)
+_VISIT, _PART, _WANTED = int(G.VISIT), int(G.PART), int(G.HANDED)
+_HAND_OVER = int(Stop.HANDED)
 
 
 @nb.njit(cache=True)
@@ -48,6 +50,36 @@ def all_quiet(chip):
 
 
 @nb.njit(cache=True)
+def _visit_cores(chip, now):
+    """Let every core take its cycle; False where an instruction is handed to the machine.
+
+    Called again in the same cycle, it goes on where it stopped.
+    """
+    registers = chip.chip
+    shared = registers[_SHARED]
+    while registers[_VISIT] < chip.order.shape[0]:
+        c = chip.order[registers[_VISIT]]
+        if registers[_PART] or chip.core[c, _NEXT] <= now:
+            if registers[_PART] == 0:
+                account(chip, c, now)
+                if shared:
+                    step_units(chip, c, now, 0)
+                registers[_PART] = 1
+            if registers[_PART] == 1:
+                if not prepare_core(chip, c):
+                    return False
+                core_cycle(chip, c, now)
+                registers[_PART] = 2
+            if not prepare_core(chip, c):
+                return False
+            completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)
+            core_sleep(chip, c, now, completion)
+            registers[_PART] = 0
+        registers[_VISIT] += 1
+    return True
+
+
+@nb.njit(cache=True)
 def advance(chip):
     """Run the chip until the file ends; return a `Stop`.
 
@@ -55,27 +87,20 @@ def advance(chip):
     the router's arbiter.
     """
     registers = chip.chip
-    shared = registers[_SHARED]
     while True:
-        now = _next_cycle(chip)
-        if now == NEVER:
-            return _STUCK
-        registers[_NOW] = now
-        deliver(chip, now)
-        if frame_due(chip) <= now:
-            send_frame(chip, registers[_MASK], registers[_CHANNEL], registers[_THREAD], now)
-        for k in range(chip.order.shape[0]):
-            c = chip.order[k]
-            if chip.core[c, _NEXT] > now:
-                continue
-            account(chip, c, now)
-            if shared:
-                step_units(chip, c, now, 0)
-            prepare_core(chip, c)
-            core_cycle(chip, c, now)
-            prepare_core(chip, c)
-            completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)
-            core_sleep(chip, c, now, completion)
+        if registers[_WANTED]:
+            registers[_WANTED] = 0
+            now = registers[_NOW]
+        else:
+            now = _next_cycle(chip)
+            if now == NEVER:
+                return _STUCK
+            registers[_NOW], registers[_VISIT] = now, 0
+            deliver(chip, now)
+            if frame_due(chip) <= now:
+                send_frame(chip, registers[_MASK], registers[_CHANNEL], registers[_THREAD], now)
+        if not _visit_cores(chip, now):
+            return _HAND_OVER
         if registers[_ROUTER_NEXT] <= now:
             arbitrate(chip, now)
         if registers[_FAULT]:

@@ -25,7 +25,9 @@ _PC, _VECTOR_LENGTH = int(X.PC), int(X.LENGTH)
 _END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _SHARED, _ALL, _COLUMNS = int(G.SHARED), int(P.PUSH_ALL), int(M.COLUMNS)
-_PC_OUTSIDE, _NONE = int(Fault.PC_OUTSIDE), int(Fault.NONE)
+_PC_OUTSIDE, _NONE, _HANDED = int(Fault.PC_OUTSIDE), int(Fault.NONE), int(Fault.HANDED)
+_CONVOLVE, _WANTED = int(Op.CONVOLVE), int(G.HANDED)
+_WANTED_CORE, _WANTED_CONTEXT = int(G.HANDED_CORE), int(G.HANDED_CONTEXT)
 _LIMIT, _NOTED, _NOW = int(G.LOG_LIMIT), int(G.NOTED), int(G.NOW)
 _T_CYCLES, _T_BANKS, _T_PC = int(T.CYCLES), int(T.BANKS), int(T.PC)
 _L_STEP, PLAN = int(L.STEP), int(A.COUNT)
@@ -45,7 +47,9 @@ def next_row(chip, c, context):
 @nb.njit(cache=True)
 def _plan(core, thread, row, plan):
     """Note the operands of a vector or matrix-vector instruction before it is executed."""
-    if row[1] == _VECTOR:
+    if row[0] >= _CONVOLVE:
+        plan[:] = 0
+    elif row[1] == _VECTOR:
         bytes_, bits = plan[_BYTES : _BYTES + 4], plan[_BITS : _BITS + 4]
         table, plan[_FIXED] = vector_operands(core, thread, row[0], row[2:], bytes_, bits)
         plan[_READS], plan[_LENGTH] = table_reads(core, table), thread[_VECTOR_LENGTH]
@@ -97,11 +101,13 @@ def _run_noted(chip, c, context, steps, most):
         row = chip.code[c, min(thread[_PC], chip.code.shape[1] - 1)]
         _plan(core, thread, row, plan)
         count, fault = run_thread(core, thread, steps[done:], 1)
+        if fault == _HANDED and done:
+            return done, _NONE
         if fault or count == 0:
             return done + count, fault
         if row[1] == _ENGINE or row[1] == _VECTOR:
             step, at = steps[done], chip.chip[_NOTED]
-            _note_operands(chip, core, plan, row[1])
+            _note_operands(chip, core, plan, row[1] if row[0] < _CONVOLVE else np.int64(0))
             note(
                 chip, _L_STEP, chip.chip[_NOW], c, context, step[_T_PC], step[_T_CYCLES],
                 step[_T_BANKS], at,
@@ -124,7 +130,10 @@ def _run_ahead(chip, c, context, row):
     else:
         count, fault = run_thread(core, thread, steps, most)
     flight[_STEP], flight[_STEPS] = 0, count
-    if fault:
+    if fault == _HANDED:
+        chip.chip[_WANTED] = 1
+        chip.chip[_WANTED_CORE], chip.chip[_WANTED_CONTEXT] = c, context
+    elif fault:
         fail(chip, fault, c, context, 0)
         flight[_READY_AT] = NEVER  # nothing of it is issued in the cycle that the run still takes
     elif shared and row[1] == _ENGINE:
@@ -133,7 +142,11 @@ def _run_ahead(chip, c, context, row):
 
 @nb.njit(cache=True)
 def prepare_core(chip, c):
-    """Have every flight's next instruction at hand: executed, or standing before a sync."""
+    """Have every flight's next instruction at hand: executed, or standing before a sync.
+
+    Returns whether they are; if not, one is handed to the machine, and this wants to be called
+    again.
+    """
     for k in range(chip.core[c, _FLIGHTS]):
         context = chip.oldest[c, k]
         flight = chip.flights[c, context]
@@ -143,3 +156,6 @@ def prepare_core(chip, c):
         op = row[0]
         if not _synchronises(op):
             _run_ahead(chip, c, context, row)
+            if chip.chip[_WANTED]:
+                return False
+    return True

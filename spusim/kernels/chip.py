@@ -48,7 +48,12 @@ class G(IntEnum):
     LOGGED = 32  # rows in the log
     NOTED = 33  # words in `notes`
     LOG_FULL = 34
-    COUNT = 35
+    HANDED = 35  # the machine is to execute an instruction: of this core and context
+    HANDED_CORE = 36
+    HANDED_CONTEXT = 37
+    VISIT = 38  # in `order`: core whose cycle is under way
+    PART = 39  # of its cycle: 0 nothing is done, 1 accounted, 2 issued
+    COUNT = 40
 
 
 class K(IntEnum):
@@ -198,6 +203,7 @@ class Stop(IntEnum):
     STUCK = 1  # nothing will ever happen
     FAULT = 2
     LOG_FULL = 3  # the log wants to be read; `advance` goes on where it stopped
+    HANDED = 4  # the machine is to execute an instruction; likewise
 
 
 FIELDS = (

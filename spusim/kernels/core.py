@@ -53,6 +53,7 @@ class CoreArrays(NamedTuple):
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
     vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
+    given: np.ndarray  # (Given.COUNT,) int64
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
@@ -110,6 +111,7 @@ def core_state(arrays):
         borrow(arrays.bank_scratch),
         borrow(arrays.operands),
         borrow(arrays.vector_memo),
+        borrow(arrays.given),
         borrow(arrays.tape),
     )
 

@@ -40,6 +40,8 @@ class Op(IntEnum):
     FILL = 19
     THRESHOLD = 20
     TOP = 21
+    CONVOLVE = 22  # from here on, instructions that are handed to the machine
+    POOL = 23
 
 
 class P(IntEnum):
@@ -137,9 +139,11 @@ class C(IntEnum):
     VECTOR_ELEMENT = 11
     VECTOR_MULTIPLY = 12
     INSTRUCTION = 13
-    EFFECTIVE = 14  # MACs with both operands nonzero
-    ACTIVE = 15  # MACs with a nonzero activation
-    MAC = 16  # one a kind of MAC follows, then as many gated ones
+    SLOT_WRITE = 14  # words of activations written to queue slots (T45)
+    SLOT_READ = 15  # and read from them
+    EFFECTIVE = 16  # MACs with both operands nonzero
+    ACTIVE = 17  # MACs with a nonzero activation
+    MAC = 18  # one a kind of MAC follows, then as many gated ones
 
 
 MAC_KINDS = 6
@@ -159,7 +163,9 @@ class S(IntEnum):
     DRAIN = 7
     QUEUE_FULL = 8
     PE_WAIT = 9
-    COUNT = 10
+    EMPTY_SLICE = 10
+    ACCUMULATORS = 11
+    COUNT = 12
 
 
 class T(IntEnum):
@@ -177,6 +183,15 @@ class T(IntEnum):
 MEMO_BYTES, MEMO_BITS, MEMO_TIME, MEMO_BANKS = 3, 7, 11, 15
 
 
+class Given(IntEnum):
+    """What the machine gives back for an instruction handed to it, in `CoreArrays.given`."""
+
+    READY = 0
+    CYCLES = 1
+    BANKS = 2
+    COUNT = 3
+
+
 class Fault(IntEnum):
     """Why the interpreter stopped short."""
 
@@ -191,3 +206,4 @@ class Fault(IntEnum):
     SHIFT = 8
     SCALE = 9
     TAPE = 10
+    HANDED = 11  # no fault: the machine is to execute the next instruction

@@ -23,6 +23,7 @@ from spusim.kernels.layout import (
     MEMO_TIME,
     C,
     Fault,
+    Given,
     Op,
     P,
     Unit,
@@ -78,6 +79,8 @@ _NONE, _PC_OUTSIDE, _LOOP_DEPTH = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fa
 _MEMORY, _ACCUMULATOR = int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
 _LOOP_NESTING, _SHIFT, _SCALE = int(Fault.LOOP_NESTING), int(Fault.SHIFT), int(Fault.SCALE)
+_CONVOLVE, _HANDED = int(Op.CONVOLVE), int(Fault.HANDED)
+_READY, _CYCLES, _BANKS = int(Given.READY), int(Given.CYCLES), int(Given.BANKS)
 _FOUR_BITS = 3  # the last value of the kind `width`, after 8, 16 and 32
 TABLE_NONE = 63
 TABLE_RELU = 62
@@ -351,7 +354,8 @@ def run_thread(core, context, steps, most):
     """Execute until a synchronisation instruction, `most` steps, or a fault.
 
     steps (n, T.COUNT) int64 gets a row per executed instruction. Returns (steps, fault): with no
-    fault and fewer than `most` steps, the context stands before an `end`, `post`, `send` or `recv`.
+    fault and fewer than `most` steps, the context stands before an `end`, `post`, `send` or `recv`,
+    or before an instruction that the machine executes: with no step at all, this is HANDED.
     """
     bytes_, bits = core.operands[0], core.operands[1]
     done = 0
@@ -364,7 +368,12 @@ def run_thread(core, context, steps, most):
         if op == _END or op == _POST or op == _SEND or op == _RECV:
             return done, _NONE
         cycles, mask, fault = np.int64(1), np.int64(0), np.int64(_NONE)
-        if unit == _ENGINE:
+        if op >= _CONVOLVE:
+            if not core.given[_READY]:
+                return done, _NONE if done else _HANDED
+            core.given[_READY] = 0
+            cycles, mask = core.given[_CYCLES], core.given[_BANKS]
+        elif unit == _ENGINE:
             src = operands[1] + address_offset(context)
             if operands[0] >= core.matrices.shape[0]:
                 return done, _MATRIX

@@ -29,8 +29,9 @@ from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.log import WIDTH
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
-from spusim.machine.decode import CODE_WIDTH
+from spusim.machine.decode import CODE_WIDTH, OPERANDS
 from spusim.machine.errors import MachineError
+from spusim.machine.handed import HandedInstructions
 from spusim.machine.load import LoadedCore
 from spusim.machine.reach import beyond_memory
 
@@ -86,6 +87,7 @@ class Chip:
         read_log: "ReadLog | None" = None,
     ):
         self.loaded = list(loaded)
+        self._handed = [HandedInstructions(core, arch) for core in self.loaded]
         self._host = arch.cores  # the host's number among the router's nodes
         visit = list(order) if order is not None else list(range(arch.cores))
         if sorted(visit) != list(range(arch.cores)):
@@ -119,12 +121,25 @@ class Chip:
         for core, thread in tokens:
             take_token(self._state, core, thread, start)
         stop = Stop(advance(self._state))
-        while stop is Stop.LOG_FULL:
-            self.empty_log()
+        while stop in (Stop.LOG_FULL, Stop.HANDED):
+            if stop is Stop.HANDED:
+                self._execute_handed()
+            else:
+                self.empty_log()
             stop = Stop(advance(self._state))
         if stop is Stop.FAULT:
             raise MachineError(self._fault())
         return stop
+
+    def _execute_handed(self) -> None:
+        core, context = self.registers[[G.HANDED_CORE, G.HANDED_CONTEXT]].tolist()
+        state = self.arrays["contexts"][core, context]
+        row = self.arrays["code"][core, int(state[X.PC])]
+        try:
+            self._handed[core].run(row[: 2 + OPERANDS], state)
+        except MachineError as error:
+            error.args = (f"core {core}, {self.place(core, context)}: {error}",)
+            raise
 
     def empty_log(self) -> None:
         """Have the rows of a traced run's log read, and begin it anew."""

@@ -45,6 +45,10 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     looked_up = [C.MAC + k for k, kind in enumerate(kinds) if kind.startswith(CODEBOOK)]
     if looked_up:
         named["codebook.read"] = table[:, looked_up].sum(axis=1)
+    # only dataflow `pixel` keeps words of activations in its queues
+    for name, counter in (("queue.word_write", C.SLOT_WRITE), ("queue.word_read", C.SLOT_READ)):
+        if table[:, counter].any():
+            named[name] = table[:, counter]
     named["router.word"], named["link.word"] = table[:, -2], table[:, -1]
     return named
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim.formats.counts import column_counts
 from spusim.formats.layout import Layout
+from spusim.formats.registry import format_of
 from spusim.kernels.conv_layout import F, Stall
 from spusim.kernels.conv_queue import BYTE
 from spusim.kernels.conv_scan import count_words, list_pushed, list_stride
@@ -49,13 +50,20 @@ class PixelPlan:
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """Of the stored matrix, (columns, pes): entry places, beats of T5, weights of the groups."""
+class StoredCounts:
+    """Of the stored matrix, (columns, pes): entry places, beats of T5, weights of the groups.
+
+    words, index_words: read for a pushed column; nonzeros, macs (columns,): over all PEs.
+    """
 
     entries: np.ndarray
     beats: np.ndarray
     whole: np.ndarray
     heights: np.ndarray  # (pes,)
+    words: np.ndarray
+    index_words: np.ndarray
+    nonzeros: np.ndarray
+    macs: np.ndarray
 
 
 def plan_row(
@@ -70,8 +78,7 @@ def plan_row(
     weights (filters, channels of a group, R, S) integers; layout: how the matrix is stored, its
     PEs the engine's; load_cycles: L of T38. Raises MachineError or FormatError.
     """
-    matrix = _matrix(shape, weights, "row")
-    counts = _counts(shape, matrix, engine, layout, np.arange(matrix.shape[1]) % shape.channels)
+    counts = stored_counts(shape, weights, engine, layout, "row")
     per_beat = engine.entries_per_beat
     beats = counts.beats
     if engine.weights == "decompress":
@@ -95,9 +102,7 @@ def plan_pixel(
     load_cycles: int = 0,
 ) -> PixelPlan:
     """Plan a convolution's time in dataflow `pixel`; arguments as for `plan_row`."""
-    matrix = _matrix(shape, weights, "pixel")
-    channels = np.arange(matrix.shape[1]) // shape.places
-    counts = _counts(shape, matrix, engine, layout, channels)
+    counts = stored_counts(shape, weights, engine, layout, "pixel")
     entries, whole = (
         part.reshape(shape.channels, shape.places, engine.pes).sum(axis=1)
         for part in (counts.entries, counts.whole)
@@ -124,10 +129,13 @@ def _matrix(shape: Convolution, weights: np.ndarray, dataflow: str) -> np.ndarra
     return np.ascontiguousarray(ordered).reshape(shape.filters, -1)
 
 
-def _counts(
-    shape: Convolution, matrix: np.ndarray, engine: ConvEngine, layout: Layout, channels: np.ndarray
-) -> _Counts:
-    """Count a matrix whose columns belong to `channels` (columns,)."""
+def stored_counts(
+    shape: Convolution, weights: np.ndarray, engine: ConvEngine, layout: Layout, dataflow: str
+) -> StoredCounts:
+    """Count a convolution's matrix; arguments as for `plan_row`. Raises MachineError."""
+    matrix = _matrix(shape, weights, dataflow)
+    columns = np.arange(matrix.shape[1])
+    channels = columns % shape.channels if dataflow == "row" else columns // shape.places
     if layout.pes != engine.pes:
         raise MachineError(
             f"convolution: the matrix is stored for {layout.pes} PEs, the engine has {engine.pes}"
@@ -141,13 +149,21 @@ def _counts(
     of_group = channels[None, :] // inputs == np.arange(shape.filters)[:, None] // filters
     # what `dense` stores of groups is what a bitmap would store if no weight were zero
     stored = of_group.astype(np.int8) if layout.format == "dense" else matrix
-    layout = replace(layout, format="bitmap") if layout.format == "dense" else layout
+    dense = layout.format == "dense"
+    layout = replace(layout, format="bitmap") if dense else layout
     counts = column_counts(stored, engine.entries_per_beat, layout)
     whole = np.zeros_like(counts.entries)
     owner = np.arange(shape.filters) // layout.group % engine.pes
     for pe in range(engine.pes):
         whole[:, pe] = of_group[owner == pe].sum(axis=0)
-    return _Counts(counts.entries, counts.beats, whole, counts.slice_rows.astype(np.int64))
+    macs = counts.entries.sum(axis=1) - format_of(layout).unused_places(stored, layout)
+    if engine.weights == "decompress":
+        macs = whole.sum(axis=1)
+    return StoredCounts(
+        counts.entries, counts.beats, whole, counts.slice_rows.astype(np.int64), counts.words,
+        np.zeros_like(counts.index_words) if dense else counts.index_words,
+        np.count_nonzero(matrix, axis=0), macs,
+    )  # fmt: skip
 
 
 def _check_accumulators(engine: ConvEngine, filters: int, each: int) -> None:

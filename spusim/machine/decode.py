@@ -31,6 +31,8 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "vfill": (Op.FILL, ()),
     "vthr": (Op.THRESHOLD, ()),
     "vtop": (Op.TOP, ()),
+    "conv": (Op.CONVOLVE, ()),
+    "pool": (Op.POOL, ()),
     "send": (Op.SEND, ()),
     "recv": (Op.RECV, ()),
 }
@@ -41,6 +43,7 @@ UNITS = {
     "router": Unit.ROUTER,
 }
 CODE_WIDTH = 12
+OPERANDS = 10  # of them
 
 
 def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:

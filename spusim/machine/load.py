@@ -16,7 +16,7 @@ from spusim.formats import (
 )
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, M, P, S, Tape
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
@@ -373,6 +373,7 @@ def _arrays(
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         operands=np.zeros((2, 4), np.int64),
         vector_memo=np.zeros((len(code), MEMO_BANKS + core.data_memory.banks), np.int64),
+        given=np.zeros(Given.COUNT, np.int64),
         tape=tape.patterns,
     )
 

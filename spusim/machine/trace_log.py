@@ -117,10 +117,9 @@ class LogReader:
     def _step(
         self, _: int, core: int, context: int, pc: int, cycles: int, banks: int, at: int
     ) -> None:
-        unit = self._unit(core, pc)
         plan = self._notes[at : at + PLAN].copy()
         words = 0
-        if unit == Unit.ENGINE:
+        if self._unit(core, pc) == Unit.ENGINE and not self._handed(core, pc):
             matrix = self.program.cores[core].matrices[int(self._row(core, pc)[2])]
             words = _note_words(matrix.packed.columns)
         columns = self._notes[at + PLAN : at + PLAN + words].copy()
@@ -139,7 +138,7 @@ class LogReader:
             _, _, notes = log.steps[context].popleft()
             row = [unit, cycle, ends, banks, 0, *notes[:PLAN].tolist()]
             work = Work(row, notes[PLAN:])
-            if cycle < self._end:
+            if cycle < self._end and not self._handed(core, pc):
                 log.work.append(work)
             if ends == NEVER:
                 log.stepped[unit] = opened, work
@@ -258,7 +257,8 @@ class LogReader:
             args["comment"] = image.comments[pc]
         name = instruction.mnemonic
         if self._unit(core, pc) == Unit.ENGINE:
-            matrix = image.matrices[int(self._row(core, pc)[2])].name
+            operand = 3 if self._handed(core, pc) else 2
+            matrix = image.matrices[int(self._row(core, pc)[operand])].name
             args["layer"] = self.program.layer_of.get(matrix, matrix)
             name = f"{name} {args['layer']}"
         return name, args
@@ -267,6 +267,10 @@ class LogReader:
         assert self.chip is not None
         row: np.ndarray = self.chip.loaded[core].arrays.code[pc]
         return row
+
+    def _handed(self, core: int, pc: int) -> bool:
+        """Whether an instruction is a span only: what its units do in each cycle is not known."""
+        return bool(self._row(core, pc)[0] >= Op.CONVOLVE)
 
     def _unit(self, core: int, pc: int) -> Unit:
         return Unit(int(self._row(core, pc)[1]))

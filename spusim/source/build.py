@@ -10,9 +10,9 @@ from spusim.arch import Arch, arch_hash
 from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
 from spusim.numerics import Numerics
-from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread
+from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread, Window
 from spusim.source.directives import START, Given, LineFaultError
-from spusim.source.images import CoreGiven, Part, built_table, packed_matrix, segment
+from spusim.source.images import CoreGiven, Part, built_table, built_window, packed_matrix, segment
 from spusim.source.limits import check_areas, check_code, check_matrices, check_tables
 from spusim.source.place import Area, Placed, areas_of, depth_rows, index_words
 
@@ -100,6 +100,7 @@ class _CoreBuilder:
         return CoreImage(
             code, threads, tuple(p.matrix for p in placed), tables,
             tuple(made for _, made in segments), tuple(symbols),
+            windows=tuple(made for _, made in self.windows()),
         )  # fmt: skip
 
     def each(self, parts: Sequence[Part], make: Callable[[Part], T]) -> list[tuple[Part, T]]:
@@ -128,6 +129,10 @@ class _CoreBuilder:
                 row = matrix.base + depth
                 index_base = matrix.index_base + index_words(matrix)
         return placed
+
+    def windows(self) -> list[tuple[Part, Window]]:
+        """Build the windows."""
+        return self.each(self.given.windows, built_window)
 
     def tables(self) -> tuple[Table, ...]:
         """Build the tables, one behind the other if they do not say where."""

@@ -95,6 +95,21 @@ CORE: dict[str, Form] = {
             "base": "integer", "index_base": "integer", "codebook": "integer",
         },
     ),
+    ".window": Form(
+        (("name", "name"),),
+        required={
+            "channels": "integer", "height": "integer", "width": "integer", "rows": "integer",
+        },
+        optional={
+            "kernel_height": "integer", "kernel_width": "integer", "stride_y": "integer",
+            "stride_x": "integer", "dilation_y": "integer", "dilation_x": "integer",
+            "top": "integer", "left": "integer", "bottom": "integer", "right": "integer",
+            "groups": "integer", "first_row": "integer", "layout": "interleaved|planar",
+            "activations": ELEMENTS, "outputs": ELEMENTS, "rounding": "arch|floor|half_up|half_even",
+            "scaling": "shift|tensor|filter", "shift": "integer", "scale": "integer",
+            "pooling": "max|average", "counted": "0|1", "multiplier": "integer",
+        },
+    ),
     ".table": Form(
         (("name", "name"),),
         optional={

@@ -9,10 +9,10 @@ from spusim.arch import Arch
 from spusim.formats import GROUPED, Layout, pack, pack_elements
 from spusim.formats.codes import ENTRIES as CODEBOOK_ENTRIES
 from spusim.formats.codes import TERNARY_BITS
-from spusim.isa import Assembler
+from spusim.isa import Assembler, IsaError, encode_record, load_isa
 from spusim.isa.lexer import FaultError
 from spusim.numerics import build_table, table_entries
-from spusim.program import Matrix, Segment, Table
+from spusim.program import Matrix, Segment, Table, Window, window_record
 from spusim.source.directives import Given, LineFaultError
 from spusim.source.values import in_bits, limited_values, sparse_values
 
@@ -63,13 +63,14 @@ class CoreGiven:
     mentioned: Given | None = None
     matrices: list[Part] = field(default_factory=list)
     tables: list[Part] = field(default_factory=list)
+    windows: list[Part] = field(default_factory=list)
     places: list[Part] = field(default_factory=list)  # data, scales, spaces
 
     def begin(self, given: Given, assembler: Assembler) -> Part:
         """Take a directive that defines a name, and let the core's code know it."""
         part = Part(given)
         kind = given.token.text
-        lists = {".matrix": self.matrices, ".table": self.tables}
+        lists = {".matrix": self.matrices, ".table": self.tables, ".window": self.windows}
         home = lists.get(kind, self.places)
         value = len(home) if home is not self.places else _address(given)
         home.append(part)
@@ -141,6 +142,30 @@ def _data_values(part: Part, bits: int) -> np.ndarray:
         raise LineFaultError(drawn, "lacks count, the number of elements")
     values = sparse_values(drawn, drawn.values["count"], drawn.values.get("bits", bits))
     return values.ravel()
+
+
+# windows
+
+# settings of a `.window` whose names or words are not those of the record
+_WINDOW_NAMES = {"activations": "activation_bits", "outputs": "output_bits"}
+
+
+def built_window(part: Part) -> Window:
+    """Return the descriptor that a `.window` tells; raises LineFaultError."""
+    head, isa = part.head, load_isa()
+    words = {f.name: f.kind.names for f in isa.records["window"].fields if f.kind.names}
+    values = {_WINDOW_NAMES.get(key, key): value for key, value in head.values.items()}
+    for key, names in words.items():
+        if key in values:
+            values[key] = names.index(values[key])
+    window = Window(**values)
+    try:
+        encode_record(isa, "window", window_record(window))
+    except IsaError as error:
+        raise LineFaultError(head, str(error), "name") from error
+    if complaint := window.complaint(window.groups):
+        raise LineFaultError(head, complaint, "name")
+    return window
 
 
 # matrices

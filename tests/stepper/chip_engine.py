@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from chip_convolution import Convolution, window_of
 from chip_errors import ChipError
 from chip_memory import DataMemory
 from chip_numbers import limited
@@ -109,8 +110,18 @@ class EngineUnit:
         self.macs: dict[str, Counter[str]] = {m.name: Counter() for m in self.matrices}
         self.busy = False
         self.done = False
+        self.arch, self.numerics, self.image = arch, numerics, image
+        self.convolution: Convolution | None = None
 
     # --- issue
+
+    def convolve(self, o: dict[str, int]) -> Convolution:
+        """Return the convolution that a `conv` is."""
+        if o["m"] >= len(self.matrices):
+            raise ChipError(f"matrix {o['m']} does not exist")
+        window = window_of(self.image.windows, o["w"])
+        matrix, tables = self.matrices[o["m"]], self.image.tables
+        return Convolution(window, matrix, self.arch, self.numerics, self.memory, tables, o)
 
     def matrix(self, instruction: Instruction, o: dict[str, int]) -> StoredMatrix:
         """Return the operand `m`."""
@@ -127,6 +138,8 @@ class EngineUnit:
 
     def banks(self, instruction: Instruction, o: dict[str, int]) -> set[int]:
         """Return the banks that the instruction holds, T18."""
+        if instruction.mnemonic == "conv":
+            return set(self.convolve(o).accesses)
         if not self.private:
             return set(range(self.memory.banks))
         words = self.operand_words(self.matrix(instruction, o), o)
@@ -134,6 +147,11 @@ class EngineUnit:
 
     def start(self, instruction: Instruction, o: dict[str, int], accumulators: list[int]) -> None:
         """Begin."""
+        if instruction.mnemonic == "conv":
+            self.convolution = self.convolve(o)
+            self.convolution.start()
+            self.busy, self.done = True, False
+            return
         matrix = self.matrix(instruction, o)
         self.operand_words(matrix, o)
         self.rows = range(o["acc"], o["acc"] + matrix.rows)
@@ -166,12 +184,17 @@ class EngineUnit:
 
     def state(self) -> tuple[int, ...]:
         """Return the engine's state word; without an instruction IDLE in every place."""
-        if not self.busy:
+        if not self.busy or self.convolution:
             return (IDLE,) * (2 + 3 * self.pes)
         return self.engine.state_word()
 
     def cycle(self) -> None:
         """Take a cycle, with the banks that router and vector unit left."""
+        if self.convolution:
+            self.convolution.left -= 1
+            if self.convolution.left == 0:
+                self.finish_convolution(self.convolution)
+            return
         for bank in self.engine.step(set(self.memory.users)):
             self.memory.use(bank, self.name)
         if self.engine.ended():
@@ -187,6 +210,19 @@ class EngineUnit:
         self.count(event_counts(self.engine))
         self.count_macs()
         self.done = True
+
+    def finish_convolution(self, ran: Convolution) -> None:
+        """Write the results, and add cycles, accesses and events up (T49)."""
+        ran.write()
+        for unit, causes in ran.stalls().items():
+            assert sum(causes.values()) == ran.cycles, f"{unit}: {causes} is not {ran.cycles}"
+            self.stalls[unit].update(causes)
+        for bank, accesses in ran.accesses.items():
+            # held in each of its cycles, this one not yet counted
+            self.memory.stalls[bank].update(busy=accesses, held=-accesses)
+        self.counts.update(ran.counts())
+        self.macs[ran.matrix.name].update(ran.macs())
+        self.convolution, self.done = None, True
 
     def count(self, events: dict[str, int]) -> None:
         """Add the instruction's events, by the names of docs/energy.md.

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from chip_convolution import Pooling, window_of
 from chip_errors import ChipError
 from chip_meaning import MEANING, Element, Meaning, VectorState
 from chip_memory import DataMemory
@@ -50,8 +51,30 @@ class VectorUnit:
         self.counts: Counter[str] = Counter()
         self.busy = False
         self.done = False
+        self.image = image
+        self.pooling: Pooling | None = None
 
     # --- issue
+
+    def pool(self, o: dict[str, int]) -> Pooling:
+        """Return the pooling that a `pool` is."""
+        window = window_of(self.image.windows, o["w"])
+        return Pooling(window, self.arch, self.numerics, self.memory, o)
+
+    def start_pooling(self, pooling: Pooling) -> None:
+        """Begin a pooling: its beats, and the words of each (T50)."""
+        self.pooling = pooling
+        every = Operand("a", 0, pooling.source.bits), Operand("d", 0, pooling.target.bits)
+        self.beats = []
+        for read, written in pooling.beats():
+            left = [(every[0], word) for word in sorted(read)]
+            left += [(every[1], word) for word in sorted(written)]
+            by_bank = Counter(self.memory.bank(word) for _, word in left)
+            self.beats.append(VectorBeat(left, max(1, *by_bank.values(), 1), range(0)))
+        self.counts["vector.element"] += pooling.elements()
+        self.counts["vector.multiply"] += len(pooling.results) * (pooling.w.multiplier != 1)
+        self.beat, self.stages_left = 0, self.arch.core.pipeline.vector_stages
+        self.busy, self.done = True, False
 
     def operands(
         self, instruction: Instruction, o: dict[str, int], s: VectorState
@@ -77,6 +100,9 @@ class VectorUnit:
 
     def banks(self, instruction: Instruction, o: dict[str, int], s: VectorState) -> set[int]:
         """Return the banks that the instruction will access."""
+        if instruction.mnemonic == "pool":
+            words = {word for beat in self.pool(o).beats() for part in beat for word in part}
+            return {self.memory.bank(word) for word in words}
         every = range(s.length)
         return {
             self.memory.bank(word)
@@ -88,6 +114,10 @@ class VectorUnit:
         self, instruction: Instruction, o: dict[str, int], s: VectorState, accumulators: list[int]
     ) -> None:
         """Begin: all of an instruction's operands are read before its result is written."""
+        self.pooling = None
+        if instruction.mnemonic == "pool":
+            self.start_pooling(self.pool(o))
+            return
         meaning = MEANING[instruction.mnemonic]
         operands = self.operands(instruction, o, s)
         for operand in operands:
@@ -184,6 +214,9 @@ class VectorUnit:
         else:
             self.beat_cycle(self.beats[self.beat])
         self.done = self.beat == len(self.beats) and self.stages_left == 0
+        if self.done and self.pooling:
+            for (channel, position), value in self.pooling.results.items():
+                self.pooling.target.put(channel, position, value)
 
     def beat_cycle(self, beat: VectorBeat) -> None:
         """Take a cycle of a beat; those beyond its natural ones are waiting."""
@@ -203,7 +236,7 @@ class VectorUnit:
         """Use a word's bank; of a result, write the beat's elements that lie in the word."""
         self.memory.use(self.memory.bank(word), self.name)
         self.counts["data_memory.write" if operand.name == "d" else "data_memory.read"] += 1
-        if operand.name != "d":
+        if operand.name != "d" or self.pooling:
             return
         per_word = self.memory.word_bits // operand.bits
         first = (word - operand.address) * per_word

@@ -94,10 +94,13 @@ def store(case: ConvCase, pe: int) -> list[StoredColumn]:
     config = case.machine
     rows = owned_rows(case.filters, config.pes, config.group, pe)
     stored, before = [], 0
-    for channel, place in case.columns():
+    columns, span = case.columns(), config.index_span
+    for number, (channel, place) in enumerate(columns):
         seen = [row for row in rows if case.in_group(row, channel)]
         held = seen if config.format == "dense" else rows
-        places = column_places(config, held, [case.stored_weight(r, channel, place) for r in held])
+        begin = number // span * span
+        stripe = [[case.stored_weight(r, *other) for r in held] for other in columns[begin:][:span]]
+        places = column_places(config, held, stripe[number - begin], stripe)
         beats = [list(beat.entries) for beat in column_beats(config, before, places)]
         before += len(places)
         stored.append(StoredColumn(places, beats, len(seen)))

@@ -1,0 +1,148 @@
+"""A convolution planned once from its matrix and window: values, time and counts (T33 to T46)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spusim.arch.rules import conv_complaint
+from spusim.arch.spec import Arch
+from spusim.formats import OutlinedMatrix, entries_per_word, unpack
+from spusim.machine.conv_engine import ConvEngine, TileTime
+from spusim.machine.conv_time import (
+    PixelPlan,
+    RowPlan,
+    StoredCounts,
+    plan_pixel,
+    plan_row,
+    run_pixel,
+    stored_counts,
+)
+from spusim.machine.conv_values import ValuePlan, plan_values
+from spusim.machine.conv_window import operand, tile_of, widest_window
+from spusim.machine.errors import MachineError
+from spusim.numerics.convolution import Convolution
+from spusim.program import Matrix, Window
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """A matrix and a window. static: the tile's time in `pixel`, which no activation changes."""
+
+    window: Window
+    shape: Convolution
+    engine: ConvEngine
+    values: ValuePlan
+    time: RowPlan | PixelPlan
+    counts: StoredCounts
+    per_word: int  # entries of a word of weights
+    static: TileTime | None
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """First output position, and how many there are."""
+        return tile_of(self.window, self.shape)
+
+
+def plan_conv(window: Window, matrix: Matrix, arch: Arch, load_cycles: int) -> ConvPlan:
+    """Plan a convolution; load_cycles: L of T38. Raises MachineError for what cannot be done."""
+    _check(window, matrix, arch)
+    core, layout = arch.core, matrix.packed.layout
+    shape, engine = window.shape(matrix.packed.rows), conv_engine(arch, matrix)
+    weights, bias = conv_weights(matrix, window, shape)
+    order = "channel" if window.planar else "spatial"
+    plan_time = plan_row if core.dataflow == "row" else plan_pixel
+    time = plan_time(shape, weights, engine, layout, load_cycles)
+    pixel = isinstance(time, PixelPlan)
+    return ConvPlan(
+        window=window,
+        shape=shape,
+        engine=engine,
+        values=plan_values(shape, weights, bias, order),
+        time=time,
+        counts=stored_counts(shape, weights, engine, layout, core.dataflow),
+        per_word=entries_per_word(layout),
+        static=run_pixel(time, *tile_of(window, shape)) if pixel else None,
+    )
+
+
+def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
+    """Return what an architecture's engine is for a matrix's precision; raises MachineError."""
+    core = arch.core
+    rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
+    return ConvEngine(
+        pes=core.pes,
+        lanes=core.lanes,
+        macs_per_lane=rates[matrix.precision],
+        accumulators=core.accumulators,
+        queue_depth=core.queue.depth,
+        release=core.queue.release,
+        scanner_width=core.scanner.width,
+        entries_per_cycle=core.decoder.entries_per_cycle,
+        feeder_words=core.feeder.words,
+        word_bits=core.data_memory.word_bits,
+        activation_bits=matrix.activation_bits,
+        mac_stages=core.pipeline.mac_stages,
+        weights=core.sparse.weights,
+        activations=core.sparse.activations,
+    )
+
+
+def conv_weights(
+    matrix: Matrix, window: Window, shape: Convolution
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return weights (filters, channels of a group, R, S) and bias of a stored matrix (T36).
+
+    Raises MachineError for columns that are not the window's, or weights of other groups.
+    """
+    packed = matrix.packed
+    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
+    filters, inputs, height, width = shape.weight_shape
+    stored = inputs if matrix.packed.layout.format == "dense" else shape.channels
+    if weight.shape[1] != stored * shape.places:
+        raise MachineError(
+            f"matrix {matrix.name} has {weight.shape[1]} columns; window {window.name} needs "
+            f"{stored * shape.places}: {shape.places} places of {stored} channels"
+        )
+    if window.planar:
+        weight = weight.reshape(filters, stored, height, width)
+    else:
+        weight = np.moveaxis(weight.reshape(filters, height, width, stored), 3, 1)
+    if stored == inputs:
+        return weight, bias
+    grouped = weight.reshape(shape.groups, -1, shape.groups, inputs, height, width)
+    own = np.stack([grouped[g, :, g] for g in range(shape.groups)])
+    if np.count_nonzero(own) < np.count_nonzero(weight):
+        raise MachineError(
+            f"matrix {matrix.name} has weights for channels of other groups than its filters'; "
+            "they must be zero (T36)"
+        )
+    return own.reshape(shape.weight_shape), bias
+
+
+def _check(window: Window, matrix: Matrix, arch: Arch) -> None:
+    """Raise MachineError for the first thing that keeps window, matrix and engine apart."""
+    core = arch.core
+    if complaint := conv_complaint(arch):
+        raise MachineError(complaint)
+    if complaint := window.complaint(matrix.packed.rows):
+        raise MachineError(f"window {window.name}: {complaint}")
+    if matrix.activation_bits != window.activation_bits:
+        raise MachineError(
+            f"matrix {matrix.name} multiplies activations of {matrix.activation_bits} bits, "
+            f"window {window.name} reads {window.activation_bits}; let them agree"
+        )
+    if window.planar != (core.dataflow == "pixel"):
+        wanted = "planar" if core.dataflow == "pixel" else "interleaved"
+        raise MachineError(
+            f"window {window.name} is laid out for another dataflow: core.dataflow "
+            f"(={core.dataflow}) reads {wanted} activations; recompile the program"
+        )
+    widest = widest_window(
+        window, operand(window, 0, core.data_memory.word_bits), core.scanner.width
+    )
+    if core.dataflow == "row" and widest > core.data_memory.banks:
+        raise MachineError(
+            f"window {window.name}: the scanner's {core.scanner.width} activations lie in up to "
+            f"{widest} words, which core.data_memory.banks (={core.data_memory.banks}) cannot "
+            f"deliver in a cycle; set {widest} banks, or a narrower scanner"
+        )

@@ -1,0 +1,173 @@
+"""The instruction `conv` on the machine: values, time and events (T33 to T49)."""
+
+import numpy as np
+
+from spusim.arch.spec import Arch
+from spusim.kernels.conv_layout import Stall
+from spusim.kernels.layout import MAC_KINDS, C, M, Op, P, S
+from spusim.kernels.vector import SCALE_BYTES, look_up, requantise
+from spusim.machine.conv_engine import TileTime
+from spusim.machine.conv_events import GATED, conv_events, requantised
+from spusim.machine.conv_plan import ConvPlan, plan_conv
+from spusim.machine.conv_time import PixelPlan, blocks_of, run_row
+from spusim.machine.conv_values import run_tile_values
+from spusim.machine.conv_window import (
+    Tensor,
+    check_apart,
+    fetched,
+    operand,
+    result,
+    scale_accesses,
+    window_reads,
+)
+from spusim.machine.errors import MachineError
+from spusim.machine.load import LoadedCore
+from spusim.program import TABLE_NONE, TABLE_RELU, Window
+
+TABLE_BITS = 16
+SHIFT, FILTER = 0, 2  # of `Window.scaling`
+# columns of a core's stalls for those of a tile
+CAUSES = {
+    Stall.LOAD: S.LOAD,
+    Stall.BUSY: S.BUSY,
+    Stall.STARVED: S.STARVED,
+    Stall.ACCUMULATORS: S.ACCUMULATORS,
+    Stall.IMBALANCE: S.IMBALANCE,
+    Stall.DRAIN: S.DRAIN,
+    Stall.QUEUE_FULL: S.QUEUE_FULL,
+    Stall.PE_WAIT: S.PE_WAIT,
+}
+EMPTY = {"row": S.EMPTY_COLUMN, "pixel": S.EMPTY_SLICE}
+
+
+class ConvUnit:
+    """Convolutions on one core's sparse engine."""
+
+    def __init__(self, core: LoadedCore, arch: Arch):
+        self.core, self.arch = core, arch
+        self.word_bits = arch.core.data_memory.word_bits
+        self._plans: dict[tuple[str, int], ConvPlan] = {}
+
+    def run(self, window: Window, m: int, d: int, a: int, table: int) -> tuple[int, np.ndarray]:
+        """Execute one; return its duration and the accesses of every bank. Raises MachineError."""
+        plan, arrays = self._plan(window, m), self.core.arrays
+        source = operand(window, a, self.word_bits)
+        target = result(window, plan.shape.filters, d, self.word_bits)
+        source.check(arrays.memory, "activations")
+        target.check(arrays.memory, "outputs")
+        check_apart(source, target)
+        x = source.read(arrays.memory).astype(np.int16)
+        x = x.reshape(window.channels, window.height, window.width)
+        bits, wrap = int(arrays.params[P.ACC_BITS]), bool(arrays.params[P.ACC_WRAP])
+        sums = run_tile_values(plan.values, x, *plan.tile, bits, wrap)
+        y = self._results(window, sums.astype(np.int64), table)
+        target.write(arrays.memory, y, bool(arrays.params[P.RESULT_WRAP]))
+        time = plan.static
+        if time is None:
+            assert not isinstance(plan.time, PixelPlan)
+            time = run_row(plan.time, x, *plan.tile)
+        accesses = self._accesses(plan, source, target)
+        cycles = self._cycles(plan, time, accesses, y.size * self._reads(table))
+        events = conv_events(plan, time, x)
+        events[C.TABLE_READ] = y.size * self._reads(table)
+        events[C.DATA_WRITE] = target.words
+        events[C.DATA_READ] = int(accesses.sum()) - target.words
+        self._count(m, events, cycles, plan.tile[1])
+        return cycles, accesses
+
+    def _plan(self, window: Window, m: int) -> ConvPlan:
+        arrays, matrices = self.core.arrays, self.core.image.matrices
+        if m >= len(matrices):
+            raise MachineError("the program has no such matrix")
+        key = window.name, m
+        if key not in self._plans:
+            fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
+            self._plans[key] = plan_conv(window, matrices[m], self.arch, int(fetches.max()))
+        return self._plans[key]
+
+    # values
+
+    def _results(self, window: Window, sums: np.ndarray, table: int) -> np.ndarray:
+        """Return f(requantise(sums)), (filters, positions) int64 (T49)."""
+        arrays = self.core.arrays
+        params = arrays.params
+        rounding = window.rounding - 1 if window.rounding else int(params[P.ROUNDING])
+        wrap = bool(params[P.RESULT_WRAP])
+        if len(arrays.tables) <= table < TABLE_RELU:
+            raise MachineError("the program has no such table")
+        wide = TABLE_BITS if table < TABLE_RELU else window.output_bits
+        byte = 4 * window.scale * int(params[P.WORD_BYTES])
+        entries = {SHIFT: 0, FILTER: len(sums)}.get(window.scaling, 1)
+        if byte + SCALE_BYTES * entries > arrays.memory.size:
+            raise MachineError(f"window {window.name}: its scales lie beyond data memory")
+        op = int(Op.QUANTISE_SHIFT if window.scaling == SHIFT else Op.QUANTISE_TENSOR)
+        out = np.empty(sums.shape, np.int64)
+        for acc, row in zip(sums, out, strict=True):
+            if not requantise(
+                op, acc, row.size, arrays.memory, byte, window.shift, wide, rounding, wrap, row
+            ):
+                raise MachineError(
+                    "a scale entry must have a multiplier below 2**31 and a shift up to 62"
+                )
+            byte += SCALE_BYTES if window.scaling == FILTER else 0
+        return self._function(out, table)
+
+    def _function(self, values: np.ndarray, table: int) -> np.ndarray:
+        arrays = self.core.arrays
+        if table == TABLE_RELU:
+            return np.maximum(values, 0)
+        if table != TABLE_NONE:
+            base, address_bits, fraction_bits, interpolate = arrays.tables[table].tolist()
+            entries, rounding = arrays.table_memory[base:], int(arrays.params[P.ROUNDING])
+            flat = values.reshape(-1)
+            look_up(entries, flat, flat.size, address_bits, fraction_bits, interpolate, rounding)
+        return values
+
+    # time and events
+
+    def _accesses(self, plan: ConvPlan, source: Tensor, target: Tensor) -> np.ndarray:
+        """Return the accesses of every data bank: activations, scales and outputs (T49)."""
+        window, banks = plan.window, self.arch.core.data_memory.banks
+        if isinstance(plan.time, PixelPlan):
+            first, count = plan.tile
+            sizes = blocks_of(count, int(plan.time.heights.max()), plan.engine)
+            ends = np.minimum(np.cumsum(sizes) * plan.engine.group, count)
+            blocks = first + np.concatenate([[0], ends])
+            reads = np.zeros((window.channels, source.plane_words), np.int64)
+            pushed = plan.time.kinds[plan.time.kinds < window.channels]
+            reads[pushed] = fetched(window, plan.shape, source, blocks)
+        else:
+            reads = window_reads(window, plan.shape, source, self.arch.core.scanner.width)
+        written = np.ones(target.words, np.int64)
+        scales = scale_accesses(window, plan.shape.filters, self.word_bits, banks)
+        return source.accesses(reads, banks) + target.accesses(written, banks) + scales
+
+    def _cycles(self, plan: ConvPlan, time: TileTime, accesses: np.ndarray, lookups: int) -> int:
+        """Return the duration of T49, and add its cycles to the stalls."""
+        core, arrays = self.arch.core, self.core.arrays
+        cycles = time.cycles + (core.pipeline.vector_stages if requantised(plan) else 0)
+        ports = core.table_memory.banks * core.table_memory.ports
+        cycles = max(cycles, int(accesses.max()), -(-lookups // ports))
+        for stall, cause in CAUSES.items():
+            arrays.pe_stalls[:, cause] += time.pe_stalls[:, stall]
+            arrays.scanner_stalls[cause] += time.feeder_stalls[stall]
+        arrays.pe_stalls[:, EMPTY[time.dataflow]] += time.pe_stalls[:, Stall.EMPTY]
+        arrays.pe_stalls[:, S.DRAIN] += cycles - time.cycles
+        arrays.scanner_stalls[S.DRAIN] += cycles - time.cycles
+        return cycles
+
+    def _reads(self, table: int) -> int:
+        """Return the table entries that an element reads."""
+        return 1 + int(self.core.arrays.tables[table, 3]) if table < TABLE_RELU else 0
+
+    def _count(self, m: int, events: dict[int, int], cycles: int, positions: int) -> None:
+        arrays = self.core.arrays
+        matrix = arrays.matrices[m]
+        kind = int(matrix[M.MAC_KIND])
+        places = {C.MAC: C.MAC + kind, GATED: C.MAC + MAC_KINDS + kind}
+        for event, number in events.items():
+            arrays.counters[places.get(event, event)] += number
+        loaded = int(matrix[M.INDEX_WRITES])
+        arrays.counters[C.INDEX_WRITE] += loaded
+        arrays.counters[C.WEIGHT_READ] += loaded + int(matrix[M.BIAS_READS])
+        arrays.matrix_use[m] += [cycles, events[C.EFFECTIVE], positions]

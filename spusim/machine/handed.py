@@ -1,0 +1,51 @@
+"""Instructions that the compiled clock hands to the machine: convolutions and poolings."""
+
+import numpy as np
+
+from spusim.arch.spec import Arch
+from spusim.kernels.layout import Given, Op, P, Tape
+from spusim.kernels.thread import address_offset
+from spusim.machine.convolution import ConvUnit
+from spusim.machine.errors import MachineError, RecordingError
+from spusim.machine.load import LoadedCore
+from spusim.machine.pooling import PoolUnit
+from spusim.program import Window
+
+
+class HandedInstructions:
+    """Executes a core's instructions whose work is too large, and too rare, for the interpreter."""
+
+    def __init__(self, core: LoadedCore, arch: Arch):
+        self.core = core
+        tape = core.arrays.params[P.TAPE]
+        replays = tape == Tape.REPLAY and not core.arrays.params[P.PUSH_ALL]
+        self._untimed = tape == Tape.RECORD or (replays and arch.core.dataflow == "row")
+        self._conv, self._pool = ConvUnit(core, arch), PoolUnit(core, arch)
+
+    def run(self, row: np.ndarray, context: np.ndarray) -> None:
+        """Execute the instruction of a code row, in a thread's context; raises MachineError."""
+        if self._untimed:
+            raise RecordingError(
+                "recordings have no activations of convolutions, whose time depends on them; "
+                "simulate the program"
+            )
+        arrays = self.core.arrays
+        offset = int(address_offset(context))
+        op, _, w, *operands = row.tolist()
+        window = self._window(w)
+        if op == Op.CONVOLVE:
+            m, d, a, table, *_ = operands
+            cycles, accesses = self._conv.run(window, m, d + offset, a + offset, table)
+        else:
+            d, a, *_ = operands
+            cycles, accesses = self._pool.run(window, d + offset, a + offset)
+        arrays.bank_busy[:] += accesses
+        banks = sum(1 << int(bank) for bank in np.flatnonzero(accesses))
+        held = banks - (1 << 64) if banks >= 1 << 63 else banks  # as the kernels' signed masks
+        arrays.given[[Given.READY, Given.CYCLES, Given.BANKS]] = 1, cycles, held
+
+    def _window(self, w: int) -> Window:
+        windows = self.core.image.windows
+        if w >= len(windows):
+            raise MachineError("the program has no such window")
+        return windows[w]
