@@ -82,7 +82,8 @@ def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
         word_bits=core.data_memory.word_bits,
         activation_bits=matrix.activation_bits,
         mac_stages=core.pipeline.mac_stages,
-        weights=core.sparse.weights,
+        # a dense matrix costs what it does whatever the mode (T6)
+        weights="dense" if matrix.packed.layout.format == "dense" else core.sparse.weights,
         activations=core.sparse.activations,
     )
 

@@ -26,7 +26,7 @@ from spusim.golden.meaning import MEANING
 from spusim.isa import load_isa
 from spusim.kernels.chip import Q, R
 from spusim.kernels.layout import S
-from spusim.program import TABLE_NONE, TABLE_RELU
+from spusim.program import ACTIVATION_BITS, OUTPUT_BITS, TABLE_NONE, TABLE_RELU
 
 ISA = load_isa()
 PATHS = {path.stem: path for path in program_paths()}
@@ -123,7 +123,24 @@ def test_every_kind_of_table_is_looked_up() -> None:
             how = names.get(number) or ("plain", "interpolated")[tables[number].interpolate]
             found.add((mnemonic, how))
     kinds = ("none", "relu", "plain", "interpolated")
-    assert found == {(op, kind) for op in ("vqs", "vqm", "vqc", "vlut") for kind in kinds}
+    assert found == {(op, kind) for op in ("vqs", "vqm", "vqc", "vlut", "conv") for kind in kinds}
+
+
+def test_every_value_of_a_window_is_executed() -> None:
+    """In windows of convolutions or poolings, and each layout and output width in both."""
+    fields = {f.name: f.kind.names for f in ISA.records["window"].fields if f.kind.names}
+    found: dict[str, set[tuple[str, int]]] = {}
+    for mnemonic, o, case, core in executed():
+        if "w" in o:
+            window = case.program.cores[core].windows[o["w"]]
+            for name in (*fields, "counted", "output_bits", "activation_bits"):
+                found.setdefault(name, set()).add((mnemonic, getattr(window, name)))
+    for name, names in fields.items():
+        assert {value for _, value in found[name]} == set(range(len(names))), name
+    assert {value for _, value in found["counted"]} == {0, 1}
+    assert found["layout"] == {(op, layout) for op in ("conv", "pool") for layout in (0, 1)}
+    assert {value for op, value in found["output_bits"] if op == "conv"} == set(OUTPUT_BITS)
+    assert {value for _, value in found["activation_bits"]} == set(ACTIVATION_BITS)
 
 
 def test_every_precision_is_multiplied() -> None:
