@@ -112,8 +112,8 @@ def random_layer(
     """
     rng = np.random.default_rng(seed)
     size, bits = inputs * outputs, 1 if weight_bits == TERNARY_BITS else weight_bits
-    weight = _sparse(rng, size, weight_density, bits, codebook).reshape(outputs, inputs)
-    rows = [_sparse(rng, inputs, activation_density, activation_bits) for _ in range(frames)]
+    weight = random_codes(rng, size, weight_density, bits, codebook).reshape(outputs, inputs)
+    rows = [random_codes(rng, inputs, activation_density, activation_bits) for _ in range(frames)]
     return weight, np.stack(rows)
 
 
@@ -414,10 +414,10 @@ MACS_LEFT = {
 }
 
 
-def _sparse(
+def random_codes(
     rng: np.random.Generator, size: int, density: float, bits: int, codebook: Sequence[int] = ()
 ) -> np.ndarray:
-    """`size` codes of `bits`, or entries of a codebook, exactly round(density * size) nonzero."""
+    """Draw `size` codes of `bits` or of a codebook, exactly round(density x size) nonzero."""
     values = np.zeros(size, np.int32)
     count = round(density * size)
     where = rng.choice(size, count, replace=False)

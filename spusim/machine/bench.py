@@ -83,15 +83,15 @@ def run_layer(
     benches = [EngineBench(core) for core in loaded]
     words = pack_frames(frames, program)
     cycles, outputs, counts = [], [], []
-    before = _counters(loaded)
+    before = counters_of(loaded)
     for frame in words:
         results = [bench.frame(frame) for bench in benches]
         cycles.append(max(c for c, _ in results))
         outputs.append(np.concatenate([part for _, part in results]))
-        after = _counters(loaded)
+        after = counters_of(loaded)
         counts.append(after - before)
         before = after
-    return _result(program, arch, loaded, cycles, np.stack(outputs), np.stack(counts))
+    return bench_result(program, arch, loaded, cycles, np.stack(outputs), np.stack(counts))
 
 
 def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResult:
@@ -115,12 +115,13 @@ def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipp
     return Unskipped(frames * result.cycles, engines)
 
 
-def _counters(loaded: list[LoadedCore]) -> np.ndarray:
+def counters_of(loaded: list[LoadedCore]) -> np.ndarray:
+    """Event counts of all cores up to now."""
     total = sum(core.arrays.counters for core in loaded)
     return np.append(total, [0, 0])  # no router, no link
 
 
-def _result(
+def bench_result(
     program: Program,
     arch: Arch,
     loaded: list[LoadedCore],
@@ -128,6 +129,7 @@ def _result(
     outputs: np.ndarray,
     counts: np.ndarray,
 ) -> RunResult:
+    """Put the figures of frames together: cycles and counts of each, outputs (frames, n)."""
     total = sum(cycles)
     named = named_counts(counts, loaded[0].mac_kinds)
     units: dict[str, dict[str, int]] = {}

@@ -52,7 +52,7 @@ def plan_conv(window: Window, matrix: Matrix, arch: Arch, load_cycles: int) -> C
     order = "channel" if window.planar else "spatial"
     plan_time = plan_row if core.dataflow == "row" else plan_pixel
     time = plan_time(shape, weights, engine, layout, load_cycles)
-    pixel = isinstance(time, PixelPlan)
+    static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
     return ConvPlan(
         window=window,
         shape=shape,
@@ -61,7 +61,7 @@ def plan_conv(window: Window, matrix: Matrix, arch: Arch, load_cycles: int) -> C
         time=time,
         counts=stored_counts(shape, weights, engine, layout, core.dataflow),
         per_word=entries_per_word(layout),
-        static=run_pixel(time, *tile_of(window, shape)) if pixel else None,
+        static=static,
     )
 
 

@@ -1,6 +1,7 @@
 """Where a window's tensors lie in data memory, and how often what is read (T41, T45, T49)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -101,6 +102,18 @@ def scale_accesses(window: Window, filters: int, word_bits: int, banks: int) -> 
     return np.bincount((4 * window.scale + np.arange(words)) % banks, minlength=banks)
 
 
+def laid_out(window: Window, x: np.ndarray, word_bits: int) -> np.ndarray:
+    """Return activations (frames, channels, height, width) as data memory has them (T49).
+
+    (frames, elements), with zeros where planes do not fill their last word.
+    """
+    flat = x.reshape(*x.shape[:2], -1)
+    if not window.planar:
+        return flat.swapaxes(1, 2).reshape(len(x), -1)
+    missing = -flat.shape[2] % (word_bits // window.activation_bits)
+    return np.pad(flat, ((0, 0), (0, 0), (0, missing))).reshape(len(x), -1)
+
+
 def tile_of(window: Window, shape: Convolution) -> tuple[int, int]:
     """Return the first output position and how many there are (T34)."""
     return window.first_row * shape.out_width, window.rows * shape.out_width
@@ -175,7 +188,7 @@ def fetched(window: Window, shape: Convolution, tensor: Tensor, blocks: np.ndarr
     per_word = tensor.word_bits // tensor.bits
     times = np.zeros(tensor.plane_words, np.int64)
     offsets = np.array([*shape.offsets()])
-    for begin, end in zip(blocks[:-1], blocks[1:], strict=True):
+    for begin, end in pairwise(blocks.tolist()):
         y, x = np.divmod(np.arange(begin, end), shape.out_width)
         rows = y[:, None] * window.stride_y - window.top + offsets[:, 0]
         columns = x[:, None] * window.stride_x - window.left + offsets[:, 1]

@@ -50,30 +50,45 @@ class ConvUnit:
 
     def run(self, window: Window, m: int, d: int, a: int, table: int) -> tuple[int, np.ndarray]:
         """Execute one; return its duration and the accesses of every bank. Raises MachineError."""
-        plan, arrays = self._plan(window, m), self.core.arrays
+        plan, memory = self._plan(window, m), self.core.arrays.memory
         source = operand(window, a, self.word_bits)
         target = result(window, plan.shape.filters, d, self.word_bits)
-        source.check(arrays.memory, "activations")
-        target.check(arrays.memory, "outputs")
+        target.check(memory, "outputs")
         check_apart(source, target)
-        x = source.read(arrays.memory).astype(np.int16)
-        x = x.reshape(window.channels, window.height, window.width)
-        bits, wrap = int(arrays.params[P.ACC_BITS]), bool(arrays.params[P.ACC_WRAP])
-        sums = run_tile_values(plan.values, x, *plan.tile, bits, wrap)
-        y = self._results(window, sums.astype(np.int64), table)
-        target.write(arrays.memory, y, bool(arrays.params[P.RESULT_WRAP]))
-        time = plan.static
-        if time is None:
-            assert not isinstance(plan.time, PixelPlan)
-            time = run_row(plan.time, x, *plan.tile)
-        accesses = self._accesses(plan, source, target)
-        cycles = self._cycles(plan, time, accesses, y.size * self._reads(table))
+        x = self._activations(window, source)
+        y = self._results(window, self._sums(plan, x), table)
+        target.write(memory, y, bool(self.core.arrays.params[P.RESULT_WRAP]))
+        banks = self.arch.core.data_memory.banks
+        accesses = self._reads(plan, source)
+        accesses += scale_accesses(window, plan.shape.filters, self.word_bits, banks)
+        accesses += target.accesses(np.ones(target.words, np.int64), banks)
+        time, lookups = self._time(plan, x), y.size * self._entries(table)
+        stages = self.arch.core.pipeline.vector_stages if requantised(plan) else 0
+        ports = self.arch.core.table_memory.banks * self.arch.core.table_memory.ports
+        cycles = max(time.cycles + stages, int(accesses.max()), -(-lookups // ports))
+        self._add_stalls(time, cycles)
         events = conv_events(plan, time, x)
-        events[C.TABLE_READ] = y.size * self._reads(table)
+        events[C.TABLE_READ] = lookups
         events[C.DATA_WRITE] = target.words
         events[C.DATA_READ] = int(accesses.sum()) - target.words
         self._count(m, events, cycles, plan.tile[1])
         return cycles, accesses
+
+    def accumulate(self, window: Window, m: int, a: int) -> tuple[int, np.ndarray, np.ndarray]:
+        """Do it up to the accumulators, which nothing requantises or writes to data memory.
+
+        Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64.
+        """
+        plan, source = self._plan(window, m), operand(window, a, self.word_bits)
+        x = self._activations(window, source)
+        sums, time, accesses = self._sums(plan, x), self._time(plan, x), self._reads(plan, source)
+        cycles = max(time.cycles, int(accesses.max()))
+        self._add_stalls(time, cycles)
+        events = conv_events(plan, time, x)
+        events[C.VECTOR_ELEMENT] = events[C.VECTOR_MULTIPLY] = 0
+        events[C.DATA_READ] = int(accesses.sum())
+        self._count(m, events, cycles, plan.tile[1])
+        return cycles, accesses, sums
 
     def _plan(self, window: Window, m: int) -> ConvPlan:
         arrays, matrices = self.core.arrays, self.core.image.matrices
@@ -86,6 +101,17 @@ class ConvUnit:
         return self._plans[key]
 
     # values
+
+    def _activations(self, window: Window, source: Tensor) -> np.ndarray:
+        memory = self.core.arrays.memory
+        source.check(memory, "activations")
+        x = source.read(memory).astype(np.int16)
+        return x.reshape(window.channels, window.height, window.width)
+
+    def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
+        params = self.core.arrays.params
+        bits, wrap = int(params[P.ACC_BITS]), bool(params[P.ACC_WRAP])
+        return run_tile_values(plan.values, x, *plan.tile, bits, wrap).astype(np.int64)
 
     def _results(self, window: Window, sums: np.ndarray, table: int) -> np.ndarray:
         """Return f(requantise(sums)), (filters, positions) int64 (T49)."""
@@ -115,7 +141,7 @@ class ConvUnit:
     def _function(self, values: np.ndarray, table: int) -> np.ndarray:
         arrays = self.core.arrays
         if table == TABLE_RELU:
-            return np.maximum(values, 0)
+            return np.asarray(np.maximum(values, 0))
         if table != TABLE_NONE:
             base, address_bits, fraction_bits, interpolate = arrays.tables[table].tolist()
             entries, rounding = arrays.table_memory[base:], int(arrays.params[P.ROUNDING])
@@ -125,8 +151,14 @@ class ConvUnit:
 
     # time and events
 
-    def _accesses(self, plan: ConvPlan, source: Tensor, target: Tensor) -> np.ndarray:
-        """Return the accesses of every data bank: activations, scales and outputs (T49)."""
+    def _time(self, plan: ConvPlan, x: np.ndarray) -> TileTime:
+        if plan.static is not None:
+            return plan.static
+        assert not isinstance(plan.time, PixelPlan)
+        return run_row(plan.time, x, *plan.tile)
+
+    def _reads(self, plan: ConvPlan, source: Tensor) -> np.ndarray:
+        """Return how often every data bank is read for activations (T41, T45)."""
         window, banks = plan.window, self.arch.core.data_memory.banks
         if isinstance(plan.time, PixelPlan):
             first, count = plan.tile
@@ -138,25 +170,19 @@ class ConvUnit:
             reads[pushed] = fetched(window, plan.shape, source, blocks)
         else:
             reads = window_reads(window, plan.shape, source, self.arch.core.scanner.width)
-        written = np.ones(target.words, np.int64)
-        scales = scale_accesses(window, plan.shape.filters, self.word_bits, banks)
-        return source.accesses(reads, banks) + target.accesses(written, banks) + scales
+        return source.accesses(reads, banks)
 
-    def _cycles(self, plan: ConvPlan, time: TileTime, accesses: np.ndarray, lookups: int) -> int:
-        """Return the duration of T49, and add its cycles to the stalls."""
-        core, arrays = self.arch.core, self.core.arrays
-        cycles = time.cycles + (core.pipeline.vector_stages if requantised(plan) else 0)
-        ports = core.table_memory.banks * core.table_memory.ports
-        cycles = max(cycles, int(accesses.max()), -(-lookups // ports))
+    def _add_stalls(self, time: TileTime, cycles: int) -> None:
+        """Add an instruction's cycles; what it takes beyond the tile's counts as `drain` (T49)."""
+        arrays = self.core.arrays
         for stall, cause in CAUSES.items():
             arrays.pe_stalls[:, cause] += time.pe_stalls[:, stall]
             arrays.scanner_stalls[cause] += time.feeder_stalls[stall]
         arrays.pe_stalls[:, EMPTY[time.dataflow]] += time.pe_stalls[:, Stall.EMPTY]
         arrays.pe_stalls[:, S.DRAIN] += cycles - time.cycles
         arrays.scanner_stalls[S.DRAIN] += cycles - time.cycles
-        return cycles
 
-    def _reads(self, table: int) -> int:
+    def _entries(self, table: int) -> int:
         """Return the table entries that an element reads."""
         return 1 + int(self.core.arrays.tables[table, 3]) if table < TABLE_RELU else 0
 

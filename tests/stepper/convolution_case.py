@@ -95,7 +95,7 @@ def store(case: ConvCase, pe: int) -> list[StoredColumn]:
     rows = owned_rows(case.filters, config.pes, config.group, pe)
     stored, before = [], 0
     columns, span = case.columns(), config.index_span
-    for number, (channel, place) in enumerate(columns):
+    for number, (channel, _) in enumerate(columns):
         seen = [row for row in rows if case.in_group(row, channel)]
         held = seen if config.format == "dense" else rows
         begin = number // span * span

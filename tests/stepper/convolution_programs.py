@@ -28,7 +28,7 @@ def machine_lines(rng: random.Random, dataflow: str, filters: int) -> tuple[list
         "data_memory.banks": rng.choice([4, 5, 8]), "data_memory.words": 4096,
         "data_memory.word_bits": WORD_BITS, "decoder.entries_per_cycle": 2,
         "sparse.weights": weights, "sparse.activations": rng.choice(["skip", "dense", "gate"]),
-        "sparse.format": form, "sparse.formats": f"[dense, {form}]".replace("dense, dense", "dense"),
+        "sparse.format": form, "sparse.formats": "[dense, bitmap, pencil, run_length, n_of_m]",
         "sparse.pencil": rng.choice([2, 4]), "sparse.n_of_m": "{kept: 2, group: 4}",
         "vector.lanes": rng.choice([1, 3, 8]), "pipeline.vector_stages": rng.choice([1, 3]),
         "pipeline.mac_stages": rng.randint(1, 4), "table_memory.ports": rng.choice([1, 2]),

@@ -1,7 +1,5 @@
-"""Programs that convolve: stepper, machine and golden agree, and with NumPy's plain sums."""
+"""Programs that convolve and pool: stepper, machine and golden agree."""
 
-import numpy as np
-import pytest
 import tally
 from chip_agreement import final_differences, frame_differences, golden_differences, machine_run
 from chip_stepper import first_difference, step_program
