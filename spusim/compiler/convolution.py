@@ -47,15 +47,15 @@ def check_windows(arch: Arch, plan: Distribution) -> None:
 
 
 def _check_engine(arch: Arch, node: Windowed) -> None:
-    if arch.cores > 1:
-        raise CompileError(
-            f"{arch.name}: layer {node.layer} has windows over an image, which are not shared out "
-            f"over cores (={arch.cores}); set cores=1"
-        )
     if isinstance(node, Convolution) and (complaint := conv_complaint(arch)):
         raise CompileError(
             f"layer {node.layer} needs the instruction conv, and {complaint}, or a network without "
             "conv2d"
+        )
+    if arch.cores > 1:
+        raise CompileError(
+            f"{arch.name}: layer {node.layer} has windows over an image, which are not shared out "
+            f"over cores (={arch.cores}); set cores=1"
         )
     if arch.core.dataflow == "pixel":
         raise CompileError(

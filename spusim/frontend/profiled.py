@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spusim.frontend.chain import FloatNetwork
+from spusim.frontend.checkpoint import Checkpoint
 from spusim.frontend.errors import PruneError
 from spusim.frontend.profile_masks import MaskFit, draw_masks
 from spusim.frontend.sparsity_profile import SparsityProfile, read_profile
@@ -17,6 +18,7 @@ from spusim.frontend.yaml_file import nearest
 from spusim.resources import shipped
 
 _SHOWN = 8  # layers that a note names
+_LEAST = 2.0**-20  # of the largest weight: no kept one is zero
 
 
 def find_profile(name_or_path: str, folder: Path) -> SparsityProfile:
@@ -66,6 +68,21 @@ def profiled(
         layers.append(replace(layer, **changes))
     notes = tuple(profile_notes(profile, shapes, fits))
     return replace(network, layers=tuple(layers), notes=(*network.notes, *notes))
+
+
+def with_profile(
+    checkpoint: Checkpoint, profile: SparsityProfile, seed: int = 0
+) -> tuple[Checkpoint, tuple[str, ...]]:
+    """Return a checkpoint with a profile's masks on its weights, and notes on the fit.
+
+    Raises PruneError if profile and checkpoint differ.
+    """
+    shapes = {key: values.shape for key, values in checkpoint.tensors.items() if values.ndim > 1}
+    masks, fits = draw_masks(profile, shapes, seed)
+    tensors = dict(checkpoint.tensors)
+    for key, mask in masks.items():
+        tensors[key] = masked(tensors[key], mask, _LEAST, per_channel=False)
+    return replace(checkpoint, tensors=tensors), tuple(profile_notes(profile, shapes, fits))
 
 
 def masked(weight: np.ndarray, mask: np.ndarray, least: float, per_channel: bool) -> np.ndarray:

@@ -21,6 +21,8 @@ from spusim.frontend.topology import TopologyModel
 PREFIX = "random:"
 _EXAMPLE = "random:seed=0"
 _FRAMES = 64  # of a network whose input is no image
+_PIXELS = 224 * 224  # of all images together, so that few positions at the end are enough
+_MOST_IMAGES = 32
 _GAIN_SPREAD = 0.1  # of a batch norm's weights around 1, and biases around 0
 _NORM_KEYS = {"running_mean": 0.0, "running_var": 1.0}
 
@@ -67,7 +69,8 @@ def measured(network: FloatNetwork, topology: TopologyModel, source: str) -> Flo
     if picture is None:
         frames = np.random.default_rng(0).normal(size=(_FRAMES, network.input_size))
     else:
-        frames = noise_stream("frames=1,seed=0", picture).frames
+        count = min(_MOST_IMAGES, max(1, _PIXELS // (picture.height * picture.width)))
+        frames = noise_stream(f"frames={count},seed=0", picture).frames
     note = f"the weights are random ({source}), and so is what the network makes of its input"
     network = replace(network, notes=(*network.notes, note))
     if not any(isinstance(layer, FloatBatchNorm) for layer in network.layers):
