@@ -11,7 +11,7 @@ from integer_reference import evaluate
 
 from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.frontend.chain import float_forward
-from spusim.frontend.errors import CheckpointError
+from spusim.frontend.errors import CheckpointError, TopologyError
 from spusim.frontend.load import find_network, load_float_network, open_topology
 from spusim.frontend.random_weights import random_checkpoint
 from spusim.network import Convolution, network_hash, tensor
@@ -147,3 +147,13 @@ def test_layers_with_dots_in_their_names_can_be_pruned(tmp_path: Path) -> None:
     (node,) = (n for n in network.nodes if n.name == "block.0.conv")
     assert isinstance(node, Convolution)
     assert np.count_nonzero(node.weight) / node.weight.size == pytest.approx(0.25, abs=0.01)
+
+
+def test_settings_reach_layers_with_dots_in_their_names() -> None:
+    settings = ["prune.density=1.0", "prune.layers.layer1.0.conv1=0.5"]
+    topology = open_topology("resnet18", None, [*settings, "layers.layer1.1.conv2.bias=true"])[1]
+    assert topology.prune is not None and topology.prune.layers == {"layer1.0.conv1": 0.5}
+    (layer,) = (each for each in topology.layers if each.name == "layer1.1.conv2")
+    assert layer.model_dump()["bias"] is True
+    with pytest.raises(TopologyError, match=r"no layer1\.1\.conv9; did you mean layer1\.1"):
+        open_topology("resnet18", None, ["layers.layer1.1.conv9.padding=1"])

@@ -32,10 +32,10 @@ from spusim.experiments.sweep.layout import SCHEMA_VERSION
 from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
-from spusim.frontend.noise import PREFIX as NOISE
 from spusim.frontend.audio import Framing
 from spusim.frontend.fqir import is_plan, load_plan
 from spusim.frontend.load import load_float_network
+from spusim.frontend.noise import PREFIX as NOISE
 from spusim.frontend.random_stream import RandomOptions, random_options
 from spusim.frontend.topology_file import load_topology
 
