@@ -153,10 +153,7 @@ RULES: tuple[Rule, ...] = (
         ("core.feeder.words", "core.data_memory.banks"),
         "The feeder fetches each of its words from another single-port bank.",
         lambda a: a.core.feeder.words <= a.core.data_memory.banks,
-        lambda a: (
-            f"core.feeder.words (={a.core.feeder.words}) must be at most "
-            f"core.data_memory.banks (={a.core.data_memory.banks})"
-        ),
+        lambda a: f"core.feeder.words (={a.core.feeder.words}) are fetched from as many banks",
         lambda a: f"try {a.core.data_memory.banks}",
     ),
     Rule(

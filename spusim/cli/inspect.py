@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spusim.cli.options import Json
+from spusim.cli.options import Json, SparsityProfile
 from spusim.experiments.inspection import (
     inspect_target,
     inspection_parts,
@@ -27,6 +27,7 @@ def inspect(
     pencil: Annotated[int, typer.Option(help="Rows of a pencil.")] = 8,
     block: Annotated[str, typer.Option(metavar="RxC", help="Rows and columns of a block.")] = "4x4",
     weight_bits: Annotated[int, typer.Option(help="Bits of a stored weight.")] = 8,
+    sparsity_profile: SparsityProfile = None,
     starter: Annotated[
         Path | None,
         typer.Option("--starter", metavar="FILE", help="Write a network file to start from."),
@@ -34,7 +35,7 @@ def inspect(
     json: Json = False,
 ) -> None:
     """Tell a file's layers, shapes, types, densities, imbalance and bytes by format."""
-    inspection = inspect_target(file, pes, pencil, weight_bits, block)
+    inspection = inspect_target(file, pes, pencil, weight_bits, block, sparsity_profile)
     questions = write_starter(file, starter) if starter else ()
     if json:
         typer.echo(record_text(inspection_record(inspection)), nl=False)

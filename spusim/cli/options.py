@@ -20,6 +20,15 @@ Settings = Annotated[
         "may be repeated.",
     ),
 ]
+SparsityProfile = Annotated[
+    str | None,
+    typer.Option(
+        "--sparsity-profile",
+        metavar="CSV",
+        help="Prune the network to a profile's nonzeros: a CSV file or a shipped name, such as "
+        "resnet50_pruned_83.",
+    ),
+]
 NoBaseline = Annotated[
     bool, typer.Option("--no-baseline", help="Leave out the dense baseline, and the speedup.")
 ]

@@ -6,8 +6,17 @@ from typing import Annotated
 import typer
 
 from spusim.cli.kernels import tell_of_compiling
-from spusim.cli.options import AllUnits, ArchName, Folder, Json, NetworkName, NoBaseline, Settings
-from spusim.experiments.case import open_case, run_case
+from spusim.cli.options import (
+    AllUnits,
+    ArchName,
+    Folder,
+    Json,
+    NetworkName,
+    NoBaseline,
+    Settings,
+    SparsityProfile,
+)
+from spusim.experiments.case import open_case, profile_settings, run_case
 from spusim.experiments.outputs import output_files
 from spusim.experiments.record import record_text, result_record
 from spusim.experiments.store import check_folder, write_folder
@@ -28,8 +37,9 @@ StreamSpec = Annotated[
     typer.Option(
         "--stream",
         metavar="S",
-        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of "
-        "files, or random:density=0.5,frames=50,seed=1.",
+        help="A shipped stream, FILE[:key] (.npz, .npy, .safetensors), sound (.wav), an image "
+        "(.png, .jpg), a folder of files, noise:frames=2,seed=1, or "
+        "random:density=0.5,frames=50,seed=1.",
     ),
 ]
 InputPeriod = Annotated[
@@ -46,6 +56,7 @@ def run(
     network: NetworkName = None,
     stream: StreamSpec = None,
     settings: Settings = None,
+    sparsity_profile: SparsityProfile = None,
     input_period: InputPeriod = None,
     no_baseline: NoBaseline = False,
     all_units: AllUnits = False,
@@ -55,7 +66,8 @@ def run(
     """Stream data through a network on an architecture: values, cycles, energy and stalls."""
     if output:
         check_folder(output)
-    case = open_case(target, arch, network, settings or (), stream)
+    every = (*(settings or ()), *profile_settings(target, sparsity_profile))
+    case = open_case(target, arch, network, every, stream)
     with tell_of_compiling():
         result = run_case(case, stream, input_period=input_period, baseline=not no_baseline)
     show_result(result, json, output, all_units)

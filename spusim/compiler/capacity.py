@@ -15,10 +15,11 @@ from spusim.compiler.storage import (
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
 from spusim.formats import GROUPED, entries_per_word, entry_bits
-from spusim.network.records import Product, Quantum
+from spusim.network.records import Convolution, Product, Quantum
 from spusim.numerics import fits
 
 MATRIX_NUMBERS = 256  # what the operand `matrix` can name
+WINDOW_NUMBERS = 256  # and `window`
 TABLE_NUMBERS = 62  # and `table`, whose last two numbers are built in
 THREAD_NUMBERS = 64
 OUTPUT_PORTS = 16  # the host's channels
@@ -40,6 +41,7 @@ class CoreNeeds:
     instructions: int
     threads: int
     vector_words: int
+    windows: int = 0
 
 
 def check_precision(arch: Arch, name: str, weights: str, activation_bits: int) -> None:
@@ -62,7 +64,7 @@ def _preset_for(precision: str) -> str:
     return f"take --arch {' or '.join(presets)}," if presets else ""
 
 
-def check_zero_point(arch: Arch, node: Product, input_: Quantum) -> None:
+def check_zero_point(arch: Arch, node: Product | Convolution, input_: Quantum) -> None:
     """Raise CompileError for an operand with a zero point whose products no accumulator holds."""
     needed = node.weight_bits + input_.bits + 1
     if input_.zero_point and arch.numerics.accumulator_bits < needed:
@@ -74,7 +76,7 @@ def check_zero_point(arch: Arch, node: Product, input_: Quantum) -> None:
         )
 
 
-def check_bias(arch: Arch, node: Product) -> None:
+def check_bias(arch: Arch, node: Product | Convolution) -> None:
     """Raise CompileError for a bias that is wider than what is stored of it (T3)."""
     bits = bias_width(arch)
     if node.bias is not None and not fits(node.bias, bits):
@@ -110,6 +112,7 @@ def _encoded(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
     layers = "use fewer layers, or more cores with larger buffers, so that there are fewer tiles"
     return (
         _Limit("matrix descriptors", len(needs.tiles), MATRIX_NUMBERS, layers),
+        _Limit("window descriptors", needs.windows, WINDOW_NUMBERS, "use fewer layers"),
         _Limit("tables", needs.tables, TABLE_NUMBERS, "give activations the same quanta"),
         _Limit("threads", needs.threads, THREAD_NUMBERS, "use fewer layers or one core"),
         _Limit(

@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from spusim.arch import Arch
-from spusim.compiler.graph import Graph
+from spusim.compiler.graph import Graph, Whole
 from spusim.compiler.pieces import Layout, Pieces
 from spusim.network.graph import inputs_of, outputs_of
 from spusim.network.records import Constant, Cut, Join, Node, Product
@@ -109,6 +109,8 @@ class _Planner:
     def _owned(self, node: Node, out: str) -> list[Owner]:
         if isinstance(node, Product):
             return list(self.shares[out])
+        if isinstance(node, Whole):  # windows over an image
+            return [FIRST_CORE] * len(self.layouts[out].firsts)
         if isinstance(node, Constant):
             return [None] * len(self.layouts[out].firsts)
         owners: list[Owner] = []
@@ -156,13 +158,12 @@ class _Planner:
             cores |= set().union(*taken)
 
     def _want_inputs(self, node: Node) -> None:
-        if isinstance(node, Product):
+        if isinstance(node, Whole):
             cores: set[int] = set()
-            for head in node.heads:
-                cores |= self._computing(head.output.name)
-            for first in node.windows:
-                for piece in self.layouts[node.input].span(first, node.weight.shape[1]):
-                    self.demand[node.input][piece] |= cores
+            for out in outputs_of(node):
+                cores |= self._computing(out.name)
+            for name, piece in self._windows(node):
+                self.demand[name][piece] |= cores
             return
         for out in outputs_of(node):
             view = self.graph.is_view(out.name)
@@ -173,6 +174,13 @@ class _Planner:
                 cores = wanted if owner is None or view else wanted & {owner}
                 for name, at in self.sources(node, out.name, piece):
                     self.demand[name][at] |= cores
+
+    def _windows(self, node: Whole) -> list[tuple[str, int]]:
+        """Return the pieces that a node's windows lie in; those of an image are all of it."""
+        if not isinstance(node, Product):
+            return [(node.a, piece) for piece in range(len(self.layouts[node.a].firsts))]
+        spans = [self.layouts[node.input].span(f, node.weight.shape[1]) for f in node.windows]
+        return [(node.input, piece) for span in spans for piece in span]
 
     def _computing(self, root: str) -> set[int]:
         """Return the cores that compute pieces of a root that someone wants, and have them keep it.
@@ -227,14 +235,11 @@ class _Planner:
         if isinstance(node, Join | Cut | Constant):
             return []
         found = []
-        if isinstance(node, Product):
+        if isinstance(node, Whole):
             cores = frozenset(
-                core for head in node.heads for each in workers[head.output.name] for core in each
+                core for out in outputs_of(node) for each in workers[out.name] for core in each
             )
-            for first in node.windows:
-                for piece in self.layouts[node.input].span(first, node.weight.shape[1]):
-                    found.append((*self.root_piece(node.input, piece), cores))
-            return found
+            return [(*self.root_piece(*each), cores) for each in self._windows(node)]
         for piece, cores in enumerate(workers[node.output.name]):
             for name, at in self.sources(node, node.output.name, piece):
                 found.append((*self.root_piece(name, at), cores))
@@ -327,7 +332,8 @@ def _fed(graph: Graph) -> set[str]:
     return {
         segment.root
         for node in graph.network.nodes
-        if isinstance(node, Product)
-        for segment in graph.segments(node.input)
+        if isinstance(node, Whole)
+        for name in inputs_of(node)
+        for segment in graph.segments(name)
         if segment.root in graph.states
     }

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spusim.network.graph import inputs_of, outputs_of, tensors_of
-from spusim.network.records import Cut, Join, Network, Node, Product, State, Tensor
+from spusim.network.records import (
+    Convolution,
+    Cut,
+    Join,
+    Network,
+    Node,
+    Pooling,
+    Product,
+    State,
+    Tensor,
+)
+
+Whole = Product | Convolution | Pooling  # what reads windows, and so a tensor that lies together
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ class Graph:
                     at += size
             elif isinstance(node, Cut):
                 yield Relation("cut", node.a, node.first, node.output.name, 0, node.output.size)
-            elif not isinstance(node, Product):
+            elif not isinstance(node, Whole):
                 for name in inputs_of(node):
                     out = node.output
                     yield Relation("element", name, 0, out.name, 0, out.size)

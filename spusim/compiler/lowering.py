@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from spusim.compiler.code import Op, State, vector_op
+from spusim.compiler.convolution import lower_convolution, lower_pooling
 from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import Vector
@@ -17,9 +18,11 @@ from spusim.network.records import (
     Apply,
     Combine,
     Constant,
+    Convolution,
     Cut,
     Join,
     Node,
+    Pooling,
     Product,
     Prune,
     Shift,
@@ -82,9 +85,22 @@ def lower_fill(fill: Fill) -> list[Op]:
 
 
 def _product(site: Site, node: Product) -> list[Op]:
-    moves = site.places.joins.pop(node.input, [])  # once is enough for all products that read it
-    copies = [op for move in moves for op in lower_move(move)]
-    return copies + lower_product(site.space, node, site.plan, site.places)
+    return _copies(site, node.input) + lower_product(site.space, node, site.plan, site.places)
+
+
+def _copies(site: Site, operand: str) -> list[Op]:
+    """Return what brings an operand together; once is enough for all that read it."""
+    moves = site.places.joins.pop(operand, [])
+    return [op for move in moves for op in lower_move(move)]
+
+
+def _convolution(site: Site, node: Convolution) -> list[Op]:
+    copies = _copies(site, node.a)
+    return copies + lower_convolution(site.space, node, site.plan, site.places)
+
+
+def _pooling(site: Site, node: Pooling) -> list[Op]:
+    return _copies(site, node.a) + lower_pooling(site.space, node, site.plan, site.places)
 
 
 def _combine(site: Site, node: Combine) -> list[Op]:
@@ -175,6 +191,8 @@ def _nothing(site: Site, node: Node) -> list[Op]:
 _LOWERING: dict[type, Callable[..., list[Op]]] = {
     Product: _product,
     SiblingProduct: _product,
+    Convolution: _convolution,
+    Pooling: _pooling,
     Combine: _combine,
     Shift: _shift,
     Apply: _apply,

@@ -15,6 +15,7 @@ from spusim.compiler.capacity import (
     check_zero_point,
 )
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
+from spusim.compiler.convolution import check_windows, stored_filters
 from spusim.compiler.distribution import Distribution, distribute
 from spusim.compiler.graph import Graph
 from spusim.compiler.lowering import Site
@@ -35,8 +36,9 @@ from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
 from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
+from spusim.network.graph import inputs_of
 from spusim.network.identity import network_hash
-from spusim.network.records import Network, Product, Prune
+from spusim.network.records import Convolution, Network, Product, Prune
 from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
@@ -55,6 +57,7 @@ def compile_network(
     plan = plan_network(network, arch)
     graph = plan.graph
     _check_products(arch, graph)
+    check_windows(arch, plan)
     check_link(arch, plan)
     formats, notes = choose_formats(arch, graph.network)
     threading = plan_threading(plan)
@@ -136,6 +139,7 @@ def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreIma
         instructions=len(code.words),
         threads=len(threads),
         vector_words=space.data.used_words,
+        windows=len(space.windows),
     )
     check_core(space.arch, needs, space.check_capacity)
     return _image(space, storage, code)
@@ -150,6 +154,7 @@ def _image(space: CoreSpace, storage: Storage, code: CoreCode) -> CoreImage:
         segments=tuple(space.segments),
         symbols=(*space.data.symbols, *_matrix_symbols(space.arch, storage)),
         comments=code.comments,
+        windows=tuple(space.windows),
     )
 
 
@@ -167,8 +172,8 @@ def _matrix_symbols(arch: Arch, storage: Storage) -> list[tuple[str, int, int]]:
 def _check_products(arch: Arch, graph: Graph) -> None:
     """Raise CompileError for precisions or biases that the core's lanes do not have."""
     for node in graph.network.nodes:
-        if isinstance(node, Product):
-            quantum = graph.tensors[node.input].quantum
+        if isinstance(node, Product | Convolution):
+            quantum = graph.tensors[inputs_of(node)[0]].quantum
             kind = weight_kind(node.weight_bits, node.codebook)
             check_precision(arch, node.layer, kind, quantum.bits)
             check_zero_point(arch, node, quantum)
@@ -177,8 +182,13 @@ def _check_products(arch: Arch, graph: Graph) -> None:
 
 def choose_formats(arch: Arch, network: Network) -> tuple[dict[str, str], list[str]]:
     """Return the format of every product, and notes for people."""
-    products = [node for node in network.nodes if isinstance(node, Product)]
-    return formats_of(arch, [(product, product.weight) for product in products])
+    layers: list[tuple[Named, np.ndarray]] = []
+    for node in network.nodes:
+        if isinstance(node, Product):
+            layers.append((node, node.weight))
+        elif isinstance(node, Convolution):
+            layers.append((node, stored_filters(node, arch.core.sparse.weights)))
+    return formats_of(arch, layers)
 
 
 def formats_of(

@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.compiler.graph import Graph, Relation
+from spusim.compiler.graph import Graph, Relation, Whole
 from spusim.compiler.memory import words_of
 from spusim.compiler.split import elements_per_word, group_rows, split
-from spusim.network.graph import head_rows
+from spusim.network.graph import head_rows, inputs_of
 from spusim.network.records import Constant, Cut, Join, Product, Prune
 
 Cuts = dict[str, set[int]]
@@ -142,8 +142,9 @@ def _wanted_whole(graph: Graph) -> set[str]:
     """Return the tensors whose elements go into some product's operand."""
     wanted: set[str] = set()
     for node in graph.network.nodes:
-        if isinstance(node, Product):
-            wanted |= {node.input, *(s.root for s in graph.segments(node.input))}
+        if isinstance(node, Whole):
+            for name in inputs_of(node):
+                wanted |= {name, *(s.root for s in graph.segments(name))}
     return wanted
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spusim.compiler.distribution import Distribution, root_piece
+from spusim.compiler.graph import Whole
 from spusim.compiler.memory import Vector
 from spusim.compiler.pieces import Layout
 from spusim.compiler.space import CoreSpace
 from spusim.network.graph import inputs_of
-from spusim.network.records import Constant, Cut, Join, Node, Product, State
+from spusim.network.records import Constant, Cut, Join, Node, State
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ class _Placer:
         return [piece for piece, cores in enumerate(held) if self.core in cores]
 
     def _operands(self) -> list[str]:
-        """Return what the core's products read, in order."""
+        """Return what the core's products and windows read, in order."""
         mine = [node for node in self.graph.network.nodes if self.plan.computes(self.core, node)]
-        return list(dict.fromkeys(node.input for node in mine if isinstance(node, Product)))
+        whole = [node for node in mine if isinstance(node, Whole)]
+        return list(dict.fromkeys(name for node in whole for name in inputs_of(node)))
 
     def _place_operand(self, name: str) -> None:
         """Give an operand its words, and with it the roots that it holds whole."""
@@ -196,7 +198,7 @@ class _Placer:
         A product may not: it reads all of its operand again for every tile of rows. Others may if
         every element comes from its own place.
         """
-        if isinstance(maker, Product):
+        if isinstance(maker, Whole):
             return False
         segments = [s for name in inputs_of(maker) for s in self.graph.segments(name)]
         return all(s.first == s.at for s in segments if s.root == root)

@@ -284,7 +284,7 @@ def _runs(columns: np.ndarray) -> tuple[tuple[int, int, int], ...]:
 def _scaling(space: CoreSpace, node: Product, strip: Strip, run: RowRun) -> Scaling:
     head = node.heads[strip.head]
     first = strip.first + run.offset
-    multiplier, shift = _rows_of(head.requant, slice(first, first + run.rows))
+    multiplier, shift = requant_rows(head.requant, slice(first, first + run.rows))
     if len(multiplier) > 1:
         # What shifts left has multiplier 1, and scale entries shift right only.
         left = np.maximum(-shift, 0)
@@ -297,7 +297,7 @@ def _scaling(space: CoreSpace, node: Product, strip: Strip, run: RowRun) -> Scal
     return Scaling(run, "vqs", int(shift[0]), None, int(shift[0]))
 
 
-def _rows_of(requant: Requant, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+def requant_rows(requant: Requant, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     """Return (multiplier, shift) of rows: one each where all rows agree."""
     pair = [x if len(x) == 1 else x[rows] for x in (requant.multiplier, requant.shift)]
     multiplier, shift = np.broadcast_arrays(*pair)

@@ -7,6 +7,7 @@ from itertools import chain, count
 import numpy as np
 
 from spusim.arch import Arch
+from spusim.compiler.convolution import shorten_kernels
 from spusim.compiler.errors import CompileError
 from spusim.compiler.graph import Graph
 from spusim.compiler.merge import merge_products
@@ -15,6 +16,7 @@ from spusim.network.records import (
     Apply,
     Combine,
     Constant,
+    Convolution,
     Curve,
     Cut,
     Function,
@@ -58,6 +60,7 @@ def rewrite(network: Network, arch: Arch) -> Network:
         merge_products,
         _spread_scalars,
         _fuse_functions,
+        shorten_kernels,
         _separate_states,
         _drop_dead,
     )
@@ -178,6 +181,8 @@ def _fuse_functions(network: Network, arch: Arch) -> Network:
             fused[node.a] = node
 
     def with_functions(node: Node) -> Node:
+        if isinstance(node, Convolution) and node.output.name in fused:
+            return replace(node, output=outputs_of(fused[node.output.name])[0], relu=True)
         if not isinstance(node, Product):
             return node
         heads = tuple(
@@ -195,14 +200,19 @@ def _fuse_functions(network: Network, arch: Arch) -> Network:
 
 def _fusible(graph: Graph, node: Shift | Apply) -> bool:
     maker = graph.makers.get(node.a)
-    if not isinstance(maker, Product) or node.a in graph.kept or len(graph.readers[node.a]) > 1:
+    if node.a in graph.kept or len(graph.readers[node.a]) > 1:
+        return False
+    relu = isinstance(node, Shift) and node.relu and node.sd == 0
+    if isinstance(maker, Convolution):
+        return relu and maker.output.quantum.bits == outputs_of(node)[0].quantum.bits
+    if not isinstance(maker, Product):
         return False
     head = next(head for head in maker.heads if head.output.name == node.a)
     bits = head.output.quantum.bits
     if head.function is not None:
         return False
     if isinstance(node, Shift):
-        return node.relu and node.sd == 0 and bits == node.output.quantum.bits
+        return relu and bits == node.output.quantum.bits
     return node.sa == 0 and bits == TABLE_INPUT_BITS
 
 

@@ -9,7 +9,7 @@ from spusim.formats import pack, pack_elements, padded_codebook
 from spusim.formats.codes import INDEX_BITS as CODEBOOK_INDEX_BITS
 from spusim.network.records import Curve, Function, Lut, Quantum
 from spusim.numerics import build_table
-from spusim.program import TABLE_RELU, Segment, Table
+from spusim.program import TABLE_RELU, Segment, Table, Window
 
 TABLE_INPUT_BITS = 16
 
@@ -90,6 +90,7 @@ class CoreSpace:
         self.tables = TableStore(arch)
         self.matrices = MatrixStore(arch, pack)
         self.segments: list[Segment] = []
+        self.windows: list[Window] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
 
     def scale(self, name: str, multiplier: np.ndarray, shift: np.ndarray) -> int:
@@ -105,6 +106,11 @@ class CoreSpace:
         image[: entries.nbytes] = entries.view(np.uint8)
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
+
+    def window(self, window: Window) -> int:
+        """Add a window descriptor; returns its number."""
+        self.windows.append(window)
+        return len(self.windows) - 1
 
     def constant(
         self, name: str, address: int, values: np.ndarray, bits: int, rest: int = 0

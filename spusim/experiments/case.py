@@ -1,5 +1,7 @@
 """From a target and options, as the command line takes them, to a run."""
 
+import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -34,6 +36,7 @@ from spusim.frontend import (
     quantise_input,
 )
 from spusim.frontend.fqir import is_plan, load_plan
+from spusim.frontend.profiled import find_profile, list_profiles
 from spusim.image import load_program
 from spusim.network.records import Network, Quantum, Stream, Tensor
 from spusim.numerics import numerics_of
@@ -102,6 +105,24 @@ def open_case(
     choice = Choice(arch, network, tuple(settings), stream)
     opener = _OPENERS.get(Path(target).suffix.lower(), _named)
     return opener(target, choice)
+
+
+def profile_settings(target: str, profile: str | None) -> tuple[str, ...]:
+    """Return the setting that prunes a target's network by a sparsity profile, or none.
+
+    profile: a path, or a shipped name. Raises CaseError for a target that is no network any more,
+    PruneError for a profile that is neither.
+    """
+    if profile is None:
+        return ()
+    if Path(target).suffix.lower() in (".spu", ".spuasm", ".json"):
+        raise CaseError(
+            f"{target}: is compiled or quantised already, too late for a sparsity profile; name "
+            "the network"
+        )
+    find_profile(profile, Path())
+    found = profile if profile in list_profiles() else os.path.abspath(profile)
+    return (f"prune.profile={json.dumps(found)}",)
 
 
 def compile_case(case: Case) -> Program:

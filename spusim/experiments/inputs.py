@@ -13,6 +13,7 @@ from spusim.arch import Arch
 from spusim.energy import load_technology
 from spusim.frontend import list_streams, load_stream
 from spusim.frontend.load import open_topology
+from spusim.frontend.noise import PREFIX
 from spusim.frontend.random_weights import is_random
 from spusim.network.records import Stream
 
@@ -48,9 +49,7 @@ def network_source_hash(origin: Origin) -> str:
     if file := origin.program or origin.plan:
         return _file_hash(Path(file))
     path, topology, _ = open_topology(origin.network, origin.checkpoint, origin.settings)
-    named = str(topology.weights)
-    drawn = not origin.checkpoint and is_random(named)
-    weights = Path(origin.checkpoint) if origin.checkpoint else path.parent / named
+    source = origin.checkpoint or str(topology.weights)
     calibrate = topology.quantise.calibrate
     spec = _calibration(path, str(calibrate)) if calibrate else None
     said = topology.model_dump(mode="json", exclude_defaults=True)
@@ -60,7 +59,7 @@ def network_source_hash(origin: Origin) -> str:
     return _json_hash(
         [
             said,
-            named if drawn else _file_hash(weights),
+            source if is_random(source) else _file_hash(_weights(path, origin, source)),
             stream_hash(load_stream(spec, framing=topology.input.framing)) if spec else None,
         ]
     )
@@ -73,8 +72,13 @@ def stream_hash(stream: Stream) -> str:
     return digest.hexdigest()
 
 
+def _weights(network: Path, origin: Origin, source: str) -> Path:
+    return Path(source) if origin.checkpoint else network.parent / source
+
+
 def _calibration(network: Path, spec: str) -> str:
-    return spec if spec in list_streams() else str(network.parent / spec)
+    drawn = spec in list_streams() or spec.startswith(PREFIX)
+    return spec if drawn else str(network.parent / spec)
 
 
 def _file_hash(path: Path) -> str:

@@ -14,9 +14,12 @@ from spusim.experiments.record import SCHEMA_VERSION
 from spusim.experiments.store import check_file, write_file
 from spusim.experiments.tables import table
 from spusim.frontend import LayerStatistics, find_network, list_networks, read_checkpoint
+from spusim.frontend.checkpoint import Checkpoint
 from spusim.frontend.fqir import inspect_plan, is_plan
 from spusim.frontend.infer import starter_of
 from spusim.frontend.inspect import inspect_tensors
+from spusim.frontend.load import read_weights
+from spusim.frontend.profiled import find_profile, with_profile
 from spusim.frontend.random_weights import is_random
 from spusim.frontend.topology_file import load_topology
 
@@ -58,13 +61,14 @@ class Inspection:
 
 
 def inspect_target(
-    target: str, pes: int = 8, pencil: int = 8, weight_bits: int = 8, block: str = "4x4"
-) -> Inspection:
+    target: str, pes: int = 8, pencil: int = 8, weight_bits: int = 8, block: str = "4x4",
+    profile: str | None = None,
+) -> Inspection:  # fmt: skip
     """Inspect a checkpoint or an FQIR plan by path, or the checkpoint of a network (name or file).
 
-    block: rows x columns of a block, such as 4x4.
-
-    Raises InspectionError, or what reading the file raises.
+    block: rows x columns of a block, such as 4x4. profile: a sparsity profile, by path or shipped
+    name, whose masks are put on the weights before. Raises InspectionError, or what reading the
+    file raises.
     """
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", block)
     if not match:
@@ -74,15 +78,18 @@ def inspect_target(
     for name, value in shares:
         if not 1 <= value <= MOST_SHARES:
             raise InspectionError(f"{name} (={value}) must be from 1 to {MOST_SHARES}")
+    if is_plan(target) and profile is not None:
+        raise InspectionError(f"{target}: is an FQIR plan, pruned already; drop --sparsity-profile")
     if is_plan(target):
         plan = inspect_plan(target, pes, pencil, sides)
         shown = (target, pes, pencil, sides, None, plan.facts, (), plan.tensors)
         return Inspection(*shown, plan.operations)
-    found = read_checkpoint(_checkpoint(target))
+    found, notes = _checkpoint_of(target), tuple[str, ...]()
+    if profile is not None:
+        found, notes = with_profile(found, find_profile(profile, Path()))
     tensors = tuple(inspect_tensors(found, pes, pencil, weight_bits, sides))
-    return Inspection(
-        target, pes, pencil, sides, weight_bits, found.forms, tuple(found.steps), tensors
-    )
+    forms = (*found.forms, *notes)
+    return Inspection(target, pes, pencil, sides, weight_bits, forms, tuple(found.steps), tensors)
 
 
 def write_starter(target: str, output: Path) -> tuple[str, ...]:
@@ -96,7 +103,9 @@ def write_starter(target: str, output: Path) -> tuple[str, ...]:
         raise InspectionError(f"{output}: exists, and may be written by hand; name a new file")
     check_file(output)
     checkpoint = _checkpoint(target)
-    starter = starter_of(read_checkpoint(checkpoint).tensors, checkpoint, output.parent)
+    if is_random(checkpoint):
+        raise InspectionError(f"{target}: has a network file; start from that")
+    starter = starter_of(read_checkpoint(checkpoint).tensors, Path(checkpoint), output.parent)
     write_file(output, starter.text.encode())
     return starter.questions
 
@@ -141,7 +150,15 @@ def inspection_parts(inspection: Inspection) -> Iterator[RenderableType]:
     )
 
 
-def _checkpoint(target: str) -> Path:
+def _checkpoint_of(target: str) -> Checkpoint:
+    """Return the checkpoint that a target names, or the random weights of a network."""
+    source = _checkpoint(target)
+    if not is_random(source):
+        return read_checkpoint(source)
+    return read_weights(source, load_topology(find_network(target)))
+
+
+def _checkpoint(target: str) -> Path | str:
     path = Path(target)
     if path.suffix.lower() not in (".yaml", ".yml"):
         if path.suffix or path.exists():
@@ -154,12 +171,7 @@ def _checkpoint(target: str) -> Path:
     weights = load_topology(network).weights
     if weights is None:
         raise InspectionError(f"{network}: names no weights; inspect a checkpoint itself")
-    if is_random(weights):
-        raise InspectionError(
-            f"{network}: draws its weights ({weights}), so that there is no file to inspect; bring "
-            "a checkpoint"
-        )
-    return network.parent / weights
+    return weights if is_random(weights) else network.parent / weights
 
 
 def _width(weight_bits: int | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from spusim.arch.document import Entry
 from spusim.errors import SpusimError
 from spusim.frontend import list_streams
+from spusim.frontend.noise import PREFIX as NOISE
 
 
 def named(key: str, entry: Entry, shipped: Sequence[str], error: type[SpusimError]) -> str:
@@ -25,7 +26,7 @@ def named(key: str, entry: Entry, shipped: Sequence[str], error: type[SpusimErro
 def stream_named(entry: Entry, error: type[SpusimError]) -> str:
     """Return a stream as `load_stream` takes it, its path made good; raises `error`."""
     spec = str(entry.value)
-    if spec in list_streams() or spec.startswith("random:"):
+    if spec in list_streams() or spec.startswith(("random:", NOISE)):
         return spec
     stem, colon, key = spec.rpartition(":")
     if colon and beside(entry, stem).exists():

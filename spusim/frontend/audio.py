@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from spusim.frontend.errors import StreamError
+from spusim.network.records import Picture
 
 SUFFIX = ".wav"
 RATES = (1_000, 768_000)  # samples a second that a file may claim
@@ -26,10 +27,14 @@ _SCALES = {
 
 @dataclass(frozen=True)
 class Framing:
-    """How a network takes sound: samples of a frame, and samples a second (None: any)."""
+    """How a network takes sound and images.
+
+    samples of a frame of sound, and samples a second (None: any); picture: None if it takes none.
+    """
 
     samples: int
     rate_hz: int | None = None
+    picture: Picture | None = None
 
 
 def read_wav(path: Path, framing: Framing | None) -> tuple[np.ndarray, tuple[str, ...]]:

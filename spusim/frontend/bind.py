@@ -9,7 +9,7 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.fold import fold_norms
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.topology import TopologyModel
-from spusim.frontend.wiring import unread, unstacked, wire
+from spusim.frontend.wiring import Wiring, unread, unstacked, wire
 from spusim.frontend.yaml_file import nearest
 
 
@@ -23,9 +23,7 @@ def bind(
     cannot express.
     """
     topology = unstacked(topology)
-    wiring = wire(topology)
-    if wiring.problems:
-        raise TopologyError("\n".join(message for _, message in wiring.problems))
+    wiring = _wired(topology)
     keys = Keys(tensors)
     layers = [
         model.bind_to(tuple(wiring.shapes[name] for name in reads), keys)
@@ -35,13 +33,33 @@ def bind(
     network = FloatNetwork(
         topology.name,
         tuple(layers),
-        topology.input.size,
+        topology.input.features,
         topology.labels,
         tuple(_notes(topology, source, keys)),
         tuple(wiring.reads),
         topology.output or layers[-1].name,
     )
     return fold_norms(network)
+
+
+def wanted_keys(topology: TopologyModel) -> dict[str, tuple[int, ...]]:
+    """Return the keys and shapes that a topology's layers take of a checkpoint, in their order.
+
+    Raises TopologyError.
+    """
+    topology = unstacked(topology)
+    wiring = _wired(topology)
+    keys = Keys({})
+    for model, reads in zip(topology.layers, wiring.reads, strict=True):
+        model.bind_to(tuple(wiring.shapes[name] for name in reads), keys)
+    return keys.wanted
+
+
+def _wired(topology: TopologyModel) -> Wiring:
+    wiring = wire(topology)
+    if wiring.problems:
+        raise TopologyError("\n".join(message for _, message in wiring.problems))
+    return wiring
 
 
 def _notes(topology: TopologyModel, source: str, keys: Keys) -> Iterator[str]:

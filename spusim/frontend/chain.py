@@ -93,12 +93,27 @@ def float_forward(
         network = FloatNetwork("chain", network, np.shape(frames)[1])
     made = {FRAME: np.asarray(frames, dtype=np.float64)}
     observe(FRAME, made[FRAME])
-    for step in network.steps:
+    gone = last_reads(network)
+    for number, step in enumerate(network.steps):
         values = tuple(made[name] for name in step.inputs)
         _check_sizes(step, values)
         made[step.layer.name] = step.layer.forward(values, starts, observe)
         observe(step.layer.name, made[step.layer.name])
+        for name in gone[number]:  # images are large
+            del made[name]
     return made[network.output]
+
+
+def last_reads(network: FloatNetwork) -> list[list[str]]:
+    """Return, for each layer, the tensors that none after it reads; the output stays."""
+    last = {FRAME: -1} | {step.layer.name: number for number, step in enumerate(network.steps)}
+    for number, step in enumerate(network.steps):
+        last |= dict.fromkeys(step.inputs, number)
+    found: list[list[str]] = [[] for _ in network.steps]
+    for name, number in last.items():
+        if number >= 0 and name != network.output:
+            found[number].append(name)
+    return found
 
 
 def _check_sizes(step: Step, values: tuple[np.ndarray, ...]) -> None:

@@ -7,9 +7,11 @@ import numpy as np
 
 from spusim.frontend.chain import FloatLayer, FloatLinear, FloatNetwork
 from spusim.frontend.layers.affine import FloatAffine
+from spusim.frontend.layers.batch_norm import FloatBatchNorm
 from spusim.frontend.layers.conv1d import FloatCausalConv1d, FloatConv1d
 
 _PRODUCTS = (FloatLinear, FloatConv1d, FloatCausalConv1d)  # and no layers that are based on them
+_NORMS = (FloatAffine, FloatBatchNorm)
 MOST_APART = 2.0**20  # gains of one product: beyond it, the weakest rows would lose their bits
 
 
@@ -25,7 +27,7 @@ def fold_norms(network: FloatNetwork) -> FloatNetwork:
     for norm, reads in ((step.layer, step.inputs[0]) for step in network.steps):
         before = layers.get(becomes.get(reads, reads))
         alone = readers[reads] == 1 and reads != network.output
-        if before is None or not isinstance(norm, FloatAffine) or not alone:
+        if before is None or not isinstance(norm, _NORMS) or not alone:
             continue
         folded = _folded(before, norm)
         if folded is not None:
@@ -43,7 +45,7 @@ def fold_norms(network: FloatNetwork) -> FloatNetwork:
     )
 
 
-def _folded(before: object, norm: FloatAffine) -> FloatLayer | None:
+def _folded(before: object, norm: FloatAffine | FloatBatchNorm) -> FloatLayer | None:
     """Return a product with a norm in it, or None where it cannot have it."""
     if type(before) not in _PRODUCTS:
         return None

@@ -13,6 +13,8 @@ from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.infer import settled_text
 from spusim.frontend.layers import FloatNode
+from spusim.frontend.noise import PREFIX as NOISE
+from spusim.frontend.profiled import find_profile, profiled
 from spusim.frontend.prune import prune_matrices
 from spusim.frontend.quantised import (
     Quantised,
@@ -21,7 +23,7 @@ from spusim.frontend.quantised import (
     quantise_topology,
     quantised_topology,
 )
-from spusim.frontend.random_weights import is_random, random_checkpoint
+from spusim.frontend.random_weights import is_random, measured, random_checkpoint
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
 from spusim.frontend.shrink import shrink_network
 from spusim.frontend.streams import load_stream
@@ -51,11 +53,12 @@ def load_network(
     PruneError, StreamError or NetworkError.
     """
     path, topology, inferred = open_topology(name_or_path, checkpoint, settings)
-    source, found = _opened(path, topology, checkpoint)
+    source = _source(path, topology, checkpoint)
+    found = read_weights(source, topology)
     if found.quantising:
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
-    network = _float_network(topology, found, source)
+    network = _float_network(path, topology, found, source)
     network = replace(network, notes=(*inferred, *network.notes))
     if found.quantising and calibrate is None:
         ranges = check_quantised(source, found.quantising, network, topology)
@@ -93,8 +96,15 @@ def load_float_network(
     path: Path, topology: TopologyModel, checkpoint: str | Path | None = None
 ) -> FloatNetwork:
     """Return a network file's layers with the checkpoint's weights, pruned if it says so."""
-    source, found = _opened(path, topology, checkpoint)
-    return _float_network(topology, found, source)
+    source = _source(path, topology, checkpoint)
+    return _float_network(path, topology, read_weights(source, topology), source)
+
+
+def read_weights(source: str | Path, topology: TopologyModel) -> Checkpoint:
+    """Return a checkpoint, or random weights for a topology. Raises CheckpointError."""
+    if is_random(source):
+        return random_checkpoint(topology, str(source))
+    return read_checkpoint(source)
 
 
 def quantise_file(
@@ -170,18 +180,10 @@ def find_network(name_or_path: str | Path) -> Path:
     return networks[str(name_or_path)]
 
 
-def _opened(
-    path: Path, topology: TopologyModel, checkpoint: str | Path | None
-) -> tuple[Path | str, Checkpoint]:
-    """Return what messages call the weights, and the weights: a file's, or drawn ones."""
-    source = _source(path, topology, checkpoint)
-    if isinstance(source, str):
-        return source, random_checkpoint(topology, source)
-    return source, read_checkpoint(source)
-
-
 def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) -> Path | str:
     """Return the checkpoint's path, or how the weights are drawn."""
+    if is_random(checkpoint):
+        return str(checkpoint)
     if checkpoint is not None:
         if topology.obtain and not Path(checkpoint).exists():
             raise TopologyError(f"{checkpoint}: no such file; {topology.obtain}")
@@ -192,12 +194,12 @@ def _source(path: Path, topology: TopologyModel, checkpoint: str | Path | None) 
         raise TopologyError(
             f"{path}: names no weights, and no checkpoint was given; add `weights: FILE`"
         )
-    if is_random(topology.weights):
-        return topology.weights
-    return path.parent / topology.weights
+    return topology.weights if is_random(topology.weights) else path.parent / topology.weights
 
 
-def _float_network(topology: TopologyModel, found: Checkpoint, source: Path | str) -> FloatNetwork:
+def _float_network(
+    path: Path, topology: TopologyModel, found: Checkpoint, source: Path | str
+) -> FloatNetwork:
     topology = unstacked(topology)
     how = None if found.quantising else topology.prune
     tensors, units = found.tensors, ""
@@ -215,8 +217,12 @@ def _float_network(topology: TopologyModel, found: Checkpoint, source: Path | st
         names = ", ".join(found.requantised)
         note = f"stored as integers, whose real values are quantised anew: {names}"
         network = replace(network, notes=(*network.notes, note))
-    # a quantised file was pruned before, and its zeros are part of it
-    return prune_network(network, how) if how and not units else network
+    if how and how.profile:
+        profile = find_profile(how.profile, path.parent)
+        network = profiled(network, profile, how, topology.quantise)
+    elif how and not units:  # a quantised file was pruned before, and its zeros are part of it
+        network = prune_network(network, how)
+    return measured(network, topology, str(source)) if is_random(source) else network
 
 
 def _quantising_note(topology: TopologyModel, calibrate: str | Stream | None) -> str:
@@ -260,4 +266,6 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
         )
     if spec in stream_registry():
         return load_stream(spec)
+    if spec.startswith(NOISE):
+        return load_stream(spec, framing=topology.input.framing)
     return load_stream(str(path.parent / spec), framing=topology.input.framing)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
+from spusim.frontend.fold_images import folded
 from spusim.frontend.layers import Job, Peaks
 from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
@@ -11,6 +12,7 @@ from spusim.network.check import check_network
 from spusim.network.records import Constant, Network, NetworkError, Quantum, Shift, Stream, Tensor
 
 RECIPROCAL_BITS = 14
+MOST_PEAKS = 1 << 16  # features of a tensor that each have a range
 
 
 def quantise(
@@ -31,6 +33,7 @@ def quantise(
     Raises StreamError for a calibration that is empty, not finite or of another width,
     NetworkError for a network that the records cannot express.
     """
+    network = folded(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
     plan = plan_quanta(
@@ -79,9 +82,13 @@ def _convert(job: Job, conversion: Conversion, source: Tensor, layer: str) -> Te
 def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
     """Return each feature's absolute maximum, of every tensor float_forward names, on a stream.
 
-    Raises StreamError, or NetworkError where two tensors have one name.
+    An image's channels have one each; of other tensors with more than 65,536 features the largest
+    is all that is needed. Batch norms are folded before. Raises StreamError, or NetworkError where
+    two tensors have one name.
     """
     check_stream(stream, network.input_size, "calibration stream")
+    network = folded(network)
+    channels = {layer.name: getattr(layer, "channels", 0) for layer in network.layers}
     peaks: Peaks = {}
 
     def observe(name: str, values: np.ndarray) -> None:
@@ -90,7 +97,12 @@ def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
                 f"layer {name}: another layer calls a part of its own so; give the layer another "
                 "name, without a dot"
             )
-        peaks[name] = np.abs(values).max(axis=0, initial=0.0)
+        found = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+        if channels.get(name):
+            found = found.reshape(-1, channels[name]).max(axis=0)
+        elif found.size > MOST_PEAKS:
+            found = found.max(keepdims=True)
+        peaks[name] = found
 
     float_forward(network, stream.frames, stream.starts, observe)
     return peaks

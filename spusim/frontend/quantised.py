@@ -62,7 +62,7 @@ def quantise_topology(
         input_bits=topology.input.bits,
         per_channel=topology.quantise.per_channel,
     )
-    quantised = replace(quantised, rate_hz=topology.input.rate)
+    quantised = replace(quantised, rate_hz=topology.input.rate, picture=topology.input.picture)
     return asymmetric_activations(quantised) if topology.quantise.asymmetric else quantised
 
 

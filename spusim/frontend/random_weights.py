@@ -1,111 +1,105 @@
-"""Weights drawn at random for a network that has no checkpoint: `weights: random:seed=1`.
+"""Random weights for networks whose checkpoint is not to be had.
 
-What a machine does with a network depends on its shapes, on where its zeros are and on the range of
-its activations, hardly on what it was trained for. Values, and so accuracies, mean nothing.
+He initialisation (He et al. 2015: variance 2 / inputs of an output); batch norms then measure the
+means and variances of what they see, layer by layer, so that about half of what goes into a ReLU is
+cut off, as in trained networks. The weights are drawn in the order of the network file.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from spusim.frontend.chain import FRAME
+from spusim.frontend.bind import wanted_keys
+from spusim.frontend.chain import FRAME, FloatNetwork, last_reads
 from spusim.frontend.checkpoint import Checkpoint
-from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers import NodeModel
-from spusim.frontend.layers.keys import Keys
-from spusim.frontend.layers.model import WeightedModel
+from spusim.frontend.errors import CheckpointError
+from spusim.frontend.layers import FloatBatchNorm, FloatNode
+from spusim.frontend.noise import noise_stream
+from spusim.frontend.random_series import RANDOM, drawn_checkpoint
 from spusim.frontend.topology import TopologyModel
-from spusim.frontend.wiring import unstacked, wire
 
-RANDOM = "random:"
-_EXAMPLE = "random:seed=1"
-_DRAWN = ("linear", "conv1d", "lstm", "lstm_cell", "gru", "gru_cell", "rnn", "rnn_cell")
-_RECURRENT = _DRAWN[2:]
-# standard deviation that a tensor's products add to a sum of an output: input and state together
-# spread an LSTM's gates over most of 0 to 1, and the state's part lets a disturbance die away
-_SPREAD = {"weight_ih": 1.5, "weight_hh": 0.75, "weight_hr": 0.4, "weight": 1.5}
-_BIAS_SPREAD = 0.1
-_FORGET_BIAS = 1.0  # of an LSTM, as is usual where one is trained
-# root mean square of what is read; frames are taken to be normalised
-_RMS, _STATE_RMS = 1.0, 0.4
-_LOGISTIC_DEVIATION = np.pi / np.sqrt(3.0)  # of numpy's logistic distribution of scale 1
+_EXAMPLE = "random:seed=0"
+_FRAMES = 64  # of a network whose input is no image
+_PIXELS = 224 * 224  # of all images together, so that few positions at the end are enough
+_MOST_IMAGES = 32
+_GAIN_SPREAD = 0.1  # of a batch norm's weights around 1, and biases around 0
+_NORM_KEYS = {"running_mean": 0.0, "running_var": 1.0}
 
 
-def is_random(weights: str | None) -> bool:
-    """Whether a network file's `weights` are to be drawn."""
-    return weights is not None and weights.startswith(RANDOM)
+def is_random(source: object) -> bool:
+    """Tell whether a source of weights is `random:seed=N`."""
+    return str(source).startswith(RANDOM)
 
 
-def random_checkpoint(topology: TopologyModel, weights: str) -> Checkpoint:
-    """Draw all tensors that a network's layers take, float32, each from a seed of its name.
+def random_checkpoint(topology: TopologyModel, source: str) -> Checkpoint:
+    """Return a checkpoint of random float32 tensors, as `source`, random:seed=N, says.
 
-    weights: `random:seed=N`. A matrix (out, in, ...) is logistic, whose kurtosis of 4.2 is that of
-    the shipped kws_dense's recurrent weights, with a standard deviation of spread / (rms of what
-    it reads x sqrt(in x ...)). Raises TopologyError for options and layers that cannot be drawn.
+    Batch norms have mean 0 and variance 1, until `measured_norms`. Networks of other inputs than
+    images are drawn as `random_series` says. Raises CheckpointError or TopologyError.
     """
-    seed = _seed(weights)
-    topology = unstacked(topology)
-    wiring = wire(topology)
-    tensors: dict[str, np.ndarray] = {}
-    kinds = {layer.name: layer.type for layer in topology.layers}
-    for model, reads in zip(topology.layers, wiring.reads, strict=True):
-        state = all(kinds.get(name, FRAME) in _RECURRENT for name in reads)
-        keys = _DrawnKeys({}, model=model, seed=seed, rms=_STATE_RMS if state else _RMS)
-        model.bind_to(tuple(wiring.shapes[name] for name in reads), keys)
-        tensors |= keys.drawn
-    told = f"weights drawn at random, seed {seed}"
-    return Checkpoint(tensors, dict.fromkeys(tensors, "float32"), (told,))
+    if topology.input.picture is None:
+        return drawn_checkpoint(topology, source)
+    rng = np.random.default_rng(_seed(source))
+    tensors = dict(_drawn(topology, rng))
+    return Checkpoint(tensors, {name: "float32" for name in tensors})
 
 
-@dataclass
-class _DrawnKeys(Keys):
-    """A checkpoint that has every tensor it is asked for: one layer's."""
+def measured_norms(network: FloatNetwork, frames: np.ndarray) -> FloatNetwork:
+    """Return a network whose batch norms have the statistics of frames (frames, in).
 
-    model: NodeModel = field(kw_only=True)
-    seed: int = field(kw_only=True)
-    rms: float = field(kw_only=True)
-    drawn: dict[str, np.ndarray] = field(default_factory=dict, kw_only=True)
+    Each one sees what those before it, already measured, make of the frames.
+    """
+    made = {FRAME: np.asarray(frames, dtype=np.float64)}
+    starts = tuple(range(len(frames)))
+    layers: list[FloatNode] = []
+    gone = last_reads(network)
+    for number, step in enumerate(network.steps):
+        values = tuple(made[name] for name in step.inputs)
+        layer = step.layer
+        if isinstance(layer, FloatBatchNorm):
+            layer = layer.measured(values[0])
+        layers.append(layer)
+        made[layer.name] = layer.forward(values, starts, lambda name, seen: None)
+        for name in gone[number]:
+            del made[name]
+    return replace(network, layers=tuple(layers))
 
-    def take(self, key: str, *shape: int) -> np.ndarray:
-        """Draw tensor `key`. Raises TopologyError for a layer whose tensors are no weights."""
-        model = self.model
-        if model.type not in _DRAWN or not isinstance(model, WeightedModel):
-            raise TopologyError(
-                f"layer {model.name} (={model.type}) takes {key}, which cannot be drawn at random; "
-                f"bring a checkpoint ({_DRAWN[0]} to {_DRAWN[-1]} can: {', '.join(_DRAWN)})"
-            )
-        what = key.removeprefix(model.dot).partition("_l")[0]
-        generator = np.random.default_rng([self.seed, *key.encode()])
-        drawn = (
-            _matrix(generator, shape, _SPREAD[what] / self._rms_of(what))
-            if what in _SPREAD
-            else _bias(generator, shape[0], forget=what == "bias_ih" and "lstm" in model.type)
+
+def measured(network: FloatNetwork, topology: TopologyModel, source: str) -> FloatNetwork:
+    """Return a network of random weights, pruned or not, with batch norms measured, and a note."""
+    picture = topology.input.picture
+    if picture is None:
+        frames = np.random.default_rng(0).normal(size=(_FRAMES, network.input_size))
+    else:
+        count = min(_MOST_IMAGES, max(1, _PIXELS // (picture.height * picture.width)))
+        frames = noise_stream(f"frames={count},seed=0", picture).frames
+    note = f"the weights are random ({source}), and so is what the network makes of its input"
+    network = replace(network, notes=(*network.notes, note))
+    if not any(isinstance(layer, FloatBatchNorm) for layer in network.layers):
+        return network
+    return measured_norms(network, frames)
+
+
+def _drawn(topology: TopologyModel, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
+    shapes = wanted_keys(topology)
+    for key, shape in shapes.items():
+        last = key.rpartition(".")[2]
+        if last in _NORM_KEYS:
+            values = np.full(shape, _NORM_KEYS[last])
+        elif len(shape) >= 2:
+            deviation = np.sqrt(2.0 / np.prod(shape[1:]))
+            values = rng.normal(0.0, deviation, shape)
+        else:
+            gain = 1.0 if last == "weight" else 0.0
+            values = rng.normal(gain, _GAIN_SPREAD, shape)
+        yield key, values.astype(np.float32)
+
+
+def _seed(source: str) -> int:
+    key, _, number = source.removeprefix(RANDOM).partition("=")
+    if key != "seed" or not number.isdecimal():
+        raise CheckpointError(
+            f"weights {source}: random weights are {_EXAMPLE}, with a whole number from 0 up"
         )
-        self.drawn[key] = drawn.astype(np.float32)
-        return drawn
-
-    def _rms_of(self, what: str) -> float:
-        return _STATE_RMS if what in ("weight_hh", "weight_hr") else self.rms
-
-
-def _matrix(generator: np.random.Generator, shape: tuple[int, ...], gain: float) -> np.ndarray:
-    deviation = gain / np.sqrt(np.prod(shape[1:]))
-    return generator.logistic(0.0, deviation / _LOGISTIC_DEVIATION, shape)
-
-
-def _bias(generator: np.random.Generator, size: int, *, forget: bool) -> np.ndarray:
-    """Draw a bias (size,); of an LSTM the second of four gates is the forget gate."""
-    bias = generator.normal(0.0, _BIAS_SPREAD, size)
-    if forget:
-        bias[size // 4 : size // 2] += _FORGET_BIAS
-    return bias
-
-
-def _seed(weights: str) -> int:
-    key, _, text = weights.removeprefix(RANDOM).partition("=")
-    if key != "seed" or not text.isdecimal():
-        raise TopologyError(
-            f"weights (={weights}) must be a checkpoint or random:seed=N with N from 0, e.g. "
-            f"{_EXAMPLE}"
-        )
-    return int(text)
+    return int(number)

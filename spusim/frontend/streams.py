@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from spusim.formats import unfit
-from spusim.frontend import audio
+from spusim.frontend import audio, images, noise
 from spusim.frontend.arrays import READERS, ArrayFile, read_arrays
 from spusim.frontend.audio import Framing
 from spusim.frontend.errors import StreamError
+from spusim.frontend.noise import noise_stream
 from spusim.frontend.random_stream import random_stream
 from spusim.frontend.shipped_streams import StreamEntry, stream_registry
 from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 
-SUFFIXES = (*READERS, audio.SUFFIX)
+SUFFIXES = (*READERS, audio.SUFFIX, *images.SUFFIXES)
 
 
 def load_stream(
@@ -25,18 +26,21 @@ def load_stream(
 ) -> Stream:
     """Return the stream that `spec` names, real values as float64 or integer codes as int32.
 
-    spec: FILE[:key] (.npz, .npy, .safetensors), sound (.wav), a folder of such files,
-    `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`), or a
-    shipped name. An array is (features,), one frame, (frames, features), one file, or
-    (N, frames, features), N files; without a key a file may hold several arrays, one per file of
-    the stream. Integers stay codes unless a `scale` in a .safetensors file's metadata gives them
-    a value. With `network` its width is checked. Sound is cut into frames as `framing` says, by
-    default the network's. Raises StreamError.
+    spec: FILE[:key] (.npz, .npy, .safetensors), sound (.wav), an image (.png, .jpg, ...), a folder
+    of such files, `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`),
+    `noise:frames=2,seed=1` (random images), or a shipped name. An array is (features,), one frame,
+    (frames, features), one file, or (N, frames, features), N files; without a key a file may hold
+    several arrays, one per file of the stream. Integers stay codes unless a `scale` in a
+    .safetensors file's metadata gives them a value. With `network` its width is checked. Sound is
+    cut into frames, and images become frames, as `framing` says, by default the network's. Raises
+    StreamError.
     """
     if network and framing is None:
-        framing = Framing(network.input.size, network.rate_hz)
+        framing = Framing(network.input.size, network.rate_hz, network.picture)
     if spec.startswith("random:"):
         return random_stream(spec.removeprefix("random:"), network)
+    if spec.startswith(noise.PREFIX):
+        return noise_stream(spec.removeprefix(noise.PREFIX), framing.picture if framing else None)
     registry = stream_registry()
     if spec in registry:
         stream = _shipped(spec, registry[spec])
@@ -147,6 +151,9 @@ def _file(path: Path, key: str | None, shipped: Sequence[str], framing: Framing 
 
 
 def _read(path: Path, key: str | None, framing: Framing | None) -> Stream:
+    if path.suffix.lower() in images.SUFFIXES and path.is_file():
+        frames, notes = images.read_image(path, framing.picture if framing else None)
+        return Stream(frames, (0,), (path.stem,), notes=notes)
     if path.suffix.lower() != audio.SUFFIX or not path.is_file() or not path.stat().st_size:
         return _joined(path, read_arrays(path, SUFFIXES), key)
     frames, notes = audio.read_wav(path, framing)

@@ -1,11 +1,14 @@
 """What a network file may say: the models behind `configs/networks/*.yaml` and their schema."""
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
 from spusim.frontend.audio import Framing
-from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Size
+from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Shape, Size
+from spusim.network.records import Picture
 
 if TYPE_CHECKING:
     AnyLayer = NodeModel
@@ -28,13 +31,33 @@ Structure = Annotated[
         "channel, kernel, unit (matrices shrink) or n_of_m:N:M (of M outputs of an input)",
     ),
 ]
+IMAGE_KEYS = ("channels", "height", "width")
 Density = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class InputModel(Model):
-    """A frame that the network takes."""
+    """A frame that the network takes: a vector of `size` features, or an image.
 
-    size: Size = Field(description="features of a frame")
+    An image has channels, height and width; its frame lies position after position.
+    """
+
+    size: Size | None = Field(
+        default=None, description="features of a frame; of an image, height x width x channels"
+    )
+    channels: Size | None = Field(default=None, description="channels of an image")
+    height: Size | None = Field(default=None, description="rows of an image")
+    width: Size | None = Field(default=None, description="columns of an image")
+    resize: Size | None = Field(
+        default=None,
+        description="pixels of an image file's shorter side before it is cropped to height x "
+        "width; default: until that just fits",
+    )
+    mean: tuple[float, ...] = Field(
+        default=(), description="of each channel of image files, whose values are 0 to 1; default 0"
+    )
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(), description="what each channel is then divided by; default 1"
+    )
     bits: Literal[1, 4, 8, 16] = Field(default=16, description="width of a feature")
     rate: Annotated[int, Field(ge=1_000, le=768_000)] | None = Field(
         default=None,
@@ -43,9 +66,61 @@ class InputModel(Model):
     )
 
     @property
+    def features(self) -> int:
+        """Elements of a frame."""
+        if self.picture is None:
+            return self.size or 1
+        return math.prod((self.picture.channels, self.picture.height, self.picture.width))
+
+    @property
+    def shape(self) -> Shape:
+        """Positions and channels of a frame."""
+        if self.picture is None:
+            return Shape(1, self.features)
+        picture = self.picture
+        return Shape(picture.height * picture.width, picture.channels, picture.width)
+
+    @property
+    def picture(self) -> Picture | None:
+        """How image files become frames; None where a frame is no image."""
+        if self.channels is None or self.height is None or self.width is None:
+            return None
+        return Picture(self.channels, self.height, self.width, self.resize, self.mean, self.std)
+
+    @property
     def framing(self) -> Framing:
-        """How sound becomes frames."""
-        return Framing(self.size, self.rate)
+        """How sound and images become frames."""
+        return Framing(self.features, self.rate, self.picture)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield a key and what is wrong with it, of what the keys must be together."""
+        missing = [key for key in IMAGE_KEYS if getattr(self, key) is None]
+        if len(missing) == len(IMAGE_KEYS):
+            if not self.size:
+                yield "size", "input has no size; give it one, or channels, height and width"
+            for key in ("resize", "mean", "std"):
+                if getattr(self, key):
+                    yield key, f"input.{key} goes with an image; add {', '.join(IMAGE_KEYS)}"
+        elif missing:
+            yield missing[0], f"input.{missing[0]} is missing, of an image; add it"
+        else:
+            yield from self._image_problems()
+
+    def _image_problems(self) -> Iterator[tuple[str, str]]:
+        if self.size not in (None, self.features):
+            yield (
+                "size",
+                f"input.size (={self.size}) must be channels x height x width (={self.features}); "
+                "leave it out",
+            )
+        for key in ("mean", "std"):
+            values = len(getattr(self, key))
+            if values not in (0, self.channels):
+                yield (
+                    key,
+                    f"input.{key} (={values} values) must be one for each of {self.channels} "
+                    "channels; add or remove some",
+                )
 
 
 class QuantiseModel(Model):
@@ -71,13 +146,36 @@ class PruneModel(Model):
     """How the weights are pruned before quantising."""
 
     structure: Structure = "element"
-    density: Density = Field(description="fraction of elements or groups kept")
+    density: Density = Field(default=1.0, description="fraction of elements or groups kept")
     scope: Literal["layer", "global"] = Field(
         default="layer", description="density of each matrix, or of all together by one threshold"
     )
     layers: dict[str, Density] = Field(
         default_factory=dict, description="densities of single layers, by name (scope layer)"
     )
+    profile: str | None = Field(
+        default=None,
+        description="sparsity profile, in the place of all above: a shipped name, or a CSV file "
+        "relative to this file; each layer gets exactly its nonzeros",
+    )
+    structured: bool = Field(
+        default=True, description="draw a profile's zero kernels and filters; else zeros anywhere"
+    )
+    seed: int = Field(default=0, ge=0, description="of a profile's random masks")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Yield a key and what is wrong with it, of what the keys must be together."""
+        said = self.model_fields_set
+        if self.profile is None:
+            if "density" not in said:
+                yield "density", "prune.density is missing; add it, or a profile"
+            for key in ("structured", "seed"):
+                if key in said:
+                    yield key, f"prune.{key} goes with prune.profile; add that, or drop {key}"
+            return
+        for key in ("structure", "density", "scope", "layers"):
+            if key in said:
+                yield key, f"prune.profile sets every layer's density; drop prune.{key}, or profile"
 
 
 class TopologyModel(Model):

@@ -61,12 +61,14 @@ def _apply(data: dict[str, Any], setting: str) -> Location:
         raise TopologyError(f"setting {setting!r} must be KEY=VALUE, e.g. quantise.weights=4")
     node: Any = data
     location: list[str | int] = []
-    *parents, last = key.split(".")
-    for part in parents:
-        location.append(_step(setting, node, part))
-        if isinstance(node, dict) and node.get(part) is None:
-            node[part] = {}
-        node = node[location[-1]]
+    parts = key.split(".")
+    while len(parts) > 1 and location != _BY_LAYER:  # layers' names may have dots
+        step, used = _step(setting, node, parts)
+        location.append(step)
+        if isinstance(node, dict) and node.get(step) is None:
+            node[step] = {}
+        node, parts = node[step], parts[used:]
+    last = ".".join(parts)
     if not isinstance(node, dict):
         raise TopologyError(
             f"setting {setting!r}: {dotted(location)} has no keys; name one like layers.fc1.outputs"
@@ -75,14 +77,21 @@ def _apply(data: dict[str, Any], setting: str) -> Location:
     return (*location, last)
 
 
-def _step(setting: str, node: Any, part: str) -> str | int:
+_BY_LAYER = ["prune", "layers"]
+
+
+def _step(setting: str, node: Any, parts: list[str]) -> tuple[str | int, int]:
+    """Return the key or position that a setting goes to next, and how many parts say so."""
+    part = parts[0]
     if isinstance(node, dict):
-        return part
+        return part, 1
     names = [str(item.get("name")) for item in node] if isinstance(node, list) else []
-    if part in names:
-        return names.index(part)
+    for used in range(len(parts) - 1, 0, -1):
+        if ".".join(parts[:used]) in names:
+            return names.index(".".join(parts[:used])), used
     if part.isdigit() and int(part) < len(names):
-        return int(part)
+        return int(part), 1
+    part = ".".join(parts[:-1])
     hint = nearest(part, names) if names else "its parent has no keys"
     raise TopologyError(f"setting {setting!r}: there is no {part}; {hint}")
 
@@ -134,11 +143,15 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
     """Yield where and how the file breaks a rule between its parts."""
     if not model.layers:
         yield ("layers",), "layers (=none) must be at least one; add a layer"
+    for key, message in model.input.problems():
+        yield ("input", key), message
     yield from _name_rules(model)
     wiring = wire(model)
     yield from wiring.problems
     yield from _label_rules(model, wiring)
     if model.prune:
+        for key, message in model.prune.problems():
+            yield ("prune", key), message
         weighted = [name for layer in model.layers if layer.weighted for name in _all_names(layer)]
         for name in model.prune.layers:
             if name not in weighted:

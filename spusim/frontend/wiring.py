@@ -34,7 +34,7 @@ def unstacked(topology: TopologyModel) -> TopologyModel:
 
 def wire(topology: TopologyModel) -> Wiring:
     """Follow the layers in order. What follows from a problem is not told as another."""
-    wiring = Wiring(shapes={FRAME: Shape(1, topology.input.size)})
+    wiring = Wiring(shapes={FRAME: topology.input.shape})
     names = [layer.name for layer in topology.layers]
     before, made = FRAME, {FRAME}
     for index, layer in enumerate(topology.layers):
@@ -83,6 +83,8 @@ def _unknown(
 def _follow(wiring: Wiring, location: Location, layer: NodeModel, reads: tuple[str, ...]) -> None:
     shapes = tuple(wiring.shapes[name] for name in reads)
     try:
+        for shape in shapes:
+            _check_taken(layer, shape)
         wiring.shapes[layer.name] = layer.merged(shapes)
     except TopologyError as error:
         given = ", ".join(
@@ -91,8 +93,24 @@ def _follow(wiring: Wiring, location: Location, layer: NodeModel, reads: tuple[s
         wiring.problems.append((location, f"layer {layer.name}: {error} ({given})"))
 
 
+def _check_taken(layer: NodeModel, shape: Shape) -> None:
+    """Raise TopologyError for an image given to a layer that knows no rows and columns."""
+    if shape.width is not None and shape.positions > 1 and not layer.takes_images:
+        raise TopologyError(
+            f"{layer.type} takes no image; put flatten or global_pool before it, or a reshape "
+            "layer, which forgets rows"
+        )
+    if shape.planes and not layer.takes_flattened:
+        raise TopologyError(
+            f"{layer.type} takes no flattened image, whose elements are in another order than its "
+            "keys'; put a linear layer between, or global_pool in the place of flatten"
+        )
+
+
 def told(shape: Shape) -> str:
     """Return a shape in words."""
+    if shape.width is not None:
+        return f"{shape.height} x {shape.width} positions x {shape.channels} channels"
     if shape.positions == 1:
         return f"{shape.channels} channel{'s' * (shape.channels > 1)}"
     return f"{shape.positions} positions x {shape.channels} channels"

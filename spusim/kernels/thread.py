@@ -252,7 +252,8 @@ def _rounding(core, context):
 def _select(op, values, n, parameter, bits, overflow):
     """Bring values[:n] into `bits`, and drop what is below the threshold or not of the top."""
     for k in range(n):
-        values[k] = fold(values[k], bits, overflow)
+        sign = np.int64(1) - 2 * np.int64(values[k] < 0)
+        values[k] = fold(values[k], bits, overflow) if bits > 1 else sign
     if op == _THRESHOLD:
         drop_small(values, n, parameter)
     else:

@@ -6,20 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from spusim.formats import ELEMENT_BITS, FormatError, check_codebook, unfit, weight_limits
+from spusim.formats import ELEMENT_BITS, unfit
+from spusim.network.check_products import (
+    MOST_LEFT,
+    MOST_RIGHT,
+    check_convolution,
+    check_function,
+    check_pooling,
+    check_product,
+    check_rounding,
+)
 from spusim.network.graph import inputs_of, outputs_of, tensors_of
 from spusim.network.records import (
     Apply,
     Combine,
     Constant,
+    Convolution,
     Curve,
     Cut,
-    Function,
-    Head,
     Join,
     Network,
     NetworkError,
     Node,
+    Pooling,
     Product,
     Prune,
     Shift,
@@ -28,15 +37,9 @@ from spusim.network.records import (
 )
 from spusim.network.zero_points import check_zero_points
 
-WEIGHT_BITS = (1, 2, 4, 8, 16)
 TENSOR_BITS = ELEMENT_BITS
-TABLE_BITS = 16
-BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
-MOST_LEFT, MOST_RIGHT = 30, 62
 LARGEST_THRESHOLD, LARGEST_TOP = 2**24 - 1, 2**16 - 1  # what instructions have room for
 KINDS = ("add", "sub", "mul", "max", "min")
-ROUNDINGS = (None, "floor", "half_up", "half_even", "stochastic")
-CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
 
 Tensors = dict[str, Tensor]
 
@@ -131,121 +134,6 @@ def _check_values(what: str, values: np.ndarray, tensor: Tensor) -> None:
         )
 
 
-def _check_product(node: Product, known: Tensors) -> None:
-    _check_weight(node)
-    rows, columns = node.weight.shape
-    size = known[node.input].size
-    if not node.windows:
-        raise NetworkError(f"product {node.name} has no windows; use (0,) for a linear layer")
-    for first in node.windows:
-        if first < 0 or first + columns > size:
-            raise NetworkError(
-                f"product {node.name} has a window from {first} to {first + columns - 1}, beyond "
-                f"{node.input}'s {size} elements; pad the input or drop the window"
-            )
-    _check_rounding(node)
-    row = 0
-    for head in node.heads:
-        here, rest = divmod(head.output.size, len(node.windows))
-        if head.first != row or rest:
-            raise NetworkError(
-                f"product {node.name}: head {head.output.name} begins with row {head.first} and "
-                f"gives {head.output.size} elements in {len(node.windows)} windows, after {row} "
-                "rows; heads take rows in order, without gap or overlap"
-            )
-        _check_head(node, head, here)
-        row += here
-    if row != rows:
-        raise NetworkError(
-            f"product {node.name} has heads for {row} of its {rows} rows; give every row a head"
-        )
-
-
-def _check_weight(node: Product) -> None:
-    if node.weight_bits not in WEIGHT_BITS:
-        raise NetworkError(
-            f"product {node.name} has {node.weight_bits}-bit weights; use one of {WEIGHT_BITS}"
-        )
-    if node.weight.ndim != 2 or 0 in node.weight.shape:
-        raise NetworkError(
-            f"product {node.name} has a weight of shape {node.weight.shape}; use (rows, columns)"
-        )
-    _check_codebook(node)
-    low, high = (-(2**15), 2**15 - 1) if node.codebook else weight_limits(node.weight_bits)
-    if node.weight.dtype.kind != "i" or not _within(node.weight, low, high):
-        raise NetworkError(
-            f"product {node.name} has weights outside {node.weight_bits}-bit integers; "
-            "quantise them first"
-        )
-    rows = len(node.weight)
-    if node.bias is None:
-        return
-    if node.bias.shape != (rows,):
-        raise NetworkError(
-            f"product {node.name} has bias of shape {node.bias.shape} for {rows} rows"
-        )
-    if node.bias.dtype.kind != "i" or not _within(node.bias, -BIAS_LIMIT, BIAS_LIMIT - 1):
-        raise NetworkError(f"product {node.name} has a bias wider than 48 bits; rescale it")
-
-
-def _check_codebook(node: Product) -> None:
-    try:
-        check_codebook(node.codebook, node.weight_bits)
-    except FormatError as error:
-        raise NetworkError(f"product {node.name}: {error}") from error
-    if node.codebook and not np.isin(node.weight, node.codebook).all():
-        raise NetworkError(
-            f"product {node.name} has weights that are no entries of its codebook; quantise them "
-            "to it first"
-        )
-
-
-def _check_head(node: Product, head: Head, rows: int) -> None:
-    name = head.output.name
-    multiplier, shift = head.requant.multiplier, head.requant.shift
-    shapes = ((1,), (rows,))
-    if multiplier.shape not in shapes or shift.shape not in shapes:
-        raise NetworkError(
-            f"head {name} has requant shapes {(multiplier.shape, shift.shape)}; use (1,) or "
-            f"({rows},)"
-        )
-    left = np.broadcast_to(multiplier, (rows,))[np.broadcast_to(shift, (rows,)) < 0]
-    fits = _within(multiplier, 1, 2**31 - 1) and _within(shift, -MOST_LEFT, MOST_RIGHT)
-    if not fits or not _within(left, 1, 1):
-        raise NetworkError(
-            f"head {name} has a requant outside multiplier 1 to 2**31-1, shift 0 to {MOST_RIGHT} "
-            f"(-{MOST_LEFT} with multiplier 1)"
-        )
-    table = head.function is not None and head.function != Curve("relu")
-    if table != (head.entry is not None):
-        raise NetworkError(
-            f"head {name} has a {'table without' if table else 'table input'} quantum; `entry` is "
-            "for tables, and only for them"
-        )
-    if head.entry is not None and head.entry.bits != TABLE_BITS:
-        raise NetworkError(f"head {name} enters its table with {head.entry.bits} bits; use 16")
-    if head.function is not None:
-        _check_function(name, head.function)
-
-
-def _check_function(name: str, function: Function) -> None:
-    if isinstance(function, Curve):
-        if function.function not in CURVES:
-            raise NetworkError(
-                f"{name} has function {function.function}; use {', '.join(CURVES)} or a Lut"
-            )
-        return
-    entries, bits = function.entries, function.address_bits
-    if not 1 <= bits <= TABLE_BITS or entries.shape != (2**bits,):
-        raise NetworkError(
-            f"{name}: table {function.name} has {entries.shape} entries for {bits} address bits; "
-            "use 1 to 16 bits and 2**bits entries"
-        )
-    limit = 2 ** (TABLE_BITS - 1)
-    if entries.dtype.kind != "i" or not _within(entries, -limit, limit - 1):
-        raise NetworkError(f"{name}: table {function.name} has entries outside 16 bits")
-
-
 def _check_combine(node: Combine, known: Tensors) -> None:
     a, b = known[node.a], known[node.b]
     if node.kind not in KINDS:
@@ -261,13 +149,13 @@ def _check_combine(node: Combine, known: Tensors) -> None:
             "product by sd instead"
         )
     _check_shifts(node, node.sa, node.sb, node.sd)
-    _check_rounding(node)
+    check_rounding(node)
 
 
 def _check_shift(node: Shift, known: Tensors) -> None:
     _check_same_size(node, known[node.a])
     _check_shifts(node, node.sd)
-    _check_rounding(node)
+    check_rounding(node)
 
 
 def _check_apply(node: Apply, known: Tensors) -> None:
@@ -275,7 +163,7 @@ def _check_apply(node: Apply, known: Tensors) -> None:
     _check_shifts(node, node.sa)
     if node.function == Curve("relu"):
         raise NetworkError(f"node {node.name} applies relu, which is no table; use a Shift")
-    _check_function(f"node {node.name}", node.function)
+    check_function(f"node {node.name}", node.function)
 
 
 def _check_prune(node: Prune, known: Tensors) -> None:
@@ -362,22 +250,14 @@ def _check_shifts(node: Node, *shifts: int) -> None:
         )
 
 
-def _check_rounding(node: Product | Combine | Shift) -> None:
-    if node.rounding not in ROUNDINGS:
-        known = ", ".join(filter(None, ROUNDINGS))
-        raise NetworkError(f"node {node.name} rounds by {node.rounding}; use {known} or None")
-
-
 def _told(tensor: Tensor) -> str:
     return f"{tensor.size} elements of {tensor.quantum.bits} bits, 2**{tensor.quantum.exponent}"
 
 
-def _within(values: np.ndarray, low: int, high: int) -> bool:
-    return values.size == 0 or bool(values.min() >= low and values.max() <= high)
-
-
 _CHECKS: dict[type, Callable[[Any, Tensors], None]] = {
-    Product: _check_product,
+    Product: check_product,
+    Convolution: check_convolution,
+    Pooling: check_pooling,
     Combine: _check_combine,
     Shift: _check_shift,
     Apply: _check_apply,

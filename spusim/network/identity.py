@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.network.records import Network
 
-_APART = ("notes", "rate_hz")
+_APART = ("notes", "rate_hz", "picture")
 _LATER = ("input_rounding", "codebook", "zero_point")
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from spusim.errors import SpusimError
+from spusim.numerics.convolution import Convolution as Geometry
 
 
 class NetworkError(SpusimError):
@@ -126,6 +127,53 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Convolution:
+    """Bias + the sum of a filter's weights times what lies under it, at every position.
+
+    geometry: docs/timing_convolution.md, T33. Tensors lie position after position (row after row),
+    a position's channels together. weight (filters, channels / groups, kernel height, width) int,
+    bias (filters,) int64 or None; weight_bits and codebook as a Product's. Products are added in
+    the order (ky, kx, channel), after the bias; padding adds zeros. output = requant of that, (1,)
+    or (filters,); with relu max(0, .) of it.
+    """
+
+    name: str
+    layer: str
+    a: str
+    weight: np.ndarray
+    weight_bits: int
+    bias: np.ndarray | None
+    geometry: Geometry
+    output: Tensor
+    requant: Requant
+    relu: bool = False
+    rounding: str | None = None  # of the requantisation; None: the architecture's
+    codebook: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The largest of a channel's elements under a window, or their average; at every position.
+
+    geometry: as a Convolution's, each channel its own group and filter. kind "max": keeps the
+    quantum, and leaves out what lies outside the input; "average": requant of the sum, to which
+    places outside add zeros. requant: (1,), for an average; multiplier 1 and shift 0 for a maximum.
+    Not count_outside: where only n of the p places lie inside, floor((multiplier * p + n // 2) / n)
+    takes the multiplier's place (T50).
+    """
+
+    name: str
+    layer: str
+    kind: str
+    a: str
+    geometry: Geometry
+    output: Tensor
+    requant: Requant
+    count_outside: bool = True
+    rounding: str | None = None
+
+
+@dataclass(frozen=True)
 class Combine:
     """output = kind(a >> sa, b >> sb) >> sd, element by element: add, sub, mul, max or min.
 
@@ -221,7 +269,7 @@ class Cut:
     output: Tensor
 
 
-Node = Product | Combine | Shift | Apply | Prune | Constant | Join | Cut
+Node = Product | Convolution | Pooling | Combine | Shift | Apply | Prune | Constant | Join | Cut
 
 
 @dataclass(frozen=True)
@@ -235,6 +283,22 @@ class State:
     next: str
     start: int | np.ndarray
     layer: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How an image becomes a frame, of (height, width, channels) elements.
+
+    resize: pixels of its shorter side before it is cropped at the centre; None: it is scaled until
+    the crop just fits. mean, std: of each channel, whose values are from 0 to 1.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resize: int | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -253,6 +317,7 @@ class Network:
     notes: tuple[str, ...] = ()  # what quantising did, for people
     input_rounding: Literal["half_even", "floor"] = "half_even"
     rate_hz: int | None = None  # samples a second of an input that is sound
+    picture: Picture | None = None  # of an input that is an image
 
 
 @dataclass(frozen=True)

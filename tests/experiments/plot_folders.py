@@ -197,17 +197,6 @@ def structures(folder: Path) -> Path:
     return write_results(folder, rows, axes, sweep=tied)
 
 
-def numbers(folder: Path) -> Path:
-    """Three formats of the weights at two widths of the activations, compared with floats."""
-    axes = ["quantise.weights", "quantise.activations"]
-    combinations = [(w, a) for w in ("binary", "codebook", "int8") for a in (8, 16)]
-    rows = [
-        point(n, {axes[0]: w, axes[1]: a}, sqnr_db=5.0 * n - 1.0, memory_used_bytes=1000 * (n + 1))
-        for n, (w, a) in enumerate(combinations)
-    ]
-    return write_results(folder, rows, axes)
-
-
 def banks(folder: Path) -> Path:
     """Banks x words at equal capacity; 2 words follow from 4 banks and 1 word width."""
     axes = ["core.data_memory.banks", "core.data_memory.words"]

@@ -26,7 +26,9 @@ layers:
   - {type: linear, name: b, outputs: 12}
   - {type: reshape, name: p, input: a, channels: 3}
   - {type: reshape, name: q, input: b, channels: 3}
+  - {type: reshape, name: i, input: a, channels: 3, width: 2}
 """
+BEFORE = 5  # layers of the context
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,9 @@ def test_example_loads_with_the_shape_and_tensors_of_its_row(row: Row) -> None:
     assert (shape.positions, shape.channels) == row.shape, told(shape)
     whole = unstacked(model)
     wiring = wire(whole)
-    layer = whole.layers[4]
+    layer = whole.layers[BEFORE]
     keys = Keys({})
-    bound = layer.bind_to(tuple(wiring.shapes[name] for name in wiring.reads[4]), keys)
+    bound = layer.bind_to(tuple(wiring.shapes[name] for name in wiring.reads[BEFORE]), keys)
     assert isinstance(bound, FloatNode)
     as_lstm = next(each.tensors for each in ROWS if each.type == "lstm")
     tensors = as_lstm if "as `lstm`" in row.tensors else row.tensors

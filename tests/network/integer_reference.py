@@ -16,6 +16,7 @@ from spusim.network.records import (
     Apply,
     Combine,
     Constant,
+    Convolution,
     Curve,
     Cut,
     Function,
@@ -23,9 +24,11 @@ from spusim.network.records import (
     Join,
     Lut,
     Network,
+    Pooling,
     Product,
     Prune,
     Quantum,
+    Requant,
     Shift,
 )
 from spusim.numerics import Numerics, build_table, lookup
@@ -197,6 +200,66 @@ def _head(machine: Machine, node: Product, head: Head, acc: list[int], output: i
     return machine.function(q, head.function, entry, head.output.quantum)
 
 
+def _convolution(machine: Machine, node: Convolution, values: Values, quanta: Quanta) -> None:
+    """Follow every position and filter: what lies under the kernel, by (ky, kx, channel)."""
+    shape = node.geometry
+    grid = _padded(np.array(values[node.a]).reshape(shape.height, shape.width, -1), shape.padding)
+    per_group = shape.filters // shape.groups
+    inner = shape.channels // shape.groups
+    found: list[int] = []
+    for y, x in _positions(shape):
+        seen = _under(grid, shape, y, x)
+        for group in range(shape.groups):
+            filters = slice(group * per_group, (group + 1) * per_group)
+            columns = seen[:, group * inner : (group + 1) * inner].reshape(-1)
+            weight = node.weight[filters].transpose(0, 2, 3, 1).reshape(per_group, -1)
+            bias = None if node.bias is None else node.bias[filters]
+            found += machine.product(weight, columns, bias)
+    requant = Requant(
+        np.tile(np.broadcast_to(node.requant.multiplier, shape.filters), shape.positions),
+        np.tile(np.broadcast_to(node.requant.shift, shape.filters), shape.positions),
+    )
+    q = machine.requantise(found, requant, node.output.quantum.bits, node.rounding)
+    _put(values, quanta, node, [max(0, v) for v in q] if node.relu else q)
+
+
+def _pooling(machine: Machine, node: Pooling, values: Values, quanta: Quanta) -> None:
+    shape = node.geometry
+    image = np.array(values[node.a], np.int64).reshape(shape.height, shape.width, -1)
+    outside = int(image.min()) if node.kind == "max" else 0  # never larger than what is inside
+    grid = _padded(image, shape.padding, outside)
+    pool = np.max if node.kind == "max" else np.sum
+    inside = _padded(np.ones((shape.height, shape.width, 1), int), shape.padding)
+    found, multipliers = [], []
+    for y, x in _positions(shape):
+        found += [int(v) for v in pool(_under(grid, shape, y, x), axis=0)]
+        there, every = int(_under(inside, shape, y, x).sum()), shape.places
+        whole = int(node.requant.multiplier[0])
+        multiplier = whole if node.count_outside else (whole * every + there // 2) // there
+        multipliers += [multiplier] * shape.channels
+    requant = Requant(np.array(multipliers), node.requant.shift)
+    after = machine.requantise(found, requant, node.output.quantum.bits, node.rounding)
+    _put(values, quanta, node, after)
+
+
+def _padded(image: np.ndarray, padding: tuple[int, ...], value: int = 0) -> np.ndarray:
+    top, left, bottom, right = padding
+    widths = ((top, bottom), (left, right), (0, 0))
+    return np.pad(image, widths, constant_values=value)
+
+
+def _positions(shape: Any) -> Any:
+    return ((y, x) for y in range(shape.out_height) for x in range(shape.out_width))
+
+
+def _under(grid: np.ndarray, shape: Any, y: int, x: int) -> np.ndarray:
+    """What lies under the kernel at a position: (places, channels), ky before kx."""
+    top, left = y * shape.stride[0], x * shape.stride[1]
+    rows = [top + ky * shape.dilation[0] for ky in range(shape.kernel_height)]
+    columns = [left + kx * shape.dilation[1] for kx in range(shape.kernel_width)]
+    return np.array([grid[row, column] for row in rows for column in columns])
+
+
 _KINDS: dict[str, Callable[[int, int], int]] = {
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -262,6 +325,8 @@ def _put(values: Values, quanta: Quanta, node: Any, found: list[int]) -> None:
 
 _NODES: dict[type, Callable[[Machine, Any, Values, Quanta], None]] = {
     Product: _product,
+    Convolution: _convolution,
+    Pooling: _pooling,
     Combine: _combine,
     Shift: _shift,
     Apply: _apply,

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chip_convolution import Convolution, window_of
+from chip_convolution import Convolution
 from chip_errors import ChipError
 from chip_meaning import VectorState
 from chip_memory import DataMemory
 from chip_numbers import limited
+from chip_window import window_of
 from stepper import Engine, event_counts, stall_rows
 from stepper_storage import Slice, StepperConfig, build_slice
 

@@ -129,13 +129,13 @@ def vrelu(e: Element) -> int:
 
 def vthr(e: Element) -> int:
     """Shift, bring into the width of d, and cut off what is below the threshold."""
-    value = limited(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
+    value = fitted(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
     return value if abs(value) >= e.value else 0
 
 
 def vtop(e: Element) -> int:
     """Shift; `of_all` then chooses."""
-    return limited(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
+    return fitted(e.post(e.a), e.state.wd, e.numerics.requantize_overflow)
 
 
 def top(values: list[int], keep: int) -> list[int]:

@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from chip_convolution import Pooling, window_of
 from chip_errors import ChipError
 from chip_meaning import MEANING, Element, Meaning, VectorState
 from chip_memory import DataMemory
 from chip_numbers import fitted, random_bits
+from chip_window import Pooling, window_of
 
 from spusim.arch import Arch
 from spusim.isa import Instruction

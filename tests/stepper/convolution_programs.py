@@ -18,18 +18,20 @@ def machine_lines(rng: random.Random, dataflow: str, filters: int) -> tuple[list
     pes, lanes, bits = rng.choice([1, 2, 3, 5]), rng.choice([1, 2, 4]), rng.choice([8, 8, 16, 4])
     rate = rng.choice([1, 1, 2])
     each = lanes * rate if dataflow == "pixel" else 1
-    owned = -(-filters // 4 // pes) * 4 + 4
+    pencil = rng.choice([2, 4])
+    group = {"pencil": pencil, "n_of_m": 4}.get(form, 1)
+    owned = min(filters, -(-filters // group // pes) * group)  # by the PE with most
     settings = {
         "pes": pes, "lanes": lanes, "dataflow": dataflow, "layer_activation_bits": bits,
         "precisions": f"{{8x{bits}: {rate}}}",
-        "accumulators": owned * each * rng.choice([1, 2, 5]),
+        "accumulators": max(4, owned * each * rng.choice([1, 1, 2, 3])),
         "feeder.words": rng.choice([1, 2, 4]), "queue.depth": rng.choice([1, 2, 3, 8]),
         "queue.release": rng.choice(["pop", "done"]), "scanner.width": rng.choice([1, 2, 4]),
         "data_memory.banks": rng.choice([4, 5, 8]), "data_memory.words": 4096,
         "data_memory.word_bits": WORD_BITS, "decoder.entries_per_cycle": 2,
         "sparse.weights": weights, "sparse.activations": rng.choice(["skip", "dense", "gate"]),
         "sparse.format": form, "sparse.formats": "[dense, bitmap, pencil, run_length, n_of_m]",
-        "sparse.pencil": rng.choice([2, 4]), "sparse.n_of_m": "{kept: 2, group: 4}",
+        "sparse.pencil": pencil, "sparse.n_of_m": "{kept: 2, group: 4}",
         "vector.lanes": rng.choice([1, 3, 8]), "pipeline.vector_stages": rng.choice([1, 3]),
         "pipeline.mac_stages": rng.randint(1, 4), "table_memory.ports": rng.choice([1, 2]),
     }  # fmt: skip
@@ -94,8 +96,8 @@ def random_text(seed: int) -> str:
         kind, counted = rng.choice(["max", "average"]), rng.randint(0, 1)
         lines.append(window_line(
             "p", pooled, rows=pooled.out[0], layout=planar, activations=out, outputs=16,
-            pooling=kind, counted=counted, multiplier=rng.choice([1, 7000]),
-            shift=rng.randint(0, 16),
+            pooling=kind, counted=counted, multiplier=rng.choice([1, 7000, (1 << 27) - 1]),
+            shift=rng.randint(-3, 40),
         ))  # fmt: skip
     return "\n".join([*lines, *code_lines(rng, case, bits, pools, planar == "planar")])
 

@@ -12,6 +12,7 @@ from typing import Any
 import spusim
 from spusim.arch import Arch
 from spusim.energy import load_technology
+from spusim.frontend.profiled import list_profiles
 from spusim.frontend.shipped_streams import stream_registry
 from spusim.frontend.topology import TopologyModel
 from spusim.isa import load_isa
@@ -72,6 +73,9 @@ def network_content(topology: TopologyModel, folder: str, checkpoint: str | None
     said = topology.model_dump(mode="json", exclude={"description"})
     files = {text: file_content(text, folder) for text in _texts(said)}
     named = {text: content for text, content in files.items() if content}
+    profile = topology.prune and list_profiles().get(topology.prune.profile or "")
+    if profile:
+        named["profile"] = str(_path_content(str(profile)))
     weights = None if checkpoint is None else file_content(checkpoint, "")
     return hash_of([said, named, weights])
 

@@ -7,6 +7,7 @@ from spusim.arch import Arch
 from spusim.experiments.layers import RandomLinear
 from spusim.experiments.sweep.axes import shown
 from spusim.experiments.sweep.identity import hash_of
+from spusim.frontend.audio import Framing
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class NetworkRef:
     settings: tuple[str, ...]
     content: str
     input_size: int
+    framing: Framing | None = None  # None: frames of input_size features, at any rate
 
 
 @dataclass(frozen=True)

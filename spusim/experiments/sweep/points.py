@@ -35,6 +35,7 @@ from spusim.frontend import find_network, list_streams, load_stream
 from spusim.frontend.audio import Framing
 from spusim.frontend.fqir import is_plan, load_plan
 from spusim.frontend.load import load_float_network
+from spusim.frontend.noise import PREFIX as NOISE
 from spusim.frontend.random_stream import RandomOptions, random_options
 from spusim.frontend.topology_file import load_topology
 
@@ -228,7 +229,8 @@ class _Maker:
                 checkpoint=weights,
                 settings=lines,
                 content=network_content(topology, str(path.parent), weights),
-                input_size=topology.input.size,
+                input_size=topology.input.features,
+                framing=topology.input.framing,
             )
         return self._networks[key]
 
@@ -274,13 +276,14 @@ class _Maker:
 
     def _stream_content(self, spec: str, network: NetworkRef, entry: Entry | None) -> str:
         """Return the hash of a stream that fits the network."""
-        key = (spec, network.input_size)
+        key = (spec, network.input_size, network.framing)
         if key not in self._streams:
             origin = (entry or self.part.part.tree).origin
             try:
                 features = network.input_size
                 if not spec.startswith(RANDOM):
-                    features = load_stream(spec, framing=Framing(features)).frames.shape[1]
+                    framing = network.framing or Framing(features)
+                    features = load_stream(spec, framing=framing).frames.shape[1]
             except SpusimError as error:
                 raise SweepError(f"{origin}: {error}") from None
             if features != network.input_size:
@@ -357,7 +360,7 @@ def _options_text(options: RandomOptions) -> str:
 
 
 def _absolute(spec: str) -> str:
-    if spec in list_streams():
+    if spec in list_streams() or spec.startswith(NOISE):
         return spec
     stem, colon, key = spec.rpartition(":")
     if colon and Path(stem).exists():
@@ -366,4 +369,5 @@ def _absolute(spec: str) -> str:
 
 
 def _as_written(spec: str) -> str:
-    return spec if spec in list_streams() else Path(spec).name
+    drawn = spec in list_streams() or spec.startswith(NOISE)
+    return spec if drawn else Path(spec).name

@@ -1,14 +1,17 @@
 """The layer types: each file says how a layer is computed in floats, and which nodes it becomes."""
 
 from spusim.frontend.layers.activation import ActivationModel, FloatActivation
-from spusim.frontend.layers.affine import AffineModel, BatchNormModel
+from spusim.frontend.layers.affine import AffineModel
 from spusim.frontend.layers.base import FloatLayer, FloatMerge, FloatNode, Job, Observer, Peaks
+from spusim.frontend.layers.batch_norm import BatchNormModel, FloatBatchNorm
 from spusim.frontend.layers.clamp import ClampModel
 from spusim.frontend.layers.concat import ConcatModel, FloatConcat
 from spusim.frontend.layers.constant import ConstantModel
 from spusim.frontend.layers.context import ContextModel
-from spusim.frontend.layers.conv1d import Conv1dModel
+from spusim.frontend.layers.conv1d import Conv1dModel, FloatCausalConv1d, FloatConv1d
+from spusim.frontend.layers.conv2d import Conv2dModel, FloatConv2d
 from spusim.frontend.layers.elementwise import ElementwiseModel, FloatElementwise
+from spusim.frontend.layers.flatten import FlattenModel
 from spusim.frontend.layers.gru import FloatGru, GruCellModel, GruModel
 from spusim.frontend.layers.l2_norm import L2NormModel
 from spusim.frontend.layers.linear import FloatLinear, LinearModel
@@ -25,6 +28,7 @@ from spusim.frontend.layers.model import (
 )
 from spusim.frontend.layers.pad import PadModel
 from spusim.frontend.layers.pool import FloatPool, MeanTimeModel, PickTimeModel
+from spusim.frontend.layers.pool2d import FloatPool2d, GlobalPoolModel, Pool2dModel
 from spusim.frontend.layers.pool_positions import PoolPositionsModel
 from spusim.frontend.layers.prelu import LeakyReluModel, PreluModel
 from spusim.frontend.layers.prune import FloatPrune, PruneThresholdModel, PruneTopModel
@@ -74,6 +78,11 @@ LAYERS: dict[str, type[NodeModel]] = {
     "minimum": ElementwiseModel,
     "concat": ConcatModel,
     "slice": SliceModel,
+    "conv2d": Conv2dModel,
+    "max_pool2d": Pool2dModel,
+    "avg_pool2d": Pool2dModel,
+    "global_pool": GlobalPoolModel,
+    "flatten": FlattenModel,
 }
 
 __all__ = [
@@ -82,7 +91,11 @@ __all__ = [
     "ConcatModel",
     "ElementwiseModel",
     "FloatActivation",
+    "FloatBatchNorm",
+    "FloatCausalConv1d",
     "FloatConcat",
+    "FloatConv1d",
+    "FloatConv2d",
     "FloatElementwise",
     "FloatGru",
     "FloatLayer",
@@ -91,6 +104,7 @@ __all__ = [
     "FloatMerge",
     "FloatNode",
     "FloatPool",
+    "FloatPool2d",
     "FloatPrune",
     "FloatRnn",
     "FloatSlice",

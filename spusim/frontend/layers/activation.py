@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class FloatActivation(FloatLayer):
 class ActivationModel(LayerModel):
     """An elementwise function."""
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["relu", "sigmoid", "tanh", "hardsigmoid"]
 
     def bind(self, shape: Shape, keys: Keys) -> FloatActivation:

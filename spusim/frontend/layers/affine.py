@@ -1,13 +1,14 @@
-"""A scale and an offset for each channel: an affine layer, and batch norm as it is evaluated."""
+"""A scale and an offset for each channel."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
+from spusim.frontend.layers.conv2d import channel_scale
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, WeightedModel
 from spusim.frontend.quanta import quantum_for
@@ -74,40 +75,20 @@ class FloatAffine(FloatLayer):
 class AffineModel(WeightedModel):
     """A scale and an offset for each channel: keys PREFIX.weight and .bias (channels,)."""
 
+    takes_images: ClassVar[bool] = True
     type: Literal["affine"]
     bias: bool = Field(default=True, description="whether it has an offset")
 
-    def bind(self, shape: Shape, keys: Keys) -> FloatAffine:
+    def bind(self, shape: Shape, keys: Keys) -> FloatLayer:
         """Take the scale and the offset."""
         channels = shape.channels
         scale = keys.take(f"{self.dot}weight", channels)
         offset = keys.take(f"{self.dot}bias", channels) if self.bias else np.zeros(channels)
-        return _tiled(self.name, scale, offset, shape)
+        return scaled_channels(self.name, scale, offset, shape)
 
 
-class BatchNormModel(WeightedModel):
-    """BatchNorm1d as evaluated: keys PREFIX.running_mean, running_var, weight and bias."""
-
-    type: Literal["batch_norm"]
-    eps: float = Field(default=1e-5, gt=0, description="added to the variance")
-    affine: bool = Field(default=True, description="whether it has weight and bias")
-
-    def bind(self, shape: Shape, keys: Keys) -> FloatAffine:
-        """Take all four, of which one scale and one offset are made."""
-        channels = shape.channels
-        mean = keys.take(f"{self.dot}running_mean", channels)
-        spread = np.sqrt(np.abs(keys.take(f"{self.dot}running_var", channels)) + self.eps)
-        scale, offset = 1.0 / spread, -mean / spread
-        if self.affine:
-            weight = keys.take(f"{self.dot}weight", channels)
-            scale, offset = (
-                weight * scale,
-                weight * offset + keys.take(f"{self.dot}bias", channels),
-            )
-        counted = f"{self.dot}num_batches_tracked"
-        keys.used |= {counted} & set(keys.tensors)  # of training, and no number of the layer
-        return _tiled(self.name, scale, offset, shape)
-
-
-def _tiled(name: str, scale: np.ndarray, offset: np.ndarray, shape: Shape) -> FloatAffine:
+def scaled_channels(name: str, scale: np.ndarray, offset: np.ndarray, shape: Shape) -> FloatLayer:
+    """Return y = scale * x + offset by channel, (channels,) each, in what suits the shape."""
+    if shape.width is not None:
+        return channel_scale(name, scale, offset, shape)
     return FloatAffine(name, np.tile(scale, shape.positions), np.tile(offset, shape.positions))

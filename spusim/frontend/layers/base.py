@@ -248,6 +248,7 @@ class Job:
         sums: np.ndarray,
         in_scale: float | np.ndarray,
         out_exponent: int,
+        always_per_channel: bool = False,
     ) -> QuantisedMatrix:
         """Quantise a layer's weight (out, in), and note what that does.
 
@@ -255,8 +256,9 @@ class Job:
         the input, or of each row of it (out,).
         """
         matrix = quantise_matrix(
-            weight, bias, self.weight_bits, self.per_channel, in_scale, 2.0**out_exponent
-        )
+            weight, bias, self.weight_bits, self.per_channel or always_per_channel, in_scale,
+            2.0**out_exponent,
+        )  # fmt: skip
         if matrix.lost:
             total = np.count_nonzero(weight)
             self.notes.append(f"{name}: {matrix.lost} of {total} nonzero weights rounded to zero")

@@ -1,7 +1,7 @@
 """Activations that cut values off: relu6, hardtanh and clamp."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -66,6 +66,8 @@ class FloatClamp(FloatLayer):
 class ClampModel(LayerModel):
     """Values cut off below and above: relu6 0 to 6, hardtanh and clamp as they say."""
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["relu6", "hardtanh", "clamp"]
     min: float | None = Field(default=None, description="lower limit; hardtanh: default -1")
     max: float | None = Field(default=None, description="upper limit; hardtanh: default 1")

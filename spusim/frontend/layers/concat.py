@@ -1,7 +1,7 @@
 """Concatenation, along the channels of every position or along positions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -52,6 +52,7 @@ class FloatConcat(FloatMerge):
 class ConcatModel(MergeModel):
     """Inputs joined along channels (then as many positions each) or positions (channels)."""
 
+    takes_images: ClassVar[bool] = True
     type: Literal["concat"]
     axis: Literal["channels", "positions"] = Field(
         default="channels", description="what is joined; the other must be the same in all inputs"
@@ -69,9 +70,17 @@ class ConcatModel(MergeModel):
                 f"concat along {self.axis} takes inputs of as many {what}; correct a size, or "
                 f"the axis"
             )
+        width = self._width(shapes)
         if self.axis == "channels":
-            return Shape(min(positions), sum(shape.channels for shape in shapes))
-        return Shape(sum(shape.positions for shape in shapes), min(channels))
+            return Shape(min(positions), sum(shape.channels for shape in shapes), width)
+        return Shape(sum(shape.positions for shape in shapes), min(channels), width)
+
+    def _width(self, shapes: tuple[Shape, ...]) -> int | None:
+        """Return the width of images, which all must have."""
+        widths = {shape.width for shape in shapes}
+        if len(widths) > 1:
+            raise TopologyError("concat takes images of one width; correct a size")
+        return widths.pop()
 
     def bind_to(self, shapes: tuple[Shape, ...], keys: Keys) -> FloatConcat:
         """Return the layer; it has no tensors."""

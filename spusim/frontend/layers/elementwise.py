@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -84,6 +84,8 @@ class ElementwiseModel(MergeModel):
     subtract (first minus second) and multiply take two inputs.
     """
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["add", "subtract", "multiply", "maximum", "minimum"]
 
     def merged(self, shapes: tuple[Shape, ...]) -> Shape:
@@ -93,7 +95,7 @@ class ElementwiseModel(MergeModel):
                 f"{self.type} takes two inputs and is given {len(shapes)}; put one after another"
             )
         largest = max(shapes, key=lambda shape: shape.size)
-        if any(shape not in (largest, Shape(1, 1)) for shape in shapes):
+        if any(shape != largest and shape.size > 1 for shape in shapes):
             raise TopologyError(
                 f"{self.type} takes inputs of one shape, or of a single element; correct a size"
             )

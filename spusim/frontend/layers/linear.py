@@ -1,7 +1,7 @@
 """A fully connected layer: one product with one head."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -64,6 +64,7 @@ class FloatLinear(FloatLayer):
 class LinearModel(WeightedModel):
     """A fully connected layer: keys PREFIX.weight and, with bias, PREFIX.bias."""
 
+    takes_flattened: ClassVar[bool] = True
     type: Literal["linear"]
     outputs: Size = Field(description="features out")
     bias: bool = Field(default=True, description="whether it has a bias")
@@ -75,5 +76,8 @@ class LinearModel(WeightedModel):
     def bind(self, shape: Shape, keys: Keys) -> FloatLinear:
         """Take the weight (outputs, features) and the bias."""
         weight = keys.take(f"{self.dot}weight", self.outputs, shape.size)
+        if shape.planes:  # from one channel after the other to one position after the other
+            planes = weight.reshape(self.outputs, shape.planes, -1)
+            weight = planes.swapaxes(1, 2).reshape(self.outputs, -1)
         bias = keys.take(f"{self.dot}bias", self.outputs) if self.bias else None
         return FloatLinear(self.name, weight, bias)

@@ -22,21 +22,35 @@ class Model(BaseModel):
 
 @dataclass(frozen=True)
 class Shape:
-    """A tensor of positions x channels, laid out position after position."""
+    """A tensor of positions x channels, laid out position after position.
+
+    width: of an image, whose positions are its rows one after the other; None: no image. planes:
+    of an image that was flattened, its channels, where the checkpoint's order is one channel's
+    elements after the other's; None: the checkpoint's order is the tensor's.
+    """
 
     positions: int
     channels: int
+    width: int | None = None
+    planes: int | None = None
 
     @property
     def size(self) -> int:
         """Elements."""
         return self.positions * self.channels
 
+    @property
+    def height(self) -> int:
+        """Rows of an image."""
+        return self.positions // (self.width or 1)
+
 
 class NodeModel(Model, ABC):
     """A layer of a network file. One file a type: this model beside its FloatNode."""
 
     weighted: ClassVar[bool] = False  # whether it has matrices that can be pruned
+    takes_images: ClassVar[bool] = False  # of more than one position
+    takes_flattened: ClassVar[bool] = False  # images in the tensor's order, not the checkpoint's
     source_key: ClassVar[str]  # the key that names what it reads
     type: str
     name: Name

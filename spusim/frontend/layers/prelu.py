@@ -1,7 +1,7 @@
 """Activations with a slope below zero: PReLU and leaky ReLU."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -64,6 +64,7 @@ class FloatPrelu(FloatLayer):
 class PreluModel(WeightedModel):
     """PReLU: key PREFIX.weight, a slope for each channel or one for all."""
 
+    takes_images: ClassVar[bool] = True
     type: Literal["prelu"]
     parameters: Size = Field(default=1, description="slopes: 1, or one for each channel")
 
@@ -85,6 +86,8 @@ class PreluModel(WeightedModel):
 class LeakyReluModel(LayerModel):
     """Leaky ReLU: one slope below zero."""
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["leaky_relu"]
     slope: float = Field(default=0.01, description="slope below zero")
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -66,6 +66,8 @@ class FloatPrune(FloatLayer):
 class PruneThresholdModel(LayerModel):
     """Small features become zero, which a later layer may skip."""
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["prune_threshold"]
     threshold: float = Field(ge=0.0, description="magnitude below which a feature becomes zero")
 
@@ -77,6 +79,8 @@ class PruneThresholdModel(LayerModel):
 class PruneTopModel(LayerModel):
     """All but the largest features of a frame become zero, which a later layer may skip."""
 
+    takes_images: ClassVar[bool] = True
+    takes_flattened: ClassVar[bool] = True
     type: Literal["prune_top"]
     keep: int = Field(ge=0, le=65535, description="features of largest magnitude that stay")
 

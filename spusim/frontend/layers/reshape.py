@@ -1,7 +1,7 @@
 """Another view of the same elements: how a frame falls into positions and channels."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -43,8 +43,10 @@ class FloatReshape(FloatLayer):
 class ReshapeModel(LayerModel):
     """Positions of `channels` elements each, as they lie: 1 for samples of one signal."""
 
+    takes_images: ClassVar[bool] = True
     type: Literal["reshape"]
     channels: Size = Field(default=1, description="elements of a position")
+    width: Size | None = Field(default=None, description="positions of a row, of an image")
 
     def output(self, shape: Shape) -> Shape:
         """Return the shape of the output; raises TopologyError."""
@@ -53,7 +55,13 @@ class ReshapeModel(LayerModel):
                 f"makes positions of {self.channels} channels of {shape.size} "
                 "elements, which is no whole number of them; take a divisor"
             )
-        return Shape(shape.size // self.channels, self.channels)
+        positions = shape.size // self.channels
+        if self.width is not None and positions % self.width:
+            raise TopologyError(
+                f"makes rows of {self.width} of {positions} positions, which is no whole number of "
+                "them; take a divisor"
+            )
+        return Shape(positions, self.channels, self.width)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatReshape:
         """Return the view."""

@@ -1,7 +1,7 @@
 """A slice of a tensor's channels or positions."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -58,6 +58,7 @@ class FloatSlice(FloatLayer):
 class SliceModel(LayerModel):
     """`size` consecutive channels of every position, or positions, from `first` on."""
 
+    takes_images: ClassVar[bool] = True
     type: Literal["slice"]
     first: int = Field(default=0, ge=0, description="first channel or position, from 0")
     size: Size = Field(description="how many of them")
@@ -72,7 +73,7 @@ class SliceModel(LayerModel):
                 f"the {there} that its input has; correct first or size"
             )
         if self.axis == "channels":
-            return Shape(shape.positions, self.size)
+            return Shape(shape.positions, self.size, shape.width)
         return Shape(self.size, shape.channels)
 
     def bind(self, shape: Shape, keys: Keys) -> FloatSlice:
