@@ -313,7 +313,9 @@ def test_inspect_options(folder, refused, option, value):
 
 
 def test_inspect_weight_bits(folder, refused):
-    assert "must be 4, 8 or 16" in refused("inspect", "mini.safetensors", "--weight-bits", "3")
+    assert "must be 1, 2, 4, 8 or 16" in refused(
+        "inspect", "mini.safetensors", "--weight-bits", "3"
+    )
 
 
 def test_image_cannot_be_written(folder, refused):
