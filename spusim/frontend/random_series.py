@@ -67,7 +67,7 @@ class _DrawnKeys(Keys):
         if model.type not in _DRAWN or not isinstance(model, WeightedModel):
             raise TopologyError(
                 f"layer {model.name} (={model.type}) takes {key}, which cannot be drawn at random; "
-                f"bring a checkpoint ({_DRAWN[0]} to {_DRAWN[-1]} can: {', '.join(_DRAWN)})"
+                f"bring a checkpoint (those of {', '.join(_DRAWN)} can)"
             )
         what = key.removeprefix(model.dot).partition("_l")[0]
         generator = np.random.default_rng([self.seed, *key.encode()])

@@ -11,7 +11,7 @@ from spusim.machine import outputs_hash
 TOP_KEYS = {
     "schema_version", "versions", "frames", "cycles", "per_frame", "macs", "utilization",
     "speedup", "stalls", "counts", "energy_pj", "memory", "outputs_sha256", "layers", "area_um2",
-    "power_w", "notes", "files", "report",
+    "power_w", "notes", "files", "report", "stored_bytes",
 }  # fmt: skip
 
 

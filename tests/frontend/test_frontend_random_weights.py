@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spusim.api import load_arch, load_network, load_stream, simulate
+from spusim.experiments.inputs import Origin, network_source_hash
 from spusim.experiments.inspection import InspectionError, inspect_target
 from spusim.frontend import TopologyError, quantise_file
 from spusim.frontend.chain import float_forward
@@ -153,3 +154,9 @@ def test_there_is_no_file_to_quantise_or_inspect() -> None:
         quantise_file(NETWORK)
     with pytest.raises(InspectionError, match=r"draws its weights"):
         inspect_target(NETWORK)
+
+
+def test_a_regression_baseline_knows_the_seed() -> None:
+    origins = [Origin(network=NETWORK, settings=(f"weights=random:seed={n}",)) for n in (1, 1, 2)]
+    one, again, other = map(network_source_hash, origins)
+    assert one == again != other
