@@ -48,7 +48,7 @@ class ConvUnit:
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core, self.arch = core, arch
         self.word_bits = arch.core.data_memory.word_bits
-        self._plans: dict[tuple[str, int], ConvPlan] = {}
+        self._plans: dict[tuple[Window, int], ConvPlan] = {}
 
     def run(self, window: Window, m: int, d: int, a: int, table: int) -> tuple[int, np.ndarray]:
         """Execute one; return its duration and the accesses of every bank. Raises MachineError."""
@@ -96,7 +96,7 @@ class ConvUnit:
         arrays, matrices = self.core.arrays, self.core.image.matrices
         if m >= len(matrices):
             raise MachineError("the program has no such matrix")
-        key = window.name, m
+        key = window, m
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
             self._plans[key] = plan_conv(window, matrices[m], self.arch, int(fetches.max()))

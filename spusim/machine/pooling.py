@@ -20,7 +20,7 @@ class PoolUnit:
 
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core, self.arch = core, arch
-        self._timed: dict[tuple[str, int, int], tuple[int, np.ndarray, int, int]] = {}
+        self._timed: dict[tuple[Window, int, int], tuple[int, np.ndarray, int, int]] = {}
 
     def run(self, window: Window, d: int, a: int) -> tuple[int, np.ndarray]:
         """Execute one; return its duration and the accesses of every bank. Raises MachineError."""
@@ -36,7 +36,7 @@ class PoolUnit:
         pixels = place_pixels(window, shape)
         y = self._values(window, source.read(arrays.memory), pixels)
         target.write(arrays.memory, y, int(arrays.params[P.RESULT_OVERFLOW]))
-        key = window.name, d, a
+        key = window, d, a
         if key not in self._timed:
             self._timed[key] = pool_time(window, pixels, source, target, self.arch)
         cycles, accesses, read, written = self._timed[key]

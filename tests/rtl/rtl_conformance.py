@@ -50,12 +50,15 @@ class NotingEngine(EngineUnit):
     def start(self, instruction: Instruction, o: dict[str, int], accumulators: list[int]) -> None:
         """Begin, and note where from."""
         super().start(instruction, o, accumulators)
+        if self.convolution:
+            return  # the RTL has no convolution engine
         self.number, self.taken = o["m"], list[frozenset[int]]()
         self.first = [accumulators[row] for row in self.rows]
 
     def cycle(self) -> None:
         """Take a cycle, and note the banks that others have in it."""
-        self.taken.append(frozenset(self.memory.users))
+        if not self.convolution:
+            self.taken.append(frozenset(self.memory.users))
         super().cycle()
 
     def finish(self) -> None:

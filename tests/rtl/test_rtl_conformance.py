@@ -59,7 +59,7 @@ def test_every_program_with_a_matrix_is_among_them() -> None:
     wide = set()
     for case in load_conformance():
         code = [i for image in case.program.cores for i in decode_all(isa, image.code)]
-        multiplies = any(i.unit == "engine" for i in code)
+        multiplies = any(i.unit == "engine" and i.mnemonic != "conv" for i in code)
         if multiplies and case.name not in found:
             matrices = [matrix for image in case.program.cores for matrix in image.matrices]
             beyond = {m.packed.layout.format for m in matrices} <= NOT_IN_RTL

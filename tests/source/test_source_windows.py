@@ -8,11 +8,11 @@ import pytest
 from spusim import golden
 from spusim.image import ImageError, load_program, save_program
 from spusim.isa import decode_record, encode_record, load_isa
-from spusim.machine import run
+from spusim.machine import run, unskipped_cycles
 from spusim.machine.trace import TraceRequest, trace_run
 from spusim.program import Window, window_record
 from spusim.resources import shipped
-from spusim.source import load_source
+from spusim.source import load_source, read_source
 
 PROGRAMS = shipped("isa") / "programs"
 NAMES = ("conv_results", "conv_dilation", "pool_average")
@@ -60,3 +60,12 @@ def test_traces_show_convolutions_as_spans(name):
     assert all(span.name == "conv m" for span in spans)
     stalls = result.stalls["core0.pe0"]
     assert sum(span.end - span.start for span in spans) == result.cycles - stalls["idle"]
+
+
+@pytest.mark.parametrize("name", ["conv_row", "conv_pixel", "conv_results", "pool_max"])
+def test_what_skips_nothing_takes_as_long_whatever_the_values(name):
+    text = (PROGRAMS / f"{name}.spuasm").read_text(encoding="utf-8")
+    text = text.replace(".set core.sparse.activations=gate\n", "")
+    source = read_source(f"{text}.set core.sparse.activations=dense\n", name)
+    twin = unskipped_cycles(source.program, source.arch, source.starts, len(source.frames))
+    assert twin.cycles == run(source.program, source.arch, source.frames).cycles
