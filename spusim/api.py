@@ -28,7 +28,7 @@ from spusim.machine import (
     unskipped_cycles,
     unskipped_layer_cycles,
 )
-from spusim.network.records import Network, Product, Stream
+from spusim.network.records import Convolution, Network, Product, Stream
 from spusim.numerics import numerics_of
 from spusim.program import Program
 from spusim.result import RunResult
@@ -347,7 +347,7 @@ def unpruned_network(network: Network) -> Network:
     """Return a network whose binary weights are all there, to time its dense twin by."""
     nodes = tuple(
         replace(node, weight=unpruned(node.weight, node.weight_bits))
-        if isinstance(node, Product) and node.weight_bits == BINARY_BITS
+        if isinstance(node, Product | Convolution) and node.weight_bits == BINARY_BITS
         else node
         for node in network.nodes
     )

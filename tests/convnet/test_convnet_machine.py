@@ -165,3 +165,13 @@ def test_narrow_tensors_are_refused() -> None:
     network = load_network("cnn_small", settings=["quantise.activations=4"])
     with pytest.raises(CompileError, match="4 bits, and a window takes 8, 16, 32"):
         compile_network(network, load_arch("row64", ["core.precisions.8x4=1"]))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
+def test_whole_networks_at_reduced_size(name: str) -> None:
+    settings = ["input.height=32", "input.width=32", "prune.density=0.2"]
+    network = load_network(name, settings=settings)
+    larger = {"weight_memory": 131072, "index_memory": 131072}
+    arch = load_arch("row64", [f"core.{memory}.words={words}" for memory, words in larger.items()])
+    outputs = agree(network, arch, load_stream("noise:frames=1,seed=3", network))
+    assert outputs.shape == (1, 1000) and np.ptp(outputs) > 20
