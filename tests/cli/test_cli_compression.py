@@ -25,7 +25,7 @@ def test_prune_quantize_inspect_run(folder, spusim):
     text = spusim("inspect", "q.safetensors").stdout
     assert "found: integer weights with their scales: fc1.weight, fc2.weight" in text
     assert "done: prune: density 0.25" in text
-    assert "done: quantize: activations 16, calibrated_on mini.npz:frames, frames 5" in text
+    assert "done: quantize: activations 16, asymmetric False, calibrated_on mini.npz:frames" in text
     how = ("--set", "quantise.weights=4", "--set", "quantise.per_channel=true")
     words = ("--network", "mini.yaml", "--arch", "tiny", "--stream", "mini.npz:frames", "--json")
     direct = json.loads(spusim("run", "p.safetensors", *words, *how).stdout)

@@ -226,12 +226,14 @@ def hazards(folder: Path) -> Path:
 
 
 def numbers(folder: Path) -> Path:
-    """Weights of 8 and 16 bits, with and without noise told."""
+    """Three formats of the weights at two widths of the activations, compared with floats."""
+    axes = ["quantise.weights", "quantise.activations"]
+    combinations = [(w, a) for w in ("binary", "codebook", "int8") for a in (8, 16)]
     rows = [
-        point(n, {"quantise.weights": word}, memory_used_bytes=1024 * (n + 1), sqnr_db=20.0 + n)
-        for n, word in enumerate(("int8", "int16"))
+        point(n, {axes[0]: w, axes[1]: a}, sqnr_db=5.0 * n - 1.0, memory_used_bytes=1000 * (n + 1))
+        for n, (w, a) in enumerate(combinations)
     ]
-    return write_results(folder, rows, ["quantise.weights"])
+    return write_results(folder, rows, axes)
 
 
 def tradeoffs(folder: Path) -> Path:

@@ -32,8 +32,11 @@ RENAMED = {
     "overflow": "saturate",
     "ports": "shared_ports",
 }
-# a descriptor input; a size of formats that the RTL does not have
-NOT_OF_RTL = {"operand_address", "extent"}
+# a descriptor input; a size of formats, and sums requantised on the way, that the RTL does not have
+NOT_OF_RTL = {
+    "operand_address", "extent", "partial_every", "partial_shift", "partial_bits",
+    "partial_rounding", "position",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import chip_core
 from chip_engine import EngineUnit
+from chip_meaning import VectorState
 from chip_stepper import step_program
 from generators import Case, PortSchedule
 from parameter_sets import CHOICES, SETS, ParameterSet
@@ -47,9 +48,11 @@ class NotingEngine(EngineUnit):
         super().__init__(image, arch, numerics, memory)
         self.images = image.matrices
 
-    def start(self, instruction: Instruction, o: dict[str, int], accumulators: list[int]) -> None:
+    def start(
+        self, instruction: Instruction, o: dict[str, int], s: VectorState, accumulators: list[int]
+    ) -> None:
         """Begin, and note where from."""
-        super().start(instruction, o, accumulators)
+        super().start(instruction, o, s, accumulators)
         if self.convolution:
             return  # the RTL has no convolution engine
         self.number, self.taken = o["m"], list[frozenset[int]]()
@@ -71,7 +74,8 @@ class NotingEngine(EngineUnit):
         )  # fmt: skip
         outputs = [self.accumulators[row] for row in self.rows]
         matrix = self.images[self.number]
-        self.noted.append((matrix, case, self.taken, self.engine.cycle, outputs))
+        if not self.zero:  # the RTL has no zero points
+            self.noted.append((matrix, case, self.taken, self.engine.cycle, outputs))
 
 
 @contextmanager
@@ -109,7 +113,7 @@ def conformance_products() -> dict[ParameterSet, list[Product]]:
     found: dict[StepperConfig, list[Product]] = {}
     for case in load_conformance():
         for product in products_of(case):
-            machine = replace(product.placed.case.config, operand_address=0)
+            machine = replace(product.placed.case.config, operand_address=0, position=0)
             if fits(machine) and decodes(product.matrix):
                 found.setdefault(machine, []).append(product)
     return {
@@ -121,7 +125,8 @@ def conformance_products() -> dict[ParameterSet, list[Product]]:
 def fits(config: StepperConfig) -> bool:
     """Tell whether the RTL's decoder has the format, and its harness can fill such memories."""
     narrow = max(config.word_bits, config.operand_word_bits) <= MOST_WORD_BITS
-    return narrow and config.format in CHOICES["format"]
+    plain = config.overflow in CHOICES["overflow"] and not config.partial_every
+    return narrow and plain and config.format in CHOICES["format"]
 
 
 def decodes(matrix: Matrix) -> bool:

@@ -34,7 +34,7 @@ class StepperConfig:
     weights: str = "skip"  # dense, decompress, skip
     activations: str = "skip"  # dense, gate, skip
     accumulator_bits: int = 32
-    overflow: str = "saturate"  # saturate, wrap, nullifyify
+    overflow: str = "saturate"  # saturate, wrap, nullify
     partial_every: int = 0  # dense positions between requantisations of sums; 0: none
     partial_shift: int = 0
     partial_bits: int = 16
