@@ -40,7 +40,7 @@ def merge_products(network: Network, arch: Arch) -> Network:
     """Merge sibling products where weights are skipped, so that zeros between them cost nothing."""
     families: dict[tuple[object, ...], list[Product]] = defaultdict(list)
     for node in network.nodes:
-        if isinstance(node, Product) and len(node.windows) == 1:
+        if isinstance(node, Product) and len(node.windows) == 1 and not _draws(node, arch):
             families[node.layer, node.input, node.weight_bits, node.codebook, node.rounding].append(
                 node
             )
@@ -50,6 +50,11 @@ def merge_products(network: Network, arch: Arch) -> Network:
             changed |= _siblings(family, arch)
     nodes = [new for node in network.nodes for new in changed.get(node.name, [node])]
     return replace(network, nodes=tuple(nodes))
+
+
+def _draws(node: Product, arch: Arch) -> bool:
+    """Whether a product rounds stochastically, by random bits that belong to its own name."""
+    return (node.rounding or arch.numerics.rounding) == "stochastic"
 
 
 def _siblings(family: list[Product], arch: Arch) -> dict[str, list[Node]]:
