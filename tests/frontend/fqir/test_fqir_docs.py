@@ -51,7 +51,11 @@ def test_all_examples_have_their_costs() -> None:
 @pytest.mark.parametrize("row", COST.findall(DOC.read_text()), ids=lambda row: f"{row[0]}{row[1]}")
 def test_costs_are_what_runs_cost(row: tuple[str, ...]) -> None:
     name, cores, frames, cycles, mean, energy, memory = row
-    folder = DATA if (DATA / f"{name}.npz").exists() else Path("/work/shared/fqir")
+    folder = (
+        DATA
+        if (DATA / f"{name}.npz").exists()
+        else Path(__file__).resolve().parents[4] / "shared" / "fqir"
+    )
     if not (folder / f"{name}.npz").exists():
         pytest.skip(f"the example {name} is not here: it comes with the project's shared data")
     arch = load_arch("spu001", [f"cores={cores}"])

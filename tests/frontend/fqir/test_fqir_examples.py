@@ -11,7 +11,7 @@ from spusim.api import load_plan, load_stream
 from spusim.frontend import quantise_input
 
 HERE = Path(__file__).parent / "data"
-SHARED = Path("/work/shared/fqir")
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "fqir"
 NAMES = ("mlp", "mlp8", "gru", "lstm", "tcn")
 
 
