@@ -15,6 +15,13 @@ from spusim.experiments.store import check_folder
 
 CONV_ARCH = "smartskip"
 
+WeightBits = Annotated[
+    int | None, typer.Option(help="Bits of a weight; default: the architecture's.")
+]
+ActivationBits = Annotated[
+    int | None, typer.Option(help="Bits of an activation; default: the architecture's.")
+]
+
 app = typer.Typer(help="Run one random layer of given densities, alone.", no_args_is_help=True)
 
 
@@ -31,12 +38,8 @@ def linear(
     activation_density: Annotated[float, typer.Option(help="Nonzero share of a frame, 0 to 1.")],
     frames: Annotated[int, typer.Option(help="Frames, each drawn anew.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights and frames.")] = 0,
-    weight_bits: Annotated[
-        int | None, typer.Option(help="Bits of a weight; default: the architecture's.")
-    ] = None,
-    activation_bits: Annotated[
-        int | None, typer.Option(help="Bits of an activation; default: the architecture's.")
-    ] = None,
+    weight_bits: WeightBits = None,
+    activation_bits: ActivationBits = None,
     codebook_bits: Annotated[
         int | None,
         typer.Option(help="Weights are 4-bit indices of 16 entries of 8 or 16 bits."),
@@ -84,12 +87,8 @@ def conv2d(
     groups: Annotated[int, typer.Option(help="Of channels and filters.")] = 1,
     frames: Annotated[int, typer.Option(help="Images, each drawn anew.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights and images.")] = 0,
-    weight_bits: Annotated[
-        int | None, typer.Option(help="Bits of a weight; default: the architecture's.")
-    ] = None,
-    activation_bits: Annotated[
-        int | None, typer.Option(help="Bits of an activation; default: the architecture's.")
-    ] = None,
+    weight_bits: WeightBits = None,
+    activation_bits: ActivationBits = None,
     arch: Annotated[
         str, typer.Option(help="Architecture: a preset with a convolution engine, or a file.")
     ] = CONV_ARCH,

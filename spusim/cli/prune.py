@@ -1,5 +1,6 @@
 """`spusim prune`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -58,28 +59,35 @@ def prune(
     """Prune a checkpoint's weights by magnitude; biases stay as they are."""
     scope = scope or ("global" if everywhere else "layer")
     chosen, left = layers or (), exclude or ()
-    if structure == "unit" and left:
-        raise CompressionError(
-            f"exclude (={', '.join(left)}): unit prunes layers of a network; name those "
-            "that shrink: --layers GLOB"
-        )
     if structure == "unit":
-        if network is None:
-            raise typer.BadParameter(
-                "unit takes rows and columns out of several layers, so give the network file, "
-                "which shrinks with them: --network NET.yaml",
-                param_hint="--structure",
-            )
-        shrunk, smaller = shrink_to_files(
-            file, output, network, density, sparsity, scope, norm, chosen
-        )
-        if json:
-            typer.echo(record_text(shrunk_record(shrunk, output, smaller)), nl=False)
-        else:
-            print_parts(make_console(), shrunk_parts(shrunk, output, smaller))
+        _shrink(file, output, network, (density, sparsity, scope, norm), chosen, left, json)
         return
     pruned = prune_to_file(file, output, structure, density, sparsity, scope, norm, chosen, left)
     if json:
         typer.echo(record_text(pruned_record(pruned, output)), nl=False)
     else:
         print_parts(make_console(), pruned_parts(pruned, output))
+
+
+def _shrink(
+    file: str, output: Path, network: str | None,
+    how: tuple[float | None, float | None, str, str], chosen: Sequence[str],
+    left: Sequence[str], json: bool,
+) -> None:  # fmt: skip
+    """Take units out of a network and its checkpoint. how: density, sparsity, scope, norm."""
+    if left:
+        raise CompressionError(
+            f"exclude (={', '.join(left)}): unit prunes layers of a network; name those "
+            "that shrink: --layers GLOB"
+        )
+    if network is None:
+        raise typer.BadParameter(
+            "unit takes rows and columns out of several layers, so give the network file, "
+            "which shrinks with them: --network NET.yaml",
+            param_hint="--structure",
+        )
+    shrunk, smaller = shrink_to_files(file, output, network, *how, chosen)
+    if json:
+        typer.echo(record_text(shrunk_record(shrunk, output, smaller)), nl=False)
+    else:
+        print_parts(make_console(), shrunk_parts(shrunk, output, smaller))

@@ -8,6 +8,7 @@ import typer
 
 from spusim.cli.kernels import tell_of_compiling
 from spusim.cli.options import Json
+from spusim.experiments.store import check_place
 from spusim.experiments.tables import make_console, print_parts
 
 DIFFERS = 4
@@ -33,7 +34,7 @@ def validate(
     from spusim.experiments.validation.sheets import study_sheets
 
     if output:
-        write.check(output)
+        check_place(output)
     console = make_console()
     studies = []
     with tell_of_compiling():

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
-from spusim.frontend.fold_images import folded
+from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import Job, Peaks
 from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
@@ -33,7 +33,7 @@ def quantise(
     Raises StreamError for a calibration that is empty, not finite or of another width,
     NetworkError for a network that the records cannot express.
     """
-    network = folded(network)
+    network = fold_image_norms(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
     plan = plan_quanta(
@@ -87,7 +87,7 @@ def calibrate(network: FloatNetwork, stream: Stream) -> Peaks:
     two tensors have one name.
     """
     check_stream(stream, network.input_size, "calibration stream")
-    network = folded(network)
+    network = fold_image_norms(network)
     channels = {layer.name: getattr(layer, "channels", 0) for layer in network.layers}
     peaks: Peaks = {}
 

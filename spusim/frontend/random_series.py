@@ -17,8 +17,6 @@ from spusim.frontend.layers.model import WeightedModel
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.wiring import unstacked, wire
 
-RANDOM = "random:"
-_EXAMPLE = "random:seed=1"
 _DRAWN = ("linear", "conv1d", "lstm", "lstm_cell", "gru", "gru_cell", "rnn", "rnn_cell")
 _RECURRENT = _DRAWN[2:]
 # standard deviation that a tensor's products add to a sum of an output: input and state together
@@ -31,14 +29,13 @@ _RMS, _STATE_RMS = 1.0, 0.4
 _LOGISTIC_DEVIATION = np.pi / np.sqrt(3.0)  # of numpy's logistic distribution of scale 1
 
 
-def drawn_checkpoint(topology: TopologyModel, weights: str) -> Checkpoint:
+def drawn_checkpoint(topology: TopologyModel, seed: int) -> Checkpoint:
     """Draw all tensors that a network's layers take, float32, each from a seed of its name.
 
-    weights: `random:seed=N`. A matrix (out, in, ...) is logistic, whose kurtosis of 4.2 is that of
+    A matrix (out, in, ...) is logistic, whose kurtosis of 4.2 is that of
     the shipped kws_dense's recurrent weights, with a standard deviation of spread / (rms of what
-    it reads x sqrt(in x ...)). Raises TopologyError for options and layers that cannot be drawn.
+    it reads x sqrt(in x ...)). Raises TopologyError for layers that cannot be drawn.
     """
-    seed = _seed(weights)
     topology = unstacked(topology)
     wiring = wire(topology)
     tensors: dict[str, np.ndarray] = {}
@@ -94,13 +91,3 @@ def _bias(generator: np.random.Generator, size: int, *, forget: bool) -> np.ndar
     if forget:
         bias[size // 4 : size // 2] += _FORGET_BIAS
     return bias
-
-
-def _seed(weights: str) -> int:
-    key, _, text = weights.removeprefix(RANDOM).partition("=")
-    if key != "seed" or not text.isdecimal():
-        raise TopologyError(
-            f"weights (={weights}) must be a checkpoint or random:seed=N with N from 0, e.g. "
-            f"{_EXAMPLE}"
-        )
-    return int(text)

@@ -13,14 +13,14 @@ import numpy as np
 from spusim.frontend.bind import wanted_keys
 from spusim.frontend.chain import FRAME, FloatNetwork, last_reads
 from spusim.frontend.checkpoint import Checkpoint
-from spusim.frontend.errors import CheckpointError
+from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import FloatBatchNorm, FloatNode
 from spusim.frontend.noise import noise_stream
-from spusim.frontend.random_series import RANDOM, drawn_checkpoint
+from spusim.frontend.random_series import drawn_checkpoint
 from spusim.frontend.topology import TopologyModel
 
+RANDOM = "random:"
 _EXAMPLE = "random:seed=0"
-_FRAMES = 64  # of a network whose input is no image
 _PIXELS = 224 * 224  # of all images together, so that few positions at the end are enough
 _MOST_IMAGES = 32
 _GAIN_SPREAD = 0.1  # of a batch norm's weights around 1, and biases around 0
@@ -36,11 +36,12 @@ def random_checkpoint(topology: TopologyModel, source: str) -> Checkpoint:
     """Return a checkpoint of random float32 tensors, as `source`, random:seed=N, says.
 
     Batch norms have mean 0 and variance 1, until `measured_norms`. Networks of other inputs than
-    images are drawn as `random_series` says. Raises CheckpointError or TopologyError.
+    images are drawn as `random_series` says. Raises TopologyError.
     """
+    seed = _seed(source)
     if topology.input.picture is None:
-        return drawn_checkpoint(topology, source)
-    rng = np.random.default_rng(_seed(source))
+        return drawn_checkpoint(topology, seed)
+    rng = np.random.default_rng(seed)
     tensors = dict(_drawn(topology, rng))
     return Checkpoint(tensors, {name: "float32" for name in tensors})
 
@@ -67,18 +68,19 @@ def measured_norms(network: FloatNetwork, frames: np.ndarray) -> FloatNetwork:
 
 
 def measured(network: FloatNetwork, topology: TopologyModel, source: str) -> FloatNetwork:
-    """Return a network of random weights, pruned or not, with batch norms measured, and a note."""
+    """Return a network over images, pruned or not, with batch norms measured, and a note.
+
+    Others, whose checkpoint says that it was drawn, stay as they are.
+    """
     picture = topology.input.picture
     if picture is None:
-        frames = np.random.default_rng(0).normal(size=(_FRAMES, network.input_size))
-    else:
-        count = min(_MOST_IMAGES, max(1, _PIXELS // (picture.height * picture.width)))
-        frames = noise_stream(f"frames={count},seed=0", picture).frames
+        return network
     note = f"the weights are random ({source}), and so is what the network makes of its input"
     network = replace(network, notes=(*network.notes, note))
     if not any(isinstance(layer, FloatBatchNorm) for layer in network.layers):
         return network
-    return measured_norms(network, frames)
+    count = min(_MOST_IMAGES, max(1, _PIXELS // (picture.height * picture.width)))
+    return measured_norms(network, noise_stream(f"frames={count},seed=0", picture).frames)
 
 
 def _drawn(topology: TopologyModel, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray]]:
@@ -99,7 +101,8 @@ def _drawn(topology: TopologyModel, rng: np.random.Generator) -> Iterator[tuple[
 def _seed(source: str) -> int:
     key, _, number = source.removeprefix(RANDOM).partition("=")
     if key != "seed" or not number.isdecimal():
-        raise CheckpointError(
-            f"weights {source}: random weights are {_EXAMPLE}, with a whole number from 0 up"
+        raise TopologyError(
+            f"weights (={source}) must be a checkpoint or random:seed=N with N from 0, e.g. "
+            f"{_EXAMPLE}"
         )
     return int(number)

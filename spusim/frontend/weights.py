@@ -4,12 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spusim.frontend.errors import CheckpointError
 from spusim.frontend.weight_formats import STORED_BITS, coded, ideal_scales, weight_format
 from spusim.network.records import Requant
 from spusim.numerics import quantise_multiplier
 
-WIDTHS = (4, 8, 16)
 BIAS_LARGEST = 2**30  # leaves half of a 32-bit accumulator to the products
 WEAKEST = 2.0**-60  # output units per accumulator unit: below it no sum reaches the output
 
@@ -65,28 +63,6 @@ def quantise_matrix(
         widened,
         STORED_BITS[form],
         made.codebook,
-    )
-
-
-def symmetric_codes(
-    codes: np.ndarray, zero_points: np.ndarray, bits: int, name: str
-) -> tuple[np.ndarray, int]:
-    """Return codes - zero point, and the narrowest of WIDTHS from `bits` on that holds them.
-
-    codes (rows, ...) integers of a checkpoint, of `bits`, signed or not; zero_points () or (rows,).
-    No lane multiplies weights with a zero point: zero must be zero for it to be skipped. Raises
-    CheckpointError where no width is wide enough.
-    """
-    zeros = np.asarray(zero_points, np.int64)
-    zeros = zeros.reshape(-1, *(1 for _ in codes.shape[1:])) if zeros.ndim else zeros
-    plain = codes.astype(np.int64) - zeros
-    low, high = int(plain.min(initial=0)), int(plain.max(initial=0))
-    for width in WIDTHS:
-        if width >= bits and -(1 << (width - 1)) <= low and high < 1 << (width - 1):
-            return plain, width
-    raise CheckpointError(
-        f"weight {name} has codes of {bits} bits that are {low} to {high} less their zero point, "
-        f"beyond the {WIDTHS[-1]} bits of the widest lanes; quantise it symmetrically"
     )
 
 

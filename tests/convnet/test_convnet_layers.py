@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from spusim.frontend import TopologyError, quantise_input
 from spusim.frontend.chain import float_forward
-from spusim.frontend.fold_images import folded
+from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import FloatBatchNorm, FloatConv2d
 from spusim.frontend.quantise import quantise
 from spusim.network import Convolution, Pooling, tensor
@@ -157,10 +157,10 @@ def test_batch_norm_goes_into_what_is_before_it() -> None:
     expected = F.batch_norm(y, *stats, eps=0.01)
     frames, starts = found.stream.frames, found.stream.starts
     np.testing.assert_allclose(float_forward(found.network, frames, starts), expected, **EXACT)
-    whole = folded(found.network)
+    whole = fold_image_norms(found.network)
     assert [layer.name for layer in whole.layers] == ["c", "r", "f", "l"] and whole.output == "l"
     np.testing.assert_allclose(float_forward(whole, frames, starts), expected, **EXACT)
-    assert folded(whole) == whole
+    assert fold_image_norms(whole) == whole
     network = quantise(found.network, found.stream, weight_bits=16, per_channel=True)
     assert [type(node).__name__ for node in network.nodes] == ["Convolution", "Shift", "Product"]
 
@@ -175,7 +175,7 @@ def test_batch_norm_stays_where_it_cannot_go() -> None:
         {"type": "add", "name": "s", "inputs": ["d", "m"]},
     ]
     found = drawn(layers, (2, 5, 6), seed=5)
-    whole = folded(found.network)
+    whole = fold_image_norms(found.network)
     assert [type(each) is FloatBatchNorm for each in whole.layers] == [
         False, False, True, False, True, False,
     ]  # fmt: skip

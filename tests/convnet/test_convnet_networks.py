@@ -11,7 +11,7 @@ from integer_reference import evaluate
 
 from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.frontend.chain import float_forward
-from spusim.frontend.errors import CheckpointError, TopologyError
+from spusim.frontend.errors import TopologyError
 from spusim.frontend.load import find_network, load_float_network, open_topology
 from spusim.frontend.random_weights import random_checkpoint
 from spusim.network import Convolution, network_hash, tensor
@@ -68,7 +68,7 @@ def test_random_weights_are_those_of_their_seed() -> None:
 
 @pytest.mark.parametrize("source", ["random:", "random:seed=x", "random:density=0.1"])
 def test_random_weights_that_are_none_are_refused(source: str) -> None:
-    with pytest.raises(CheckpointError, match=r"random weights are random:seed=0"):
+    with pytest.raises(TopologyError, match=r"must be a checkpoint or random:seed=N"):
         load_network("cnn_small", source)
 
 

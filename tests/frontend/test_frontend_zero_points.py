@@ -6,10 +6,8 @@ import pytest
 from spusim.arch import load_arch
 from spusim.compiler import compile_network
 from spusim.frontend.chain import FloatActivation, FloatLinear, FloatNetwork, float_forward
-from spusim.frontend.errors import CheckpointError
 from spusim.frontend.quantise import quantise
 from spusim.frontend.streams import quantise_input
-from spusim.frontend.weights import symmetric_codes
 from spusim.frontend.zero_points import asymmetric_activations
 from spusim.machine import run
 from spusim.network import Network, Product, Quantum, Shift, Stream, check_network, tensor
@@ -98,26 +96,3 @@ def test_what_others_read_stays_symmetric() -> None:
         if isinstance(node, Product)
         for head in node.heads
     )
-
-
-# --- weights
-
-
-def test_codes_less_their_zero_point_move_to_the_next_width() -> None:
-    codes = np.array([[0, 255], [128, 7]], np.uint8)  # quint8
-    plain, bits = symmetric_codes(codes, np.array(128), 8, "fc.weight")
-    assert bits == 8 and plain.tolist() == [[-128, 127], [0, -121]]
-    plain, bits = symmetric_codes(codes, np.array(3), 8, "fc.weight")
-    assert bits == 16 and plain.tolist() == [[-3, 252], [125, 4]]
-    plain, bits = symmetric_codes(codes, np.array([0, 100]), 8, "fc.weight")
-    assert bits == 16 and plain.tolist() == [[0, 255], [28, -93]]
-    nibbles = np.array([[0, 15, 8]], np.uint8)
-    assert symmetric_codes(nibbles, np.array(8), 4, "w")[1] == 4
-    assert symmetric_codes(nibbles, np.array(7), 4, "w")[1] == 8
-
-
-def test_codes_that_no_width_holds_are_refused() -> None:
-    codes = np.array([[-(2**15), 2**15 - 1]], np.int16)
-    assert symmetric_codes(codes, np.array(0), 16, "w")[1] == 16
-    with pytest.raises(CheckpointError, match=r"weight w .* less their zero point, beyond the 16"):
-        symmetric_codes(codes, np.array(1), 16, "w")

@@ -21,7 +21,7 @@ from stepper_storage import StepperConfig
 
 from spusim.experiments.conformance import ConformanceCase, load_conformance
 from spusim.experiments.poison import poisoned_accumulators
-from spusim.isa import Instruction
+from spusim.isa import Instruction, decode_all, load_isa
 from spusim.program import Matrix
 
 LEAST_ROW_BITS = 5
@@ -133,6 +133,15 @@ def decodes(matrix: Matrix) -> bool:
     """Tell whether the RTL has the number format: two's complement, as from two bits on."""
     layout = matrix.packed.layout
     return not layout.codebook and layout.weight_bits > 1 and matrix.activation_bits > 1
+
+
+def has_modes(case: ConformanceCase) -> bool:
+    """Tell whether the RTL's sums are a program's: no zero points, partial sums or `nullify`."""
+    numerics = case.program.numerics
+    code = [i for image in case.program.cores for i in decode_all(load_isa(), image.code)]
+    shifted = any(i.mnemonic == "zset" for i in code)
+    plain = numerics.overflow in CHOICES["overflow"] and not numerics.partial_sums.every
+    return plain and not shifted
 
 
 def row_bits_of(config: StepperConfig, products: list[Product]) -> int:

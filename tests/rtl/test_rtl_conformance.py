@@ -5,7 +5,7 @@ import tally
 from generators import packed
 from parameter_sets import CHOICES, ParameterSet
 from rtl_compare import SPARE_CYCLES, check_equal, step_placed
-from rtl_conformance import MOST_WORD_BITS, Product, conformance_products, decodes
+from rtl_conformance import MOST_WORD_BITS, Product, conformance_products, decodes, has_modes
 from rtl_engine import RtlEngine
 from rtl_machine import check_machine
 
@@ -16,8 +16,6 @@ from spusim.isa import decode_all, load_isa
 PRODUCTS = conformance_products()
 # formats that the RTL's decoder does not have; stepper, machine and golden compare them
 NOT_IN_RTL = {"block", "n_of_m"}
-# programs whose products have zero points, partial sums or overflow that the RTL does not have
-NO_MODES_OF_RTL = {"overflow_nullify", "partial_sums", "partial_sums_half_up", "pset", "zset"}
 
 
 def same_image(product: Product) -> bool:
@@ -65,7 +63,7 @@ def test_every_program_with_a_matrix_is_among_them() -> None:
         if multiplies and case.name not in found:
             matrices = [matrix for image in case.program.cores for matrix in image.matrices]
             beyond = {m.packed.layout.format for m in matrices} <= NOT_IN_RTL
-            if beyond or not any(map(decodes, matrices)) or case.name in NO_MODES_OF_RTL:
+            if beyond or not any(map(decodes, matrices)) or not has_modes(case):
                 continue
             own = case.arch.core.weight_memory or case.arch.core.data_memory
             assert max(own.word_bits, case.program.word_bits) > MOST_WORD_BITS, case.name

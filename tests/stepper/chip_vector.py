@@ -198,7 +198,9 @@ class VectorUnit:
         elements = [Element(s, self.numerics, self.tables, table, **one) for one in inputs]
         overflow = self.numerics.requantize_overflow
         made = [fitted(meaning.of(element), s.wd, overflow) for element in elements]
-        return made if meaning.of_all is None else meaning.of_all(made, given)
+        if meaning.of_all is None:
+            return made
+        return [fitted(value, s.wd, overflow) for value in meaning.of_all(made, given)]
 
     def read_scales(self, operand: Operand, inputs: list[dict[str, int]]) -> None:
         """Give every element its multiplier and shift."""

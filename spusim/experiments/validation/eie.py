@@ -173,7 +173,7 @@ def _corrected(run: _Layer) -> Row:
         density = layer.weight_density * run.theoretical_us / _theoretical_us(result)
         layer = replace(layer, weight_density=density)
         result = run_linear(layer, load_arch(ARCH), baseline=False)
-    note = f"corrected: density {layer.weight_density:.3f} in place of {run.layer.weight_density}"
+    note = f"density {layer.weight_density:.3f} in place of {run.layer.weight_density}"
     return Row(f"{run.name} corrected", "us", run.actual_us, _us(result), None, note)
 
 
@@ -215,7 +215,7 @@ def _shares(energies: list[dict[str, float]]) -> dict[str, float]:
 
 def _latency_chart(rows: list[Row]) -> LineChart:
     places = tuple(map(float, range(len(rows))))
-    names = [row.name.replace(" corrected", "*") for row in rows]
+    names = [row.name.replace("-", "\n").replace(" corrected", "*") for row in rows]
     ticks = tuple(zip(places, names, strict=True))
 
     def series(label: str, values: list[float], hue: int, dash: int) -> Series:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import spusim
-from spusim.experiments.store import check_place, write_files
+from spusim.experiments.store import write_files
 from spusim.experiments.validation.records import Study
 
 RECORD_NAME = "validation.json"
@@ -21,11 +21,6 @@ def record(studies: Sequence[Study]) -> dict[str, Any]:
         "holds": all(study.holds for study in studies),
         "studies": {study.name: study.record() for study in studies},
     }
-
-
-def check(folder: Path) -> None:
-    """Raise OutputError unless the files can be written there."""
-    check_place(folder)
 
 
 def write_studies(studies: Sequence[Study], folder: Path) -> list[Path]:
