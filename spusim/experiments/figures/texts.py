@@ -59,7 +59,8 @@ def thin_ticks(axes: Axes, axis: Axis) -> None:
     ticks = sorted(axis.ticks)
     pixels = axes.figure.dpi / _POINTS_AN_INCH
     at = [axes.transData.transform((place, 1))[0] / pixels for place, _ in ticks]
-    half = [_LETTER_POINTS * (len(text) + 0.5) / 2 for _, text in ticks]
+    longest = [max(map(len, text.split("\n"))) for _, text in ticks]
+    half = [_LETTER_POINTS * (letters + 0.5) / 2 for letters in longest]
     last = len(ticks) - 1
     kept = [0]
     for k in range(1, last):

@@ -29,6 +29,7 @@ from spusim.result import RunResult
 ARCH = "eie64"
 WITHIN = 0.10  # of the actual times, what a layer must hold
 DEPTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SHARED_WEIGHT_BITS = 16  # of what the 4-bit indices stand for, as published
 _CORRECTIONS = 3  # secant steps to the density that a theoretical time implies
 # one of the two published banks of 16 KiB, which a pointer is read from
 _POINTER_BANK = ("core.index_memory.words=4096", "core.index_memory.word_bits=32")
@@ -150,7 +151,8 @@ def _runs() -> tuple[_Layer, ...]:
 
 def _run(arch: Arch, row: dict[str, float]) -> _Layer:
     sizes = int(row["inputs"]), int(row["outputs"])
-    layer = RandomLinear(*sizes, row["weight_density"], row["activation_density"])
+    densities = row["weight_density"], row["activation_density"]
+    layer = RandomLinear(*sizes, *densities, codebook_bits=_SHARED_WEIGHT_BITS)
     result, recording = record_linear(layer, arch, baseline=False)
     times = row["theoretical_us"], row["actual_us"]
     return _Layer(str(row["layer"]), layer, *times, bool(row["doubtful"]), result, recording)
