@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
@@ -58,6 +58,25 @@ class Pool(Protocol):
         """Raise PoolError if the pool is gone for good."""
 
 
+class LoneProcess(ProcessPoolExecutor):
+    """One process, whose death is always noticed, even in the middle of writing a result.
+
+    The pool itself keeps the writing end of the result pipe open. If the process dies with half a
+    message written, the pool's thread then waits for the other half for ever, since the pipe
+    never ends; so our end is closed as soon as the process has inherited its own.
+    """
+
+    def __init__(self, context: BaseContext):
+        super().__init__(1, context, start_process)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Submit a call; the first one starts the process."""
+        future = super().submit(fn, *args, **kwargs)
+        results: Any = self._result_queue
+        results._writer.close()
+        return future
+
+
 class LocalSeat:
     """One process of this machine; alone in its executor, so that a death is known to be its."""
 
@@ -75,7 +94,7 @@ class LocalSeat:
         self.executor = self._start()
 
     def _start(self) -> Executor:
-        return ProcessPoolExecutor(1, self._context, start_process)
+        return LoneProcess(self._context)
 
 
 class LocalPool:
