@@ -100,6 +100,8 @@ class Nursery:
         text, stat = path.read_text(), path.stat()
         path.write_text(planted(mutant, text))
         in_kernels = mutant.file.startswith(KERNELS)
+        if in_kernels:  # what does not depend on the file stays compiled
+            shutil.copytree(self._clean_cache, self._fault_cache)
         try:
             caught_by = self._noticed(
                 mutant.tests, self._fault_cache if in_kernels else self._clean_cache
