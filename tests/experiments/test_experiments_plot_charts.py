@@ -212,6 +212,16 @@ def test_jobs_of_different_size_are_no_alternatives(tmp_path):
         make_chart(open_results(folder), "pareto")
 
 
+def test_machines_that_differ_in_latency_alone_have_no_front(tmp_path):
+    rows = [
+        folders.point(n, {"cores": n % 2 + 1, "core.lanes": n + 1}, latency_s_mean=1e-6 * (n + 1))
+        for n in range(4)
+    ]
+    folder = folders.write_results(tmp_path / "s", rows, ["cores", "core.lanes"])
+    with pytest.raises(UnfitError, match="different energy, memory, area or accuracy"):
+        make_chart(open_results(folder), "pareto")
+
+
 def test_overview_of_words_and_of_replicas(chart, tmp_path):
     cycles, _ = chart("overview", "hazards").panels
     assert [text for _, text in cycles.x.ticks] == ["bypass", "stall"]

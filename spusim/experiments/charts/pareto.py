@@ -34,11 +34,12 @@ def pareto(results: Results) -> LineChart:
     fitting = [rows for _, rows in part_rows(results) if _alternatives(results, rows)]
     if not fitting:
         raise UnfitError(
-            f"needs at least {_LEAST_POINTS} points that do one job with different latency (two "
-            f"axes of machine, pruning or quantising; none of {', '.join(_JOBS)})"
+            f"needs at least {_LEAST_POINTS} points that do one job with different latency and "
+            "different energy, memory, area or accuracy (two axes of machine, pruning or "
+            f"quantising; none of {', '.join(_JOBS)})"
         )
     rows = max(fitting, key=lambda rows: rows.height)
-    metrics = [m for m in _AGAINST if rows[m].drop_nulls().n_unique() > 1]
+    metrics = _differing_metrics(rows)
     fronts = {metric: _front(rows, metric) for metric in metrics}
     numbers = sorted({number for front in fronts.values() for number in front})
     names = dict(zip(numbers, _letters(len(numbers)), strict=True))
@@ -79,9 +80,15 @@ def _alternatives(results: Results, rows: pl.DataFrame) -> bool:
     return (
         known.height >= _LEAST_POINTS
         and known[_LATENCY].n_unique() > 1
+        and bool(_differing_metrics(rows))
         and len(telling(results, rows, axes, ())) > 1
         and not any(axis.startswith(_JOBS) for axis in axes)
     )
+
+
+def _differing_metrics(rows: pl.DataFrame) -> list[str]:
+    """Return what the points differ in, besides latency."""
+    return [metric for metric in _AGAINST if rows[metric].drop_nulls().n_unique() > 1]
 
 
 def _front(rows: pl.DataFrame, metric: str) -> list[int]:
