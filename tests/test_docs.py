@@ -1,4 +1,4 @@
-"""The README is run: its examples work, its figures are what the commands say, its links lead on.
+"""README and docs are run: examples work, figures are what the commands say, links lead on.
 
 A `console` block is a session: `$ command`, then what it printed. A line `...` leaves lines out,
 and one that ends in `...` is cut short. A block whose first line is a comment with a file's name
@@ -30,25 +30,27 @@ ENTRY = {
     "python": [sys.executable],
 }
 # files beside a section's commands that it does not show
-BESIDE = {"Run an FQIR plan": sorted((ROOT / "tests/frontend/fqir/data").glob("gru.*"))}
+BESIDE = {"fqir.md: Run one": sorted((ROOT / "tests/frontend/fqir/data").glob("gru.*"))}
+RUN_ELSEWHERE = {"isa_example.md"}  # in a worktree of its own, by test_isa_example.py
 
 
 @dataclass(frozen=True)
 class Session:
-    """A command of the README, and the lines shown under it."""
+    """A command of a page, and the lines shown under it."""
 
     command: str
     shown: tuple[str, ...]
 
 
 def sections() -> dict[str, str]:
-    """Return the README's sections that show commands, by heading."""
-    parts = re.split(r"^## (.+)$", README, flags=re.MULTILINE)
-    return {
-        heading: text
-        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
-        if "```console" in text
-    }
+    """Return the sections that show commands, by page and heading."""
+    found = {}
+    for page in PAGES:
+        parts = re.split(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        for heading, text in zip(["", *parts[1::2]], parts[0::2], strict=True):
+            if "```console" in text and page.name not in RUN_ELSEWHERE:
+                found[f"{page.name}: {heading}"] = text
+    return found
 
 
 SECTIONS = sections()
@@ -89,7 +91,7 @@ def run(command: str, folder: Path) -> str:
 
 
 def matches(shown: str, line: str) -> bool:
-    """Whether a line of the README is a printed one, as a whole or cut short."""
+    """Whether a line of a page is a printed one, as a whole or cut short."""
     if shown.endswith("..."):
         return line.startswith(shown.removesuffix("...").rstrip())
     return line.rstrip() == shown
@@ -106,12 +108,12 @@ def compare(session: Session, printed: str) -> None:
         while skipping and left and not matches(shown, left[0]):
             del left[0]
         found = left.pop(0) if left else "(nothing more)"
-        assert matches(shown, found), f"$ {session.command}\nREADME: {shown}\nnow:    {found}"
+        assert matches(shown, found), f"$ {session.command}\nshown:  {shown}\nnow:    {found}"
         skipping = False
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
-def test_examples_print_what_the_readme_shows(heading: str, tmp_path: Path) -> None:
+def test_examples_print_what_is_shown(heading: str, tmp_path: Path) -> None:
     text = SECTIONS[heading]
     for path in BESIDE.get(heading, ()):
         shutil.copy(path, tmp_path)
