@@ -10,6 +10,8 @@ from numba.core import cgutils, types
 from numba.core.datamodel import default_manager, models
 from numba.extending import NativeValue, box, intrinsic, unbox
 
+from spusim.kernels.compiling import inlined
+
 
 @intrinsic
 def _pointer(typing_context, address):
@@ -21,10 +23,23 @@ def _pointer(typing_context, address):
     return types.voidptr(address), generate
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def borrow(array):
     """Return the same C-contiguous array, without a hold on its memory."""
     return nb.carray(_pointer(array.ctypes.data), array.shape, array.dtype)
+
+
+@inlined
+def seen_as(memory, kind, width):
+    """Return bytes (n,) as elements of another kind, `width` bytes wide, without a hold."""
+    return nb.carray(_pointer(memory.ctypes.data), (memory.size // width,), kind)
+
+
+@inlined
+def overwrite(target, values):
+    """Target = values, both (n,): a slice's assignment, without all that it takes to compile."""
+    for k in range(values.shape[0]):
+        target[k] = values[k]
 
 
 @intrinsic
