@@ -57,7 +57,6 @@ class CoreArrays(NamedTuple):
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
-@structref.register
 class CoreStateType(HandleType):
     """Compiled type of `CoreState`."""
 
@@ -116,7 +115,6 @@ def core_state(arrays):
     )
 
 
-@structref.register
 class CoreTableType(HandleType):
     """Compiled type of `CoreTable`."""
 

@@ -95,7 +95,6 @@ class ReplayArrays(NamedTuple):
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
 
 
-@structref.register
 class ReplayType(HandleType):
     """Compiled type of `Replay`."""
 
