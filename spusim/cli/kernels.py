@@ -21,7 +21,7 @@ class _Teller(event.Listener):  # type: ignore[misc]
         module = event.data["dispatcher"].py_func.__module__
         if module and module.startswith(KERNELS) and not self.told:
             self.told = True
-            typer.echo("compiling kernels (once, about a minute)", err=True)
+            typer.echo("compiling kernels (once, about half a minute)", err=True)
 
     def on_end(self, event: Any) -> None:
         """Say nothing."""

@@ -1,11 +1,11 @@
 """The chip's clock: from one cycle in which something happens to the next."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.ahead import prepare_core
 from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
+from spusim.kernels.compiling import kernel
 from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
@@ -26,7 +26,7 @@ _VISIT, _PART, _WANTED = int(G.VISIT), int(G.PART), int(G.HANDED)
 _HAND_OVER = int(Stop.HANDED)
 
 
-@nb.njit(cache=True)
+@kernel
 def _next_cycle(chip):
     """Earliest cycle in which a core, the router, the host or a delivery has something to do."""
     time = min(chip.chip[_ROUTER_NEXT], frame_due(chip))
@@ -38,7 +38,7 @@ def _next_cycle(chip):
     return time
 
 
-@nb.njit(cache=True)
+@kernel
 def all_quiet(chip):
     """Whether every thread has ended and no message or token is on its way."""
     for c in range(chip.core.shape[0]):
@@ -50,7 +50,7 @@ def all_quiet(chip):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _visit_cores(chip, now):
     """Let every core take its cycle; False where an instruction is handed to the machine.
 
@@ -80,7 +80,7 @@ def _visit_cores(chip, now):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def advance(chip):
     """Run the chip until the file ends; return a `Stop`.
 
@@ -112,7 +112,7 @@ def advance(chip):
             return _STOP_LOG
 
 
-@nb.njit(cache=True)
+@kernel
 def begin_file(chip, last, now):
     """Begin a file of the frames up to `last`: reset threads and channels, ask for one (T31)."""
     for c in range(chip.core.shape[0]):
@@ -127,14 +127,14 @@ def begin_file(chip, last, now):
     registers[_BEGAN], registers[_DUE] = now, now
 
 
-@nb.njit(cache=True)
+@kernel
 def close(chip, end):
     """Attribute all cycles up to the end of the run."""
     for c in range(chip.core.shape[0]):
         account(chip, c, end)
 
 
-@nb.njit(cache=True)
+@kernel
 def chip_state(
     chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,

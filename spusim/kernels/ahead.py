@@ -6,10 +6,11 @@ Values may run ahead of time because tokens order conflicting accesses; golden r
 which they do not.
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
@@ -34,7 +35,7 @@ _L_STEP, PLAN = int(L.STEP), int(A.COUNT)
 COLUMNS_A_NOTE = 63  # a mask of columns a word, its sign left alone
 
 
-@nb.njit(cache=True)
+@kernel
 def next_row(chip, c, context):
     """Code row of a flight's next instruction; a fault, and an `end`, beyond the last."""
     pc = chip.contexts[c, context, _PC]
@@ -44,7 +45,7 @@ def next_row(chip, c, context):
     return chip.code[c, pc]
 
 
-@nb.njit(cache=True)
+@kernel
 def _plan(core, thread, row, plan):
     """Note the operands of a vector or matrix-vector instruction before it is executed."""
     if row[0] >= _CONVOLVE:
@@ -59,7 +60,7 @@ def _plan(core, thread, row, plan):
         plan[_ACCUMULATE] = row[5]
 
 
-@nb.njit(cache=True)
+@kernel
 def _note_pushed(core, plan, pushed):
     """Note the columns of the product whose values have just been computed."""
     n = 0
@@ -70,16 +71,16 @@ def _note_pushed(core, plan, pushed):
     plan[_PUSHED] = n
 
 
-@nb.njit(cache=True)
+@kernel
 def _synchronises(op):
     return op == _END or op == _POST or op == _SEND or op == _RECV
 
 
-@nb.njit(cache=True)
+@kernel
 def _note_operands(chip, core, plan, unit):
     """Note an executed instruction's plan, and masks of the columns that a product pushes."""
     at = chip.chip[_NOTED]
-    chip.notes[at : at + PLAN] = plan
+    overwrite(chip.notes[at : at + PLAN], plan)
     end = at + PLAN
     if unit == _ENGINE:
         columns = core.matrices[plan[_MATRIX], _COLUMNS]
@@ -92,7 +93,7 @@ def _note_operands(chip, core, plan, unit):
     chip.chip[_NOTED] = end
 
 
-@nb.njit(cache=True)
+@kernel
 def _run_noted(chip, c, context, steps, most):
     """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
     core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
@@ -116,7 +117,7 @@ def _run_noted(chip, c, context, steps, most):
     return done, _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def _run_ahead(chip, c, context, row):
     core, thread, steps = chip.cores[c], chip.contexts[c, context], chip.steps[c, context]
     flight = chip.flights[c, context]
@@ -140,7 +141,7 @@ def _run_ahead(chip, c, context, row):
         _note_pushed(core, plan, chip.pushed[c, context])
 
 
-@nb.njit(cache=True)
+@kernel
 def prepare_core(chip, c):
     """Have every flight's next instruction at hand: executed, or standing before a sync.
 

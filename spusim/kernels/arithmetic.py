@@ -1,7 +1,8 @@
 """Scalar fixed point for the other kernels; `spusim.numerics` is the definition they must equal."""
 
-import numba as nb
 import numpy as np
+
+from spusim.kernels.compiling import inlined, kernel
 
 _LOW = np.int64((1 << 31) - 1)
 _LIMIT = np.int64(1 << 62)
@@ -12,7 +13,7 @@ SATURATE, WRAP, NULLIFY = 0, 1, 2  # overflow
 STOCHASTIC = 3  # rounding; the functions here take 0 to 2
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def shift_left(x, shift, overflow):
     """X * 2**shift for shifts up to 30, exact as far as a fold to 32 bits or fewer can tell."""
     if overflow != WRAP:
@@ -20,7 +21,7 @@ def shift_left(x, shift, overflow):
     return x << shift
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def shift_right(x, shift, rounding, overflow):
     """Round x / 2**shift; rounding 0 floor, 1 half_up, 2 half_even; negative shifts left."""
     if shift <= 0:
@@ -35,7 +36,7 @@ def shift_right(x, shift, rounding, overflow):
     return floor + np.int64(low > half or (low == half and floor & 1))
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def fold(x, bits, overflow):
     """Bring x into `bits` bits: saturate, wrap around, or zero what is out of range."""
     low = -(np.int64(1) << (bits - 1))
@@ -47,7 +48,7 @@ def fold(x, bits, overflow):
     return inside if inside == x else np.int64(0)
 
 
-@nb.njit(cache=True)
+@kernel
 def scale(acc, multiplier, shift, rounding, overflow):
     """Round acc * multiplier / 2**shift for products of up to 79 bits, kept as high * 2**31 + low.
 
@@ -86,7 +87,7 @@ def scale(acc, multiplier, shift, rounding, overflow):
     return whole + shift_right(low, shift, rounding, overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def scale_dithered(acc, multiplier, shift, noise, overflow):
     """Floor (acc * multiplier + noise) / 2**shift, noise below 2**shift; as exact as `scale`."""
     t = (acc & _LOW) * multiplier

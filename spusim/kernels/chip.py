@@ -251,7 +251,6 @@ FIELDS = (
 )
 
 
-@structref.register
 class ChipStateType(HandleType):
     """Compiled type of `ChipState`."""
 

@@ -4,9 +4,9 @@ The router is served first and is never refused, so its accesses are known in ad
 vector unit; the sparse engine gets the banks that are left.
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import P
 from spusim.kernels.stepping import BY_ROUTER, BY_VECTOR, IDLE, PHASE, engine_cycle
 from spusim.kernels.vector import beat_words
@@ -26,7 +26,7 @@ _BANKS, _LANES, _STAGES = int(P.BANKS), int(P.VECTOR_LANES), int(P.VECTOR_STAGES
 _TABLE_READS = int(P.TABLE_READS)
 
 
-@nb.njit(cache=True)
+@kernel
 def start_vector(core, n, fixed, reads, passes, state):
     """Set the stepping state of the vector unit to an instruction's first cycle."""
     lanes = core.params[_LANES]
@@ -37,7 +37,7 @@ def start_vector(core, n, fixed, reads, passes, state):
     state[LEFT] = core.params[_STAGES]
 
 
-@nb.njit(cache=True)
+@kernel
 def _begin_beat(core, state, bytes_, bits, pending):
     """List the banks that a beat accesses, and how long it takes with no rival (T16)."""
     lanes, banks = core.params[_LANES], core.params[_BANKS]
@@ -68,7 +68,7 @@ def _begin_beat(core, state, bytes_, bits, pending):
     state[NATURAL] = max(longest, state[LOOKUPS])
 
 
-@nb.njit(cache=True)
+@kernel
 def _vector_cycle(core, state, bytes_, bits, pending, taken, stalls):
     """One cycle of the vector unit; return whether it completes with the end of it."""
     if state[BEAT] == state[BEATS]:
@@ -96,7 +96,7 @@ def _vector_cycle(core, state, bytes_, bits, pending, taken, stalls):
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def step_cycle(
     core, now, engine, pes, columns, last, vector, bytes_, bits, pending, transfer, taken,
     pe_stalls, scanner_stalls, vector_stalls,
@@ -121,7 +121,7 @@ def step_cycle(
     return done
 
 
-@nb.njit(cache=True)
+@kernel
 def step_window(
     core, now, until, engine, pes, columns, last, vector, bytes_, bits, pending, transfer,
     pe_stalls, scanner_stalls, vector_stalls,

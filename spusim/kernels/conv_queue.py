@@ -6,9 +6,9 @@ holds for up to 64 PEs, a backlog that cannot exceed a byte, and passes that can
 the accumulators of the pass before have drained.
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import F, Stall
 from spusim.kernels.lanes import highest, less, load_lanes, plus, store_lanes
 
@@ -17,7 +17,7 @@ _ACCUMULATORS = int(Stall.ACCUMULATORS)
 BYTE = 255
 
 
-@nb.njit(cache=True)
+@kernel
 def advance(
     beats, groups, slices, scans, n, bound, release_done, feeder, ring, done, entered, stalls
 ):
@@ -49,7 +49,7 @@ def advance(
     feeder[_PUSH], feeder[_SLOT] = push, slot
 
 
-@nb.njit(cache=True)
+@kernel
 def advance_bytes(costs, columns, scans, n, release_done, feeder, ring, owed):
     """Do the same for 64 PEs; costs (64 * kinds,) uint8, at least 1 for PEs that there are.
 

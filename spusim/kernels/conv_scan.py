@@ -1,8 +1,8 @@
 """What the scanner pushes for a convolution's positions in dataflow `row`: T41."""
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.conv_layout import F, G
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
@@ -14,13 +14,13 @@ _STRIP = 64  # pixels whose lists grow together and stay in the nearest cache
 _APART = 32  # places between two pixels' lists, lest they all want the same lines of that cache
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def list_stride(channels):
     """Return how far apart the lists of two pixels begin."""
     return channels + _APART
 
 
-@nb.njit(cache=True)
+@kernel
 def list_pushed(x, push_all, counts, pushed):
     """List each pixel's channels that are pushed, ascending (T9).
 
@@ -40,7 +40,7 @@ def list_pushed(x, push_all, counts, pushed):
                 counts[pixel] = count + np.int64(push_all or row[pixel] != 0)
 
 
-@nb.njit(cache=True)
+@kernel
 def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans):
     """Write a position's pushed columns and their `scan` to columns and scans; return how many.
 
@@ -85,7 +85,7 @@ def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, s
     return n
 
 
-@nb.njit(cache=True)
+@kernel
 def count_words(first, last, sizes, per_word, needed):
     """Count the words of a channel's plane that positions first to last - 1 need (T45).
 

@@ -3,9 +3,9 @@
 O(slices x PEs): never a step per cycle, weight or position of a group.
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import FREE, F, Stall
 from spusim.kernels.conv_queue import advance, advance_bytes
 from spusim.kernels.conv_scan import scan_position
@@ -20,7 +20,7 @@ _ACCUMULATORS, _IMBALANCE, _DRAIN = (
 _QUEUE_FULL, _PE_WAIT = int(Stall.QUEUE_FULL), int(Stall.PE_WAIT)
 
 
-@nb.njit(cache=True)
+@kernel
 def idle_feeder(feeder, ring):
     """Bring feeder and queues to where an instruction begins."""
     feeder[:] = 0
@@ -28,7 +28,7 @@ def idle_feeder(feeder, ring):
     ring[:] = FREE
 
 
-@nb.njit(cache=True)
+@kernel
 def finish(load, stages, drained, last_drain, feeder, done, stalls, feeder_stalls):
     """Add the end of a tile to the stalls (T40); return the instruction's duration.
 
@@ -52,7 +52,7 @@ def finish(load, stages, drained, last_drain, feeder, done, stalls, feeder_stall
     return load + over
 
 
-@nb.njit(cache=True)
+@kernel
 def add_work(beats, counted, groups, times, stalls):
     """Add cycles of work: slices of kind i were popped times[i] times.
 
@@ -68,7 +68,7 @@ def add_work(beats, counted, groups, times, stalls):
                 stalls[p, _EMPTY] += spent - busy
 
 
-@nb.njit(cache=True)
+@kernel
 def row_passes(
     first, last, sizes, counts, pushed, window_of, beats, release_done, drain,
     feeder, ring, done, entered, before, columns, scans, times, stalls,
@@ -91,7 +91,7 @@ def row_passes(
             before[:] = entered + drain
 
 
-@nb.njit(cache=True)
+@kernel
 def row_passes_bytes(
     first, last, sizes, counts, pushed, window_of, costs, release_done, shortest,
     feeder, ring, owed, columns, scans, times,
@@ -108,7 +108,7 @@ def row_passes_bytes(
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def row_tile(
     first, last, sizes, counts, pushed, window_of, beats, counted, costs, release_done, drain,
     load, stages, feeder, ring, done, columns, scans, times, stalls, feeder_stalls,
@@ -145,7 +145,7 @@ def row_tile(
     return finish(load, stages, before, drain, feeder, done, stalls, feeder_stalls)
 
 
-@nb.njit(cache=True)
+@kernel
 def pixel_tile(
     beats, counted, kinds, groups, fetch, release_done, heights, load, stages,
     feeder, ring, done, stalls, feeder_stalls,

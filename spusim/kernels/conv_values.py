@@ -6,10 +6,10 @@ offset, and the positions of a row of output are a run behind it. Rows of output
 pitch; what is computed between them is never looked at.
 """
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.arithmetic import fold
+from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import G
 from spusim.kernels.lanes import NARROW, WIDE, add_narrow, add_wide
 
@@ -18,7 +18,7 @@ _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP)
 SLACK = 2 * WIDE  # places behind the last plane, which the last tile may read
 
 
-@nb.njit(cache=True)
+@kernel
 def fill_planes(x, sizes, phases, rows, pitch, buffer):
     """Write activations x (channels, height, width) to the planes of `buffer`, zeros elsewhere.
 
@@ -55,7 +55,7 @@ def fill_planes(x, sizes, phases, rows, pitch, buffer):
     buffer[at:] = 0
 
 
-@nb.njit(cache=True)
+@kernel
 def convolve(buffer, pointers, offsets, weights, bias, first, last, sums):
     """Write bias + weights * activations modulo 2**32 for runs of positions.
 
@@ -82,7 +82,7 @@ def convolve(buffer, pointers, offsets, weights, bias, first, last, sums):
         at += WIDE if wide else NARROW
 
 
-@nb.njit(cache=True)
+@kernel
 def convolve_stepwise(buffer, pointers, offsets, weights, bias, first, last, sums, bits, wrap):
     """Do the same, folded to `bits` after every accumulation, in the order of the weights.
 

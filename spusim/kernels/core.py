@@ -3,12 +3,12 @@
 import operator
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numba.experimental import structref
 from numba.extending import overload
 
 from spusim.kernels.borrow import HandleType, address_of, borrow, define_uncounted, handle_at
+from spusim.kernels.compiling import kernel
 
 
 class CoreArrays(NamedTuple):
@@ -57,7 +57,6 @@ class CoreArrays(NamedTuple):
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
-@structref.register
 class CoreStateType(HandleType):
     """Compiled type of `CoreState`."""
 
@@ -70,7 +69,7 @@ define_uncounted(CoreStateType, CoreState)
 structref.define_constructor(CoreState, CoreStateType, list(CoreArrays._fields))
 
 
-@nb.njit(cache=True)
+@kernel
 def core_state(arrays):
     """Return the handle to a core's arrays, which must outlive it; both see the same memory."""
     return CoreState(
@@ -116,7 +115,6 @@ def core_state(arrays):
     )
 
 
-@structref.register
 class CoreTableType(HandleType):
     """Compiled type of `CoreTable`."""
 
@@ -137,13 +135,13 @@ def _core_of(table, number):
     return None
 
 
-@nb.njit(cache=True)
+@kernel
 def core_address(core):
     """Return the address of a core's handle, for `core_table`."""
     return address_of(core)
 
 
-@nb.njit(cache=True)
+@kernel
 def core_table(first, addresses):
     """Return the table of cores with these addresses (cores,) int64, which must outlive it."""
     return CoreTable(first, borrow(addresses))

@@ -1,9 +1,10 @@
 """One matrix-vector instruction of the sparse engine: values, time, counts."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
+from spusim.kernels.borrow import overwrite
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import (
     add_columns,
@@ -42,7 +43,7 @@ _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACC
 _TAPE = int(Fault.TAPE)
 
 
-@nb.njit(cache=True)
+@kernel
 def matvec_fault(core, m, src, acc):
     """Return what is wrong with the operands of a product, or Fault.NONE."""
     matrix = core.matrices[m]
@@ -54,7 +55,7 @@ def matvec_fault(core, m, src, acc):
     return _MEMORY if end > core.memory.shape[0] else _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def _norm(x, n):
     squares = 0.0
     for j in range(n):
@@ -62,7 +63,7 @@ def _norm(x, n):
     return np.sqrt(squares)
 
 
-@nb.njit(cache=True)
+@kernel
 def _no_overflow(core, matrix, start, x_max):
     """Whether a bound on every partial sum proves that none leaves the accumulator.
 
@@ -85,7 +86,7 @@ def _no_overflow(core, matrix, start, x_max):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _add(core, matrix, columns, n, sums, fast):
     """Add the columns' products to sums (rows,) int64; `fast`: they surely stay in 32 bits."""
     rows, total = matrix[_ROWS], matrix[_COLUMNS]
@@ -112,7 +113,7 @@ def _add(core, matrix, columns, n, sums, fast):
         add_columns_stepwise(slim, x, columns, n, sums, bits, overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def _add_in_parts(core, matrix, n, sums, x_max, position):
     """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
     params, total = core.params, matrix[_COLUMNS]
@@ -140,14 +141,14 @@ def _add_in_parts(core, matrix, n, sums, x_max, position):
         boundary += params[_EVERY]
 
 
-@nb.njit(cache=True)
+@kernel
 def _values(core, matrix, n, acc, accumulate, position):
     """Value plane: accumulators acc .. acc + rows, from bias or as they are, plus M x."""
     rows, total = matrix[_ROWS], matrix[_COLUMNS]
     bits, overflow = core.params[_BITS], core.params[_OVERFLOW]
     sums = core.acc[acc : acc + rows]
     if not accumulate:
-        sums[:] = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
+        overwrite(sums, core.bias[matrix[_BIAS] : matrix[_BIAS] + rows])
     x_max = np.int64(0)
     for j in range(total):
         x_max = max(x_max, abs(np.int64(core.x[j])))
@@ -159,7 +160,7 @@ def _values(core, matrix, n, acc, accumulate, position):
     _add(core, matrix, core.columns, n, sums, fast)
 
 
-@nb.njit(cache=True)
+@kernel
 def load_cycles(core, matrix, src, accumulate):
     """Length of the load phase, rule T7."""
     pes = core.params[_PES]
@@ -177,7 +178,7 @@ def load_cycles(core, matrix, src, accumulate):
     return longest
 
 
-@nb.njit(cache=True)
+@kernel
 def _count(core, matrix, columns, n, effective_n):
     """Add up the static counts of the pushed columns; `effective_n` of them are nonzero."""
     counters = core.counters
@@ -212,7 +213,7 @@ def _count(core, matrix, columns, n, effective_n):
     return effective
 
 
-@nb.njit(cache=True)
+@kernel
 def _operand_accesses(core, matrix, src):
     """Count the reads of the operand: every word once in the load phase, else every window's."""
     banks, word_bits = core.params[_BANKS], 8 * core.params[_WORD_BYTES]
@@ -231,7 +232,7 @@ def _operand_accesses(core, matrix, src):
     return mask
 
 
-@nb.njit(cache=True)
+@kernel
 def _add_rows(table, rows, n, total):
     """Total += the sum of the first n of `rows` of a table (.., banks), eight banks at a time."""
     banks = table.shape[1]
@@ -260,7 +261,7 @@ def _add_rows(table, rows, n, total):
             total[b] += table[rows[i], b]
 
 
-@nb.njit(cache=True)
+@kernel
 def _bank_accesses(core, matrix, src, columns, n, accumulate):
     """Count the cycles in which each data bank is accessed; return the mask of banks held."""
     banks, pes = core.params[_BANKS], core.params[_PES]
@@ -277,7 +278,7 @@ def _bank_accesses(core, matrix, src, columns, n, accumulate):
     return (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
 
 
-@nb.njit(cache=True)
+@kernel
 def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
     """Execute one product; return its duration without interference, and the banks it holds.
 

@@ -1,9 +1,9 @@
 """The host: sends frames and takes outputs (T31). Files begin and end in `spusim.machine`."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
+from spusim.kernels.compiling import kernel
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
 
@@ -16,7 +16,7 @@ _ELEMENTS, _BITS, _TAKEN = int(O.ELEMENTS), int(O.BITS), int(O.TAKEN)
 _UNEXPECTED, _OUTPUT_LENGTH = int(ChipFault.UNEXPECTED_OUTPUT), int(ChipFault.OUTPUT_LENGTH)
 
 
-@nb.njit(cache=True)
+@kernel
 def frame_granted(chip, frame, now):
     """Note the cycle in which a frame's first word crosses the link; the next may be due."""
     registers = chip.chip
@@ -26,7 +26,7 @@ def frame_granted(chip, frame, now):
         registers[_DUE] = max(due, now + 1)
 
 
-@nb.njit(cache=True)
+@kernel
 def _expected_port(chip, message):
     """Index of the port that a message belongs to, or -1 if no frame waits for it."""
     for port in range(chip.ports.shape[0]):
@@ -36,7 +36,7 @@ def _expected_port(chip, message):
     return -1
 
 
-@nb.njit(cache=True)
+@kernel
 def _frame_complete(chip):
     for port in range(chip.ports.shape[0]):
         if chip.ports[port, _TAKEN] == chip.chip[_FINISHED]:
@@ -44,7 +44,7 @@ def _frame_complete(chip):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _store(chip, port, data):
     """Put a port's elements into the outputs of its next frame."""
     row = chip.ports[port]
@@ -62,7 +62,7 @@ def _store(chip, port, data):
         out[row[_OFFSET] + k] = (value << unused) >> unused
 
 
-@nb.njit(cache=True)
+@kernel
 def _end_frame(chip, now):
     registers = chip.chip
     frame = registers[_FINISHED]
@@ -78,7 +78,7 @@ def _end_frame(chip, now):
         registers[_DUE] = now
 
 
-@nb.njit(cache=True)
+@kernel
 def take_output(chip, message, data, now):
     """Take a message of outputs; the last one of a frame ends it."""
     port = _expected_port(chip, message)
@@ -96,7 +96,7 @@ def take_output(chip, message, data, now):
         _end_frame(chip, now)
 
 
-@nb.njit(cache=True)
+@kernel
 def frame_due(chip):
     """Cycle in which the next frame is to be requested, NEVER if that is not known yet."""
     return chip.chip[_DUE] if chip.chip[_SENT] < chip.chip[_LAST] else np.int64(NEVER)

@@ -5,11 +5,11 @@ issued in time. While one thread is alone, the time up to its next synchronising
 one sum; otherwise each issue is an event of its own.
 """
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.ahead import next_row
 from spusim.kernels.chip import NEVER, F, G, K, Q
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import C, Op, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.router import issue_transfer, post_remote, receive, transfer_mask
@@ -37,12 +37,12 @@ _INSTRUCTION = int(C.INSTRUCTION)
 _L_ISSUE, _L_SEQUENCER, _X_PC = int(L.ISSUE), int(L.SEQUENCER), int(X.PC)
 
 
-@nb.njit(cache=True)
+@kernel
 def _alone(chip, c):
     return chip.core[c, _FLIGHTS] == 1 and not chip.chip[_SHARED]
 
 
-@nb.njit(cache=True)
+@kernel
 def _next_unit(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
@@ -50,7 +50,7 @@ def _next_unit(chip, c, context):
     return next_row(chip, c, context)[1]
 
 
-@nb.njit(cache=True)
+@kernel
 def _next_banks(chip, c, context):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
@@ -61,7 +61,7 @@ def _next_banks(chip, c, context):
     return np.int64(0)
 
 
-@nb.njit(cache=True)
+@kernel
 def _waiting_for(chip, c, now):
     """Say what the oldest thread in flight waits for in a cycle without an issue (T26)."""
     if chip.core[c, _FLIGHTS] == 0:
@@ -75,7 +75,7 @@ def _waiting_for(chip, c, now):
     return _Q_BANKS
 
 
-@nb.njit(cache=True)
+@kernel
 def _attribute(chip, c, until):
     state = chip.core[c]
     if until > state[_ACCOUNTED]:
@@ -83,7 +83,7 @@ def _attribute(chip, c, until):
         state[_ACCOUNTED] = until
 
 
-@nb.njit(cache=True)
+@kernel
 def _issue_step(chip, c, context, now):
     """Let an executed instruction occupy its unit and banks for its duration."""
     flight = chip.flights[c, context]
@@ -104,7 +104,7 @@ def _issue_step(chip, c, context, now):
         chip.vector_cycles[c, 0] += step[_CYCLES]
 
 
-@nb.njit(cache=True)
+@kernel
 def account(chip, c, now):
     """Attribute the sequencer's cycles before `now`, and issue what a lone thread did in them."""
     if _alone(chip, c):
@@ -121,7 +121,7 @@ def account(chip, c, now):
     _attribute(chip, c, now)
 
 
-@nb.njit(cache=True)
+@kernel
 def _issue_control(chip, c, context, row, now):
     """Run `end` or `post` on the sequencer (T21, T25)."""
     flight = chip.flights[c, context]
@@ -136,7 +136,7 @@ def _issue_control(chip, c, context, row, now):
         post_remote(chip, c, context, row[2], row[3], now)
 
 
-@nb.njit(cache=True)
+@kernel
 def _issue_one(chip, c, context, now):
     flight = chip.flights[c, context]
     if flight[_STEP] < flight[_STEPS]:
@@ -151,7 +151,7 @@ def _issue_one(chip, c, context, now):
     chip.cores[c].counters[_INSTRUCTION] += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def _issue(chip, c, now):
     """Issue at most one instruction: that of the oldest thread that can (T24)."""
     for k in range(chip.core[c, _FLIGHTS]):
@@ -168,7 +168,7 @@ def _issue(chip, c, now):
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def _next_time(chip, c, context):
     """Earliest cycle in which a flight can issue, as far as its own core knows."""
     flight = chip.flights[c, context]
@@ -183,7 +183,7 @@ def _next_time(chip, c, context):
     return max(time, banks_free_at(chip, c, _next_banks(chip, c, context)))
 
 
-@nb.njit(cache=True)
+@kernel
 def _next_cause(chip, c, context, now):
     """Cycle in which what the oldest thread waits for may change (T26)."""
     ready = chip.flights[c, context, _READY_AT]
@@ -193,7 +193,7 @@ def _next_cause(chip, c, context, now):
     return free if free > now else np.int64(NEVER)
 
 
-@nb.njit(cache=True)
+@kernel
 def core_sleep(chip, c, now, completion):
     """Set the next cycle in which this core can do something by itself.
 
@@ -210,7 +210,7 @@ def core_sleep(chip, c, now, completion):
     state[_NEXT] = max(earliest, now + 1)
 
 
-@nb.njit(cache=True)
+@kernel
 def core_cycle(chip, c, now):
     """Do all that a core does at the end of one cycle; its threads are executed ahead."""
     state = chip.core[c]

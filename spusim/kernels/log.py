@@ -5,9 +5,8 @@ A run that is not traced has a log of no rows, and pays one comparison a row.
 
 from enum import IntEnum
 
-import numba as nb
-
 from spusim.kernels.chip import G
+from spusim.kernels.compiling import kernel
 
 
 class L(IntEnum):
@@ -29,7 +28,7 @@ WIDTH = 8  # kind, cycle, core and five more
 _LIMIT, _LOGGED, _LOG_FULL = int(G.LOG_LIMIT), int(G.LOGGED), int(G.LOG_FULL)
 
 
-@nb.njit(cache=True)
+@kernel
 def _append(chip, kind, cycle, core, a, b, c, d, e):
     registers = chip.chip
     at = registers[_LOGGED]
@@ -42,7 +41,7 @@ def _append(chip, kind, cycle, core, a, b, c, d, e):
         row[3], row[4], row[5], row[6], row[7] = a, b, c, d, e
 
 
-@nb.njit(cache=True)
+@kernel
 def note(chip, kind, cycle, core, a, b=0, c=0, d=0, e=0):
     """Append a row to the log of a traced run; the clock stops at the cycle's end when it is full.
 

@@ -6,13 +6,13 @@ in ascending column order, since lanes run over rows; with a proof that no parti
 the accumulator, order does not matter, and four columns go in one pass.
 """
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP, fold, shift_right
+from spusim.kernels.compiling import kernel
 
 
-@nb.njit(cache=True)
+@kernel
 def nonzero_columns(x, columns):
     """Write the indices of x's nonzeros to `columns`; return how many. x (n,), columns (n + 1,)."""
     n = 0
@@ -22,7 +22,7 @@ def nonzero_columns(x, columns):
     return n
 
 
-@nb.njit(cache=True)
+@kernel
 def add_columns(weights, x, columns, n, acc):
     """Acc += weights.T[:, columns] @ x[columns], modulo 2**32.
 
@@ -52,7 +52,7 @@ def add_columns(weights, x, columns, n, acc):
         i += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def add_columns_stepwise(weights, x, columns, n, acc, bits, overflow):
     """Acc += weights.T[:, columns] @ x[columns], folded to `bits` after every accumulation.
 
@@ -67,7 +67,7 @@ def add_columns_stepwise(weights, x, columns, n, acc, bits, overflow):
             acc[r] = fold(acc[r] + np.int64(w[r]) * xc, bits, overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def requantise_partial(acc, shift, bits, rounding, overflow):
     """Keep `bits` bits of partial sums (rows,) int64 in units of 2**shift; doing it twice is once.
 
@@ -78,7 +78,7 @@ def requantise_partial(acc, shift, bits, rounding, overflow):
         acc[r] = fold(shift_right(acc[r], shift, rounding, WRAP), bits, overflow) << shift
 
 
-@nb.njit(cache=True)
+@kernel
 def first_boundary(position, every):
     """Column after which the first boundary of partial sums lies, column 0 being at `position`."""
     return every - 1 - (position % every if position > 0 else position)

@@ -1,7 +1,8 @@
 """Random bits of stochastic rounding; `spusim.numerics.random` is what they must equal."""
 
-import numba as nb
 import numpy as np
+
+from spusim.kernels.compiling import inlined, kernel
 
 _WORD = np.uint64(0xFFFFFFFF)
 _PARITY = np.uint64(0x1BD11BDA)
@@ -10,12 +11,12 @@ _RIGHT = np.array((26, 21, 27, 5, 20, 11, 10, 20), np.uint64)
 _WIDTH = np.uint64(32)
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _turned(x, by):
     return ((x << by) | (x >> (_WIDTH - by))) & _WORD
 
 
-@nb.njit(cache=True)
+@kernel
 def random_bits(draw, index):
     """Return the upper 63 of an output's 64 random bits (Threefry-4x32-20) as an int64.
 
@@ -49,7 +50,7 @@ def random_bits(draw, index):
     return np.int64(((x1 << _WIDTH) | x0) >> np.uint64(1))
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def dither(draw, index, shift):
     """Return the random integer below 2**shift that stochastic rounding adds; shift 1 to 62."""
     return random_bits(draw, index) >> (63 - shift)

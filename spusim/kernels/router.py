@@ -1,8 +1,8 @@
 """The router: requests, the arbiter, deliveries, and the cores' ports to it (T25, T27 to T30)."""
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import (
     FREE,
     HOST_BIT,
@@ -17,6 +17,7 @@ from spusim.kernels.chip import (
     N,
     R,
 )
+from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.host import frame_granted, take_output
 from spusim.kernels.layout import C, Op, P, Unit, X
@@ -69,7 +70,7 @@ _L_ISSUE, _L_TRANSFER, _L_GRANT = int(L.ISSUE), int(L.TRANSFER), int(L.GRANT)
 _PC = int(X.PC)
 
 
-@nb.njit(cache=True)
+@kernel
 def _slot(chip, c, context):
     """Return a free slot of the message table; a chip with none left has run away."""
     for slot in range(chip.messages.shape[0]):
@@ -81,7 +82,7 @@ def _slot(chip, c, context):
     return -1
 
 
-@nb.njit(cache=True)
+@kernel
 def post_remote(chip, c, context, core, thread, now):
     """Carry a token to another core (T25)."""
     if core >= chip.chip[_CORES]:
@@ -97,7 +98,7 @@ def post_remote(chip, c, context, core, thread, now):
     message[_ARRIVES] = now + 1 + chip.chip[_HOP]
 
 
-@nb.njit(cache=True)
+@kernel
 def request(chip, sender, context, mask, channel, words, thread, now):
     """Ask for a transfer in this cycle; return its slot, or -1 after a fault."""
     cores = chip.chip[_CORES]
@@ -125,7 +126,7 @@ def request(chip, sender, context, mask, channel, words, thread, now):
     return slot
 
 
-@nb.njit(cache=True)
+@kernel
 def _ports_free_at(chip, message):
     cores = chip.chip[_CORES]
     time = chip.out_free[message[_SENDER]]
@@ -137,7 +138,7 @@ def _ports_free_at(chip, message):
     return time
 
 
-@nb.njit(cache=True)
+@kernel
 def _has_room(chip, message):
     """Whether every destination's channel has room; a host's message wants it empty (T28)."""
     cores = chip.chip[_CORES]
@@ -149,7 +150,7 @@ def _has_room(chip, message):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _grant(chip, message, now):
     """Give a message its ports and room, and tell its sender when it is done (T27 to T30)."""
     cores = chip.chip[_CORES]
@@ -190,7 +191,7 @@ def _grant(chip, message, now):
         )  # fmt: skip
 
 
-@nb.njit(cache=True)
+@kernel
 def arbitrate(chip, now):
     """Grant what can be granted at the end of this cycle, in order of sender, then of request."""
     chip.chip[_ROUTER_NEXT] = NEVER
@@ -225,7 +226,7 @@ def arbitrate(chip, now):
         # A full channel is looked at again when its room is given back.
 
 
-@nb.njit(cache=True)
+@kernel
 def deliver(chip, now):
     """Make this cycle's deliveries."""
     cores = chip.chip[_CORES]
@@ -247,7 +248,7 @@ def deliver(chip, now):
                 take_token(chip, c, message[_THREAD], now)
 
 
-@nb.njit(cache=True)
+@kernel
 def send_frame(chip, mask, channel, thread, now):
     """Request the transfer of the next frame from the host (T31)."""
     registers = chip.chip
@@ -258,17 +259,17 @@ def send_frame(chip, mask, channel, thread, now):
     registers[_DUE] = NEVER
     if slot >= 0:
         chip.messages[slot, _CONTEXT] = frame
-        chip.data[slot, : chip.frames[frame].size] = chip.frames[frame].reshape(-1)
+        overwrite(chip.data[slot], chip.frames[frame].reshape(-1))
 
 
-@nb.njit(cache=True)
+@kernel
 def transfer_operands(chip, c, context, row):
     """Word address and number of words of a send or recv."""
     at = 4 if row[0] == _SEND else 3
     return row[at] + address_offset(chip.contexts[c, context]), row[at + 1]
 
 
-@nb.njit(cache=True)
+@kernel
 def transfer_mask(chip, c, context, row):
     """Banks that a send or recv would hold."""
     address, words = transfer_operands(chip, c, context, row)
@@ -281,7 +282,7 @@ def transfer_mask(chip, c, context, row):
     return mask
 
 
-@nb.njit(cache=True)
+@kernel
 def issue_transfer(chip, c, context, row, now):
     """Begin a send or recv in this cycle."""
     core = chip.cores[c]
@@ -307,7 +308,7 @@ def issue_transfer(chip, c, context, row, now):
         receive(chip, c, now)
 
 
-@nb.njit(cache=True)
+@kernel
 def _send(chip, c, context, row, address, words, banks, now):
     mask = row[2]
     to_host = mask >> HOST_BIT & 1
@@ -321,10 +322,11 @@ def _send(chip, c, context, row, address, words, banks, now):
     message[_CONTEXT], message[_ADDRESS], message[_BANKS] = context, address, banks
     width = chip.cores[c].params[_WORD_BYTES]
     size = words * width
-    chip.data[slot, :size] = chip.cores[c].memory[address * width : address * width + size]
+    begin = address * width
+    overwrite(chip.data[slot], chip.cores[c].memory[begin : begin + size])
 
 
-@nb.njit(cache=True)
+@kernel
 def _oldest_message(chip, c, channel):
     """Slot of the message that stands longest in a channel of a core, or -1."""
     best = np.int64(-1)
@@ -347,7 +349,7 @@ def _oldest_message(chip, c, channel):
     return best
 
 
-@nb.njit(cache=True)
+@kernel
 def receive(chip, c, now):
     """Take the message that a recv waits for, if it has been delivered (T30)."""
     state = chip.core[c]
@@ -365,7 +367,7 @@ def receive(chip, c, now):
     core = chip.cores[c]
     width = core.params[_WORD_BYTES]
     size = words * width
-    core.memory[address * width : address * width + size] = chip.data[slot, :size]
+    overwrite(core.memory[address * width :], chip.data[slot, :size])
     message[_MASK] &= ~(1 << c)
     message[_READERS] -= 1
     if message[_READERS] == 0:
@@ -380,7 +382,7 @@ def receive(chip, c, now):
     )
 
 
-@nb.njit(cache=True)
+@kernel
 def _complete(chip, c, context, counter, address, words, banks, issued, first, done):
     """Count a transfer's accesses, from cycle `first` on, and let it complete in `done`."""
     note(chip, _L_TRANSFER, issued, c, context, address, words, first, done)

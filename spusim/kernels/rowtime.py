@@ -4,9 +4,9 @@ O(pushed columns x PEs): never a step per cycle or per nonzero. `stepping` gives
 cycle by cycle, and is used where a rule depends on absolute time (T13 stall, T19).
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.layout import S
 
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
@@ -14,13 +14,13 @@ _IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
 _FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def cost_of(packed):
     """Beats of a column (T5), the low half of a packed entry."""
     return np.int32(packed & 0xFFFFFFFF)
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _step(packed, done, sums, first, release_done):
     """Let every PE work on one column that can be popped from `first` on; return the release."""
     latest = np.int32(0)
@@ -38,7 +38,7 @@ def _step(packed, done, sums, first, release_done):
     return latest
 
 
-@nb.njit(cache=True)
+@kernel
 def product_cycles(
     packed, columns, n, total, load, width, depth, release_done, stages,
     pe_stalls, scanner_stalls, done, sums, release,

@@ -1,12 +1,13 @@
 """Which rows each beat of each column updates, and which bank it reads: what `stepping` walks."""
 
-import numba as nb
 import numpy as np
+
+from spusim.kernels.compiling import kernel
 
 DENSE, BITMAP, RUN_LENGTH, PENCIL, BLOCK, N_OF_M = range(6)
 
 
-@nb.njit(cache=True)
+@kernel
 def _kept(weights, first, last, begin, end):
     """Whether rows [first, last) have a nonzero weight in columns [begin, end)."""
     for j in range(begin, end):
@@ -16,7 +17,7 @@ def _kept(weights, first, last, begin, end):
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def _group_slots(weights, j, first, last, group, kept, slot, slots, at):
     """Slots of an N:M group (T2): its nonzero weights, and the first zeros that fill it up."""
     zeros = kept
@@ -32,7 +33,7 @@ def _group_slots(weights, j, first, last, group, kept, slot, slots, at):
     return at
 
 
-@nb.njit(cache=True)
+@kernel
 def entry_slots(weights, format_code, group, extent, index_bits, pes, offsets, slots):
     """Fill slots with the slice row that each entry place updates, -1 for none.
 
@@ -72,7 +73,7 @@ def entry_slots(weights, format_code, group, extent, index_bits, pes, offsets, s
                 slot += step
 
 
-@nb.njit(cache=True)
+@kernel
 def lay_beats(entries, beats, per_word, per_beat, first_word, banks_per_pe, private, out, begins):
     """Fill out (beats + 1, 2) with each beat's first entry and bank, begins with first beats.
 

@@ -1,9 +1,9 @@
 """Threads of a core: tokens, the ready queue, dispatch (T21 to T23); units and banks (T18, T24)."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.thread import start_thread
@@ -24,7 +24,7 @@ _L_READY, _L_DISPATCH, _L_RETIRE = int(L.READY), int(L.DISPATCH), int(L.RETIRE)
 _NOW = int(G.NOW)
 
 
-@nb.njit(cache=True)
+@kernel
 def fail(chip, fault, core, context, detail):
     """Note what went wrong; the run stops at the end of the cycle. The first fault counts."""
     if chip.chip[_FAULT] == 0:
@@ -34,7 +34,7 @@ def fail(chip, fault, core, context, detail):
         chip.chip[_FAULT_DETAIL] = detail
 
 
-@nb.njit(cache=True)
+@kernel
 def take_token(chip, c, thread, now):
     """Let a token reach a core in this cycle; it counts at the cycle's end."""
     if thread >= chip.core[c, _THREADS]:
@@ -44,7 +44,7 @@ def take_token(chip, c, thread, now):
     chip.core[c, _NEXT] = min(chip.core[c, _NEXT], now)
 
 
-@nb.njit(cache=True)
+@kernel
 def _enqueue(chip, c, thread):
     slots = chip.ready.shape[1]
     at = (chip.core[c, _HEAD] + chip.core[c, _READY]) % slots
@@ -54,7 +54,7 @@ def _enqueue(chip, c, thread):
     note(chip, _L_READY, chip.chip[_NOW], c, thread)
 
 
-@nb.njit(cache=True)
+@kernel
 def apply_tokens(chip, c):
     """Count this cycle's tokens, in ascending thread number (T21, T22)."""
     for thread in range(chip.core[c, _THREADS]):
@@ -73,7 +73,7 @@ def apply_tokens(chip, c):
                 state[_WAITING] = 1
 
 
-@nb.njit(cache=True)
+@kernel
 def retire(chip, c, now):
     """Let threads that have ended leave their contexts; a waiting arming queues them again."""
     kept = 0
@@ -94,7 +94,7 @@ def retire(chip, c, now):
     chip.core[c, _FLIGHTS] = kept
 
 
-@nb.njit(cache=True)
+@kernel
 def dispatch(chip, c, now):
     """Move one thread from the ready queue to a free context (T23)."""
     core = chip.core[c]
@@ -119,7 +119,7 @@ def dispatch(chip, c, now):
     core[_FLIGHTS] += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def quiet(chip, c):
     """Whether no thread of a core is queued, running, or about to be."""
     if chip.core[c, _FLIGHTS] or chip.core[c, _READY]:
@@ -130,7 +130,7 @@ def quiet(chip, c):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def occupy(chip, c, unit, banks, until):
     """Give a unit, and with reserved ports an instruction's banks, until a cycle (T18, T24)."""
     chip.unit_free[c, unit] = until
@@ -140,7 +140,7 @@ def occupy(chip, c, unit, banks, until):
                 chip.bank_free[c, bank] = until
 
 
-@nb.njit(cache=True)
+@kernel
 def banks_free_at(chip, c, banks):
     """Cycle from which all banks of a mask are free; always, with shared ports."""
     time = np.int64(0)

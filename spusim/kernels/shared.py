@@ -1,9 +1,10 @@
 """A core's units under shared ports (T19): stepped in windows, re-stepped when a rival appears."""
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, K
+from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import ACTIVE, ENGINE_DONE, VECTOR_DONE, start_vector, step_window
 from spusim.kernels.layout import Unit
 from spusim.kernels.log import L, note
@@ -20,18 +21,18 @@ _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _L_DONE = int(L.DONE)
 
 
-@nb.njit(cache=True)
+@kernel
 def begin_planned(chip, c, context, unit, now):
     """Let a unit begin, in this cycle, the instruction that was executed ahead."""
     plan = chip.planned[c, context]
     core = chip.cores[c]
     if unit == _VECTOR:
-        chip.vector_bytes[c, :] = plan[_BYTES : _BYTES + 4]
-        chip.vector_bits[c, :] = plan[_BITS : _BITS + 4]
+        overwrite(chip.vector_bytes[c], plan[_BYTES : _BYTES + 4])
+        overwrite(chip.vector_bits[c], plan[_BITS : _BITS + 4])
         start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], chip.vector[c])
     elif unit == _ENGINE:
         n, m = plan[_PUSHED], plan[_MATRIX]
-        chip.columns[c, :n] = chip.pushed[c, context, :n]
+        overwrite(chip.columns[c], chip.pushed[c, context, :n])
         state = chip.core[c]
         state[_COLUMNS], state[_K_MATRIX], state[_BEGAN] = n, m, now
         start_engine(
@@ -39,7 +40,7 @@ def begin_planned(chip, c, context, unit, now):
         )
 
 
-@nb.njit(cache=True)
+@kernel
 def _finish_unit(chip, c, unit, now):
     note(chip, _L_DONE, now, c, unit)
     occupy(chip, c, unit, 0, now)
@@ -49,7 +50,7 @@ def _finish_unit(chip, c, unit, now):
             flight[_READY_AT] = now
 
 
-@nb.njit(cache=True)
+@kernel
 def step_units(chip, c, now, ahead):
     """Step a core's competing units.
 

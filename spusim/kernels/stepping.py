@@ -5,9 +5,9 @@ state lives in arrays, so that a window of cycles can be stepped, copied, and st
 another unit begins to compete for the banks (T19), or a hazard makes a beat wait (T13).
 """
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import M, P, S
 from spusim.kernels.rowtime import cost_of
 
@@ -38,7 +38,7 @@ SPARE_SLOTS = 64  # places of a short pencil may lie beyond the last accumulator
 _NEVER = np.int64(-(1 << 40))
 
 
-@nb.njit(cache=True)
+@kernel
 def start_engine(core, m, src, n, accumulate, state, pes, last):
     """Set the stepping state to the first cycle of a product of n pushed columns.
 
@@ -60,7 +60,7 @@ def start_engine(core, m, src, n, accumulate, state, pes, last):
         pes[p, FREED] = _NEVER
 
 
-@nb.njit(cache=True)
+@kernel
 def _load_done(state, pes):
     if state[OPERAND] < state[OPERANDS]:
         return False
@@ -70,7 +70,7 @@ def _load_done(state, pes):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _load_cycle(core, state, pes, taken, pe_stalls, scanner_stalls):
     """One cycle of the load phase (T7, T19): the operand's word first, then the PEs' fetches."""
     count, banks = core.params[_PES], core.params[_BANKS]
@@ -99,7 +99,7 @@ def _load_cycle(core, state, pes, taken, pe_stalls, scanner_stalls):
         pe_stalls[p, cause] += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def _take_window(core, state, window, taken):
     """Let a scanner that reads the data memory have all words of a window, or none (T19)."""
     if not core.params[_PRIVATE]:
@@ -119,7 +119,7 @@ def _take_window(core, state, window, taken):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _may_push(core, state, pes, cycle):
     """Whether every queue has a slot that was free before this cycle (T10, T12)."""
     i, depth = state[NEXT], core.params[_DEPTH]
@@ -132,7 +132,7 @@ def _may_push(core, state, pes, cycle):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _scan_cycle(core, state, pes, columns, taken, cycle):
     """One cycle of the scanner (T8 to T10); return what it counts as."""
     if state[SCANNED]:
@@ -160,7 +160,7 @@ def _scan_cycle(core, state, pes, columns, taken, cycle):
     return cause
 
 
-@nb.njit(cache=True)
+@kernel
 def _pop(core, state, pe, p, column, cycle):
     """Let a PE take its next column."""
     at = column * core.params[_PES] + p + core.matrices[state[MATRIX], _COSTS]
@@ -173,7 +173,7 @@ def _pop(core, state, pe, p, column, cycle):
         pe[FREED] = cycle
 
 
-@nb.njit(cache=True)
+@kernel
 def _beat_waits(core, state, pe, last, taken, cycle):
     """Say what holds a PE's beat up in this cycle: hazard, port, or nothing (busy)."""
     beat = pe[BEAT]
@@ -193,7 +193,7 @@ def _beat_waits(core, state, pe, last, taken, cycle):
     return _BUSY
 
 
-@nb.njit(cache=True)
+@kernel
 def _pe_cycle(core, state, pe, p, columns, pushed, last, taken, cycle):
     """One cycle of a PE (T5, T11 to T13); return what it counts as."""
     if pe[COST] == 0:
@@ -218,7 +218,7 @@ def _pe_cycle(core, state, pe, p, columns, pushed, last, taken, cycle):
     return cause
 
 
-@nb.njit(cache=True)
+@kernel
 def _finished(state, pes):
     if not state[SCANNED]:
         return False
@@ -228,7 +228,7 @@ def _finished(state, pes):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def engine_cycle(core, state, pes, columns, last, taken, pe_stalls, scanner_stalls):
     """Step the engine one cycle; return whether it completes with the end of this cycle.
 
@@ -262,7 +262,7 @@ def engine_cycle(core, state, pes, columns, last, taken, pe_stalls, scanner_stal
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def step_alone(core, m, src, columns, n, accumulate):
     """Duration of a product whose banks nobody else wants; adds to the core's stalls."""
     count = core.params[_PES]

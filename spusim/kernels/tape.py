@@ -4,8 +4,7 @@ All that time and counts depend on besides the program. Recorded in a full run, 
 be timed again, on this or another architecture, without computing any value.
 """
 
-import numba as nb
-
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.layout import M, P, Tape
 from spusim.kernels.vector import read_elements
 
@@ -19,19 +18,19 @@ _COLUMNS, _ABITS, _AT, _PRODUCTS = (
 )
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def replays(core):
     """Whether patterns come from the tape, and no values are computed."""
     return core.params[_TAPE] == _REPLAY
 
 
-@nb.njit(cache=True)
+@kernel
 def tape_full(core, m):
     """Whether a matrix is about to be used more often than the tape has patterns for."""
     return core.params[_TAPE] and core.matrix_use[m, 2] >= core.matrices[m, _PRODUCTS]
 
 
-@nb.njit(cache=True)
+@kernel
 def read_operand(core, m, src, zero):
     """Put a product's operand less its zero point, or when replaying its pattern, in `core.x`."""
     matrix = core.matrices[m]

@@ -5,10 +5,11 @@ noted as a step. When nothing interferes the machine adds the durations up; othe
 the steps one by one. Either way the rules of a unit exist once, in the functions called here.
 """
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, SATURATE, STOCHASTIC, fold
+from spusim.kernels.borrow import overwrite
+from spusim.kernels.compiling import kernel
 from spusim.kernels.engine import matvec_fault, run_matvec
 from spusim.kernels.layout import (
     LOOP_BUMP,
@@ -96,7 +97,7 @@ TABLE_NONE = 63
 TABLE_RELU = 62
 
 
-@nb.njit(cache=True)
+@kernel
 def start_thread(context, entry):
     """Reset a context to a thread's first instruction."""
     context[:] = 0
@@ -104,7 +105,7 @@ def start_thread(context, entry):
     context[_WA] = context[_WB] = context[_WD] = 16
 
 
-@nb.njit(cache=True)
+@kernel
 def address_offset(context):
     """Words that the loops around an instruction add to its data addresses."""
     offset = np.int64(0)
@@ -114,7 +115,7 @@ def address_offset(context):
     return offset
 
 
-@nb.njit(cache=True)
+@kernel
 def next_instruction(context):
     """Advance the program counter, going round loops whose last instruction was executed."""
     pc = context[_PC]
@@ -132,7 +133,7 @@ def next_instruction(context):
     context[_PC] = pc + 1
 
 
-@nb.njit(cache=True)
+@kernel
 def _enter_loop(context, count, body, bump):
     pc = context[_PC]
     if context[_DEPTH]:
@@ -157,7 +158,7 @@ def _enter_loop(context, count, body, bump):
     return _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def _set_vector(context, operands):
     context[_LENGTH] = operands[0]
     rounding, stochastic, binary = operands[7], operands[8], operands[9]
@@ -174,7 +175,7 @@ def _set_vector(context, operands):
     return fault
 
 
-@nb.njit(cache=True)
+@kernel
 def _set_thread(context, op, operands):
     """Execute `vset`, `zset`, `pset` or `rset`; return the fault."""
     if op == _VSET:
@@ -188,7 +189,7 @@ def _set_thread(context, op, operands):
     return _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def vector_operands(core, context, op, operands, bytes_, bits):
     """Fill in byte addresses and widths of operands a, b, scale, d; return (table id, scales).
 
@@ -219,7 +220,7 @@ def vector_operands(core, context, op, operands, bytes_, bits):
     return table, np.int64(0)
 
 
-@nb.njit(cache=True)
+@kernel
 def _vector_fault(core, n, bytes_, bits, op, operands, table):
     for k in range(4):
         elements = 1 if k == 2 and op == _Q_TENSOR else n
@@ -232,7 +233,7 @@ def _vector_fault(core, n, bytes_, bits, op, operands, table):
     return _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def _apply_table(core, table, values, n):
     entry = core.tables[table]
     at = core.table_memory[entry[0] :]
@@ -242,13 +243,13 @@ def _apply_table(core, table, values, n):
     look_up(at, values, n, entry[1], entry[2], entry[3], rounding)
 
 
-@nb.njit(cache=True)
+@kernel
 def _rounding(core, context):
     own = context[_THREAD_ROUNDING]
     return own - 1 if own else core.params[_ROUNDING]
 
 
-@nb.njit(cache=True)
+@kernel
 def _select(op, values, n, parameter, bits, overflow):
     """Bring values[:n] into `bits`, and drop what is below the threshold or not of the top."""
     for k in range(n):
@@ -260,7 +261,7 @@ def _select(op, values, n, parameter, bits, overflow):
         keep_largest(values, n, parameter, bits)
 
 
-@nb.njit(cache=True)
+@kernel
 def _combined(core, context, op, operands, bytes_, bits, overflow):
     """Put the result of an elementwise instruction on memory into `core.va`, before folding."""
     va, vb, n = core.va, core.vb, context[_LENGTH]
@@ -285,7 +286,7 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
         _select(op, va, n, operands[2], bits[3], overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     n = context[_LENGTH]
     overflow = core.params[_RESULT_OVERFLOW]
@@ -322,7 +323,7 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
     return _NONE
 
 
-@nb.njit(cache=True)
+@kernel
 def table_reads(core, table):
     """Table reads an element: 0 without a table, or with an unknown one; 2 with interpolation."""
     if table >= min(TABLE_RELU, core.tables.shape[0]):
@@ -330,7 +331,7 @@ def table_reads(core, table):
     return 1 + core.tables[table, 3]
 
 
-@nb.njit(cache=True)
+@kernel
 def vector_time(core, pc, n, bytes_, bits, fixed, reads, passes):
     """Do as `passes_cycles`; an instruction whose operands are as last time is not timed again."""
     memo = core.vector_memo[pc]
@@ -339,8 +340,8 @@ def vector_time(core, pc, n, bytes_, bits, fixed, reads, passes):
         same = same and memo[MEMO_BYTES + k] == bytes_[k] and memo[MEMO_BITS + k] == bits[k]
     if not same:
         memo[0], memo[1], memo[2] = n + 1, fixed, reads
-        memo[MEMO_BYTES : MEMO_BYTES + 4] = bytes_
-        memo[MEMO_BITS : MEMO_BITS + 4] = bits
+        overwrite(memo[MEMO_BYTES:], bytes_)
+        overwrite(memo[MEMO_BITS:], bits)
         memo[MEMO_BANKS:] = 0
         time = passes_cycles(
             core.params, n, bytes_, bits, fixed, reads, passes, memo[MEMO_BANKS:], core.bank_scratch
@@ -352,7 +353,7 @@ def vector_time(core, pc, n, bytes_, bits, fixed, reads, passes):
     return memo[MEMO_TIME], memo[MEMO_TIME + 1], memo[MEMO_TIME + 2], memo[MEMO_TIME + 3]
 
 
-@nb.njit(cache=True)
+@kernel
 def run_vector(core, context, op, operands, bytes_, bits):
     """Execute one vector instruction; return (fault, duration, banks)."""
     n = context[_LENGTH]
@@ -381,7 +382,7 @@ def run_vector(core, context, op, operands, bytes_, bits):
     return _NONE, cycles, mask
 
 
-@nb.njit(cache=True)
+@kernel
 def hold_banks(core, mask, cycles):
     """Count the cycles for which an instruction holds its banks (T18)."""
     for bank in range(core.bank_held.shape[0]):
@@ -389,7 +390,7 @@ def hold_banks(core, mask, cycles):
             core.bank_held[bank] += cycles
 
 
-@nb.njit(cache=True)
+@kernel
 def transfer_banks(core, address, words):
     """Count a transfer's accesses to the data banks; return the mask of those it touches."""
     banks = core.bank_busy.shape[0]
@@ -402,7 +403,7 @@ def transfer_banks(core, address, words):
     return mask
 
 
-@nb.njit(cache=True)
+@kernel
 def run_thread(core, context, steps, most):
     """Execute until a synchronisation instruction, `most` steps, or a fault.
 

@@ -7,13 +7,13 @@ ports are ports at which nobody ever meets a rival.
 from enum import IntEnum
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numba.experimental import structref
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
-from spusim.kernels.borrow import HandleType, borrow, define_uncounted
+from spusim.kernels.borrow import HandleType, borrow, define_uncounted, overwrite
 from spusim.kernels.chip import NEVER, A
+from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import (
     ACTIVE,
     ADDRESS,
@@ -95,7 +95,6 @@ class ReplayArrays(NamedTuple):
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
 
 
-@structref.register
 class ReplayType(HandleType):
     """Compiled type of `Replay`."""
 
@@ -108,7 +107,7 @@ define_uncounted(ReplayType, Replay)
 structref.define_constructor(Replay, ReplayType, list(ReplayArrays._fields))
 
 
-@nb.njit(cache=True)
+@kernel
 def replay_state(arrays):
     """Return the handle to a replay's arrays, which must outlive it."""
     return Replay(
@@ -164,13 +163,13 @@ _BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _COLUMNS, _COSTS, _S_PORT = int(M.COLUMNS), int(M.COSTS), int(S.PORT)
 
 
-@nb.njit(cache=True)
+@kernel
 def signal_count(pes, banks):
     """Return the number of signals of a core."""
     return PE_SIGNALS + PE_PARTS * pes + banks
 
 
-@nb.njit(cache=True)
+@kernel
 def _columns(notes, at, columns, out):
     """Unpack the masks of pushed columns; return how many there are."""
     n = 0
@@ -181,7 +180,7 @@ def _columns(notes, at, columns, out):
     return n
 
 
-@nb.njit(cache=True)
+@kernel
 def _begin(core, replay, row, number, notes):
     """Let a unit begin a row of work, which also holds its banks."""
     plan = row[_PLAN:]
@@ -195,8 +194,8 @@ def _begin(core, replay, row, number, notes):
         )  # fmt: skip
     elif row[_UNIT] == _VECTOR:
         replay.state[_VECTOR_ROW] = number
-        replay.bytes_[:] = plan[_BYTES : _BYTES + 4]
-        replay.bits[:] = plan[_BITS : _BITS + 4]
+        overwrite(replay.bytes_, plan[_BYTES : _BYTES + 4])
+        overwrite(replay.bits, plan[_BITS : _BITS + 4])
         start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], replay.vector)
     else:
         replay.transfer[START], replay.transfer[ADDRESS] = plan[0], plan[1]
@@ -208,7 +207,7 @@ def _begin(core, replay, row, number, notes):
             replay.held[bank, 1] = HELD + 4 - row[_UNIT]
 
 
-@nb.njit(cache=True)
+@kernel
 def _set(replay, signal, value):
     """Note that a signal has a value from this cycle on."""
     if replay.current[signal] != value:
@@ -219,7 +218,7 @@ def _set(replay, signal, value):
             replay.state[_USED] += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def _look(core, replay):
     """Note every PE's queue, column and beat due, as they are at the beginning of a cycle."""
     engine = replay.engine
@@ -235,7 +234,7 @@ def _look(core, replay):
             before[1], before[2] = replay.columns[pe[POPPED]], 0
 
 
-@nb.njit(cache=True)
+@kernel
 def _cause(stalls):
     """Return what this cycle was counted as, and forget it."""
     for cause in range(stalls.shape[0]):
@@ -245,7 +244,7 @@ def _cause(stalls):
     return UNIT_IDLE
 
 
-@nb.njit(cache=True)
+@kernel
 def _keep_engine(replay, running, scanned, completed):
     """Keep what the engine did in this cycle, by its state after it."""
     engine = replay.engine
@@ -270,7 +269,7 @@ def _keep_engine(replay, running, scanned, completed):
         _set(replay, PE_SIGNALS + 3 * count + p, before[2] if running else NOTHING)
 
 
-@nb.njit(cache=True)
+@kernel
 def _keep_banks(replay, now):
     """Keep who is granted each bank, or else holds it."""
     first = PE_SIGNALS + PE_PARTS * replay.pes.shape[0]
@@ -281,7 +280,7 @@ def _keep_banks(replay, now):
         _set(replay, first + bank, value)
 
 
-@nb.njit(cache=True)
+@kernel
 def _complete(replay, work, done, ends):
     """Note a row of work that does not end when the log says."""
     state = replay.state
@@ -290,7 +289,7 @@ def _complete(replay, work, done, ends):
             state[_WRONG] = row + 1
 
 
-@nb.njit(cache=True)
+@kernel
 def _active(replay, now):
     """Whether any unit works, or any bank is held, in a cycle."""
     transfer = replay.transfer
@@ -304,7 +303,7 @@ def _active(replay, now):
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def _replay_cycle(core, replay, work):
     """Step all units one cycle, and keep what they did."""
     now = replay.state[_NOW]
@@ -331,7 +330,7 @@ def _replay_cycle(core, replay, work):
     replay.state[_NOW] += 1
 
 
-@nb.njit(cache=True)
+@kernel
 def replay_work(core, replay, work, notes, until):
     """Step a core's work (rows, W.COUNT), by start, up to a cycle; return whether it got there.
 

@@ -1,6 +1,5 @@
 """The vector unit: element values, and the beats and bank accesses of rules T16 and T17."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.arithmetic import (
@@ -14,6 +13,8 @@ from spusim.kernels.arithmetic import (
     scale_dithered,
     shift_right,
 )
+from spusim.kernels.borrow import seen_as
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
 
@@ -30,7 +31,7 @@ _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), i
 SCALE_BYTES = 8
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def narrow_element(memory, byte, bits, k):
     """Element k of 4 bits (signed) or of one (+1 where the bit is set, else -1)."""
     at = k * bits
@@ -40,7 +41,7 @@ def narrow_element(memory, byte, bits, k):
     return ((field & 15) ^ 8) - 8
 
 
-@nb.njit(cache=True)
+@kernel
 def _put_narrow(memory, byte, bits, k, value, overflow):
     """Store element k: of 4 bits folded, of one the sign; the byte's other bits stay."""
     at = k * bits
@@ -50,51 +51,51 @@ def _put_narrow(memory, byte, bits, k, value, overflow):
     memory[here] = np.uint8((np.int64(memory[here]) & ~mask) | (field << (at & 7)))
 
 
-@nb.njit(cache=True)
+@kernel
 def read_elements(memory, byte, bits, n, out):
     """out[:n] = n elements of `bits` from a byte address on. memory (bytes,) uint8."""
     if bits < 8:
         for k in range(n):
             out[k] = narrow_element(memory, byte, bits, k)
     elif bits == 8:
-        source = memory.view(np.int8)
+        source = seen_as(memory, np.int8, 1)
         for k in range(n):
             out[k] = source[byte + k]
     elif bits == 16:
-        halves = memory.view(np.int16)
+        halves = seen_as(memory, np.int16, 2)
         start = byte >> 1
         for k in range(n):
             out[k] = halves[start + k]
     else:
-        wholes = memory.view(np.int32)
+        wholes = seen_as(memory, np.int32, 4)
         start = byte >> 2
         for k in range(n):
             out[k] = wholes[start + k]
 
 
-@nb.njit(cache=True)
+@kernel
 def write_elements(memory, byte, bits, n, values, overflow):
     """Fold n values to `bits` (to one: their signs) and store them from a byte address on."""
     if bits < 8:
         for k in range(n):
             _put_narrow(memory, byte, bits, k, values[k], overflow)
     elif bits == 8:
-        target = memory.view(np.int8)
+        target = seen_as(memory, np.int8, 1)
         for k in range(n):
             target[byte + k] = np.int8(fold(values[k], bits, overflow))
     elif bits == 16:
-        halves = memory.view(np.int16)
+        halves = seen_as(memory, np.int16, 2)
         start = byte >> 1
         for k in range(n):
             halves[start + k] = np.int16(fold(values[k], bits, overflow))
     else:
-        wholes = memory.view(np.int32)
+        wholes = seen_as(memory, np.int32, 4)
         start = byte >> 2
         for k in range(n):
             wholes[start + k] = np.int32(fold(values[k], bits, overflow))
 
 
-@nb.njit(cache=True)
+@kernel
 def combine(op, a, b, n, sa, sb, sd, rounding, overflow):
     """Put the elementwise result of one or two operands into a[:n], before folding."""
     if op == _MUL:
@@ -121,7 +122,7 @@ def combine(op, a, b, n, sa, sb, sd, rounding, overflow):
         a[k] = shift_right(r, sd, rounding, overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def combine_randomly(op, a, b, n, sa, sb, sd, draw):
     """Do as `combine`, rounding a right shift by sd (at least 1) stochastically."""
     combine(_MOVE if op == _RELU else op, a, b, n, sa, sb, 0, 0, WRAP)
@@ -131,7 +132,7 @@ def combine_randomly(op, a, b, n, sa, sb, sd, draw):
             a[k] = max(a[k], 0)
 
 
-@nb.njit(cache=True)
+@kernel
 def _narrow(acc, n):
     """Whether all of acc[:n] fit 32 bits, so that their products fit 63."""
     low, high = np.int64(0), np.int64(0)
@@ -140,7 +141,7 @@ def _narrow(acc, n):
     return low >= -(1 << 31) and high < 1 << 31
 
 
-@nb.njit(cache=True)
+@kernel
 def _scale_narrow(acc, n, multiplier, shift, rounding, out):
     """Scale accumulators of up to 32 bits, rounding floor or half_up, as `scale` does."""
     half = (np.int64(1) << (shift - 1)) if rounding else np.int64(0)
@@ -148,7 +149,7 @@ def _scale_narrow(acc, n, multiplier, shift, rounding, out):
         out[k] = (acc[k] * multiplier + half) >> shift
 
 
-@nb.njit(cache=True)
+@kernel
 def _scaled(acc, multiplier, shift, rounding, overflow, draw, k):
     if rounding != STOCHASTIC:
         return scale(acc, multiplier, shift, rounding, overflow)
@@ -157,7 +158,7 @@ def _scaled(acc, multiplier, shift, rounding, overflow, draw, k):
     return scale_dithered(acc, multiplier, shift, dither(draw, k, shift), overflow)
 
 
-@nb.njit(cache=True)
+@kernel
 def requantise(
     op, acc, n, memory, byte, sd, bits, zero, rounding, overflow, draw, out
 ):  # fmt: skip
@@ -167,7 +168,7 @@ def requantise(
     To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
-    wholes = memory.view(np.uint32)
+    wholes = seen_as(memory, np.uint32, 4)
     multiplier, shift = np.int64(1), np.int64(sd)
     if op == _TENSOR:
         multiplier, shift = np.int64(wholes[byte >> 2]), np.int64(wholes[(byte >> 2) + 1] & 0xFF)
@@ -195,7 +196,7 @@ def requantise(
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding):
     """Replace values[:n] by their table entries; inputs beyond the table saturate to its ends."""
     top = (np.int64(1) << (address_bits + fraction_bits - 1)) - 1
@@ -211,7 +212,7 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
         values[k] = here
 
 
-@nb.njit(cache=True)
+@kernel
 def drop_small(values, n, threshold):
     """Zero what of values[:n] is smaller in magnitude than a threshold."""
     for k in range(n):
@@ -219,7 +220,7 @@ def drop_small(values, n, threshold):
             values[k] = 0
 
 
-@nb.njit(cache=True)
+@kernel
 def keep_largest(values, n, keep, bits):
     """Zero all of values[:n], of `bits`, but the `keep` largest magnitudes, of equals the first.
 
@@ -244,13 +245,13 @@ def keep_largest(values, n, keep, bits):
             values[k] = 0
 
 
-@nb.njit(cache=True)
+@kernel
 def passes_before(op, bits):
     """Return the passes over the elements before the one that writes `bits` wide results (T16)."""
     return np.int64(bits) if op == _TOP else np.int64(0)
 
 
-@nb.njit(cache=True)
+@kernel
 def beat_words(params, beat, n, byte, bits):
     """First and last word that a beat's elements of one operand lie in."""
     lanes = params[_LANES]
@@ -260,7 +261,7 @@ def beat_words(params, beat, n, byte, bits):
     return (byte + first * bits // 8) // width, (byte + (last * bits + bits - 1) // 8) // width
 
 
-@nb.njit(cache=True)
+@kernel
 def _start_banks(params, bytes_, bits, words, banks_of):
     """Note each operand's first word and its bank."""
     for k in range(4):
@@ -268,7 +269,7 @@ def _start_banks(params, bytes_, bits, words, banks_of):
         banks_of[k] = words[k] % params[_BANKS] if bits[k] else 0
 
 
-@nb.njit(cache=True)
+@kernel
 def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
     """Cycles of a vector instruction (T16, T17), its bank mask, and words read and written.
 
@@ -318,7 +319,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
     return total, mask, read, written
 
 
-@nb.njit(cache=True)
+@kernel
 def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scratch):
     """As `vector_cycles`, for an instruction that first takes passes that write nothing (T16)."""
     total, mask, read, written = vector_cycles(

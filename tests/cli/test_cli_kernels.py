@@ -17,7 +17,7 @@ def test_compiling_is_told_once(capsys):
     with tell_of_compiling():
         compiled("spusim.kernels.engine")
         compiled("spusim.kernels.vector")
-    assert capsys.readouterr().err == "compiling kernels (once, about a minute)\n"
+    assert capsys.readouterr().err == "compiling kernels (once, about half a minute)\n"
 
 
 def test_what_is_not_ours_is_not_told(capsys):

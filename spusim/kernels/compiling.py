@@ -1,0 +1,103 @@
+"""How kernels are compiled: once, together with all that they call.
+
+Numba makes every function ready to be called from Python. It wraps it, optimises it and emits it
+with all that it calls, and does so again for each of its callers, though most are only ever called
+by other kernels. Here a function that a kernel calls is typed and lowered, and then waits to be
+linked into a kernel that Python calls, which alone is optimised, emitted and cached.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numba as nb
+from numba import _dynfunc
+from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
+from numba.core.registry import CPUDispatcher
+
+
+class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types
+    """Code that is only ever linked into that of a kernel."""
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to the kernel."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+@compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
+class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
+    """Lowers a function without emitting it, and tells numba's linker where it is."""
+
+    _name = "part_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        name = state.func_id.func_qualname
+        state.library = _PartLibrary(state.targetctx.codegen(), name)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        # Numba knows a function by its entry for Python; nobody can come in by this one.
+        lowered = state.cr
+        module = lowered.fndesc.lookup_module()
+        entry = _dynfunc.make_function(module, name, "", 0, lowered.env, (state.library,))
+        state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
+        state.cr = lowered._replace(cfunc=entry)
+        return True
+
+
+class _PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
+    """Numba's passes, with another one to lower."""
+
+    def define_pipelines(self) -> list[Any]:
+        whole = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes = compiler_machinery.PassManager("part")
+        for found, description in whole.passes:
+            lowers = found is typed_passes.NativeLowering
+            passes.add_pass(_LowerPart if lowers else found, description)
+        passes.finalize()
+        return [passes]
+
+
+class _Part(CPUDispatcher):  # type: ignore[misc]
+    """A function as kernels meet it: one version for all integers, literal or left out."""
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Type a call; the values of its integers are left to be found when it is linked."""
+        signature, folded = self._compiler.fold_argument_types(args, kws)
+        known = (nb.typeof(arg.value) if isinstance(arg, types.Omitted) else arg for arg in folded)
+        plain = tuple(types.unliteral(arg) for arg in known)
+        template, _, args, kws = super().get_call_template(plain, {})
+        return template, signature, args, kws
+
+
+class _Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A function that Python calls; kernels that call it meet its part instead."""
+
+    part: _Part
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Type a call in another kernel."""
+        return self.part.get_call_template(args, kws)
+
+    def get_overload(self, sig: Any) -> Any:
+        """Return what a call in another kernel is linked to."""
+        return self.part.get_overload(sig)
+
+
+def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
+    """Declare a function that Python and kernels can call; inlined: LLVM has no choice."""
+    declared = nb.njit(cache=True)(function)
+    declared.__class__ = _Kernel
+    declared.part = nb.njit(
+        pipeline_class=_PartCompiler,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        forceinline=inlined,
+    )(function)
+    declared.part.__class__ = _Part
+    return declared
+
+
+# a kernel of a few operations; unlike numba's own way of inlining this costs no compile time
+inlined = partial(kernel, inlined=True)
