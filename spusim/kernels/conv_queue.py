@@ -1,17 +1,21 @@
 """The queue between a convolution's feeder and its PEs: T37 and T39 as a max-plus recurrence.
 
-Two forms of one recurrence. `advance` holds for all machines. `advance_bytes` keeps of each PE
-only its backlog, the cycles from the earliest pop of the newest slice to its own, in a byte; it
-holds for up to 64 PEs, a backlog that cannot exceed a byte, and passes that cannot end before
-the accumulators of the pass before have drained.
+`advance` holds for all machines. In dataflow `row` two others do the same where they may, which is
+for passes that cannot end before the accumulators of the pass before have drained.
+`row_passes_bytes` keeps of each PE only its backlog, the cycles from the earliest pop of the newest
+slice to its own, in a byte: it holds for up to 64 PEs and a backlog that cannot exceed a byte.
+`row_passes_even` holds where every slice costs every PE one cycle: then each is popped in the
+cycle after its push, and no queue of two entries (three where slots free at `done`) is ever full.
 """
 
 import numba as nb
 import numpy as np
 
-from spusim.kernels.conv_layout import F, Stall
-from spusim.kernels.lanes import highest, less, load_lanes, plus, store_lanes
+from spusim.kernels.conv_layout import F, G, Stall
+from spusim.kernels.conv_scan import visit
+from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 
+_CHANNELS, _KERNEL_H, _KERNEL_W = int(G.CHANNELS), int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _SLOT, _FULL = int(F.PUSH), int(F.SLOT), int(F.FULL)
 _ACCUMULATORS = int(Stall.ACCUMULATORS)
 BYTE = 255
@@ -50,22 +54,64 @@ def advance(
 
 
 @nb.njit(cache=True)
-def advance_bytes(costs, columns, scans, n, release_done, feeder, ring, owed):
-    """Do the same for 64 PEs; costs (64 * kinds,) uint8, at least 1 for PEs that there are.
+def row_passes_bytes(
+    first, last, sizes, pushed, windows, visits, costs, release_done, shortest, feeder, ring, done
+):  # fmt: skip
+    """Let positions first to last - 1 through the queues of up to 64 PEs (T37, T41).
 
-    owed (64,) uint8: of each PE, the cycles from the last push + 1 to its last done.
+    costs (64 * (columns + 1),) uint8, the empty entry's last, at least 1 for PEs that there are;
+    other arguments as in `visit` and `advance`. Returns how often the empty entry was pushed, or -1
+    where a position pushes fewer than `shortest` slices.
     """
-    push, slot, full = feeder[_PUSH], feeder[_SLOT], feeder[_FULL]
     depth = ring.shape[0]
-    busy_until = load_lanes(owed, 0)
-    for i in range(n):
-        found = push + np.int64(scans[i])
-        now = max(found, ring[slot] + 1)
-        full += now - found
-        backlog = less(busy_until, min(now - push, BYTE))
-        push = now
-        busy_until = plus(backlog, load_lanes(costs, np.int64(columns[i]) * 64))
-        ring[slot] = push + 1 + highest(busy_until if release_done else backlog)
-        slot = slot + 1 if slot + 1 < depth else 0
+    most = sizes[_CHANNELS] * sizes[_KERNEL_H] * sizes[_KERNEL_W]
+    # those of a position's slices, behind those of the last `depth` before it
+    releases = np.empty(depth + most + 1, np.int64)
+    releases[:depth] = ring
+    owed = np.zeros(LANES, np.uint8)
+    busy_until = load_lanes(owed, 0)  # counted from the last push + 1
+    push, scanned, empties = feeder[_PUSH], feeder[_PUSH], np.int64(0)
+    for position in range(first, last):
+        at = depth
+        for v in range(visit(position, sizes, pushed, windows, feeder, visits)):
+            pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
+            scanned += before + pushed.spans[pixel]
+            empties += np.int64(column == most)
+            for q in range(pushed.starts[pixel], pushed.starts[pixel + 1]):
+                found = push + before + np.int64(pushed.steps[q])
+                before = np.int64(0)
+                now = max(found, releases[at - depth] + 1)
+                backlog = less(busy_until, min(now - push, BYTE))
+                push = now
+                cost = load_lanes(costs, LANES * (column + np.int64(pushed.channels[q])))
+                busy_until = plus(backlog, cost)
+                releases[at] = push + 1 + highest(busy_until if release_done else backlog)
+                at += 1
+        if at - depth < shortest:
+            return np.int64(-1)
+        for k in range(depth):
+            releases[k] = releases[at - depth + k]
     store_lanes(busy_until, owed)
-    feeder[_PUSH], feeder[_SLOT], feeder[_FULL] = push, slot, full
+    for p in range(done.shape[0]):
+        done[p] = push + 1 + owed[p]
+    feeder[_PUSH], feeder[_FULL] = push, push - scanned
+    return empties
+
+
+@nb.njit(cache=True)
+def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feeder, done):
+    """Do the same where every slice costs every PE one cycle, and no queue is ever full."""
+    most = sizes[_CHANNELS] * sizes[_KERNEL_H] * sizes[_KERNEL_W]
+    push, empties = feeder[_PUSH], np.int64(0)
+    for position in range(first, last):
+        slices = np.int64(0)
+        for v in range(visit(position, sizes, pushed, windows, feeder, visits)):
+            pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
+            push += before + pushed.spans[pixel]
+            slices += pushed.starts[pixel + 1] - pushed.starts[pixel]
+            empties += np.int64(column == most)
+        if slices < shortest:
+            return np.int64(-1)
+    feeder[_PUSH] = push
+    done[:] = push + 2
+    return empties

@@ -10,13 +10,18 @@ from spusim.kernels.vector import SCALE_BYTES, look_up, requantise
 from spusim.machine.conv_engine import TileTime
 from spusim.machine.conv_events import GATED, conv_events, requantised
 from spusim.machine.conv_plan import ConvPlan, plan_conv
-from spusim.machine.conv_time import PixelPlan, blocks_of, run_row
+from spusim.machine.conv_time import (
+    PixelPlan,
+    block_bounds,
+    blocks_of,
+    fetched_words,
+    run_row,
+)
 from spusim.machine.conv_values import run_tile_values
 from spusim.machine.conv_window import (
     NO_DRAW,
     Tensor,
     check_apart,
-    fetched,
     operand,
     result,
     scale_accesses,
@@ -165,12 +170,11 @@ class ConvUnit:
         window, banks = plan.window, self.arch.core.data_memory.banks
         if isinstance(plan.time, PixelPlan):
             first, count = plan.tile
-            sizes = blocks_of(count, int(plan.time.heights.max()), plan.engine)
-            ends = np.minimum(np.cumsum(sizes) * plan.engine.group, count)
-            blocks = first + np.concatenate([[0], ends])
+            groups = blocks_of(count, int(plan.time.heights.max()), plan.engine)
+            bounds = block_bounds(first, count, groups, plan.engine)
             reads = np.zeros((window.channels, source.plane_words), np.int64)
             pushed = plan.time.kinds[plan.time.kinds < window.channels]
-            reads[pushed] = fetched(window, plan.shape, source, blocks)
+            reads[pushed] = fetched_words(plan.shape, bounds, plan.engine)[1]
         else:
             reads = window_reads(window, plan.shape, source, self.arch.core.scanner.width)
         return source.accesses(reads, banks)

@@ -1,0 +1,100 @@
+"""Which activations the positions of a tile meet (T33), and in which words these lie (T45)."""
+
+import numba as nb
+import numpy as np
+
+from spusim.kernels.conv_layout import G
+
+_CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
+_KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
+_STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP), int(G.LEFT)
+_DILATION_Y, _DILATION_X, _OUT_W = int(G.DILATION_Y), int(G.DILATION_X), int(G.OUT_WIDTH)
+
+
+@nb.njit(cache=True)
+def count_met(x, sizes, first, last, met):
+    """Add to met (places, channels) int64 the nonzero activations that positions meet there.
+
+    x (channels, height, width) of integers; positions first to last - 1 in raster order.
+    """
+    width, y, column = sizes[_OUT_W], first // sizes[_OUT_W], first % sizes[_OUT_W]
+    while first < last:
+        # a rectangle: what is left of a row, or all whole rows
+        rows = 1 if column or last - first < width else (last - first) // width
+        end = width if rows > 1 else min(width, column + last - first)
+        _count_rectangle(x, sizes, y, y + rows, column, end, met)
+        first += rows * (end - column)
+        y, column = y + rows, 0
+
+
+@nb.njit(cache=True)
+def _count_rectangle(x, sizes, top, bottom, left, right, met):
+    """Add for output rows top to bottom - 1, columns left to right - 1: rows first, then places."""
+    sums = np.empty(sizes[_WIDTH], np.int32)
+    for c in range(sizes[_CHANNELS]):
+        for ky in range(sizes[_KERNEL_H]):
+            sums[:] = 0
+            for y in range(top, bottom):
+                iy = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
+                if 0 <= iy < sizes[_HEIGHT]:
+                    row = x[c, iy]
+                    for i in range(sums.shape[0]):
+                        sums[i] += np.int32(row[i] != 0)
+            for kx in range(sizes[_KERNEL_W]):
+                ix = left * sizes[_STRIDE_X] + kx * sizes[_DILATION_X] - sizes[_LEFT]
+                total = np.int64(0)
+                for _ in range(left, right):
+                    if 0 <= ix < sums.shape[0]:
+                        total += sums[ix]
+                    ix += sizes[_STRIDE_X]
+                met[ky * sizes[_KERNEL_W] + kx, c] += total
+
+
+@nb.njit(cache=True)
+def fetch_blocks(bounds, sizes, per_word, words, times):
+    """Find the words of a channel's plane that blocks of positions need (T45).
+
+    bounds (blocks + 1,) int64: output positions at which blocks begin, and the last one's end;
+    per_word: activations of a word. words (blocks,) int64: how many each needs; times (words of a
+    plane,) int64: to each word is added how many blocks need it.
+    """
+    height, width = sizes[_HEIGHT], sizes[_WIDTH]
+    needed = np.zeros((height, width), np.uint8)
+    flat = needed.reshape(needed.size)
+    for block in range(words.shape[0]):
+        top, bottom = _need(bounds[block], bounds[block + 1], sizes, needed)
+        words[block] = 0
+        for word in range(top * width // per_word, -(-bottom * width // per_word)):
+            found = False
+            for pixel in range(word * per_word, min((word + 1) * per_word, flat.shape[0])):
+                found |= flat[pixel] != 0
+            words[block] += found
+            times[word] += found
+        needed[top:bottom] = 0
+
+
+@nb.njit(cache=True)
+def _need(first, last, sizes, needed):
+    """Mark the pixels that positions first to last - 1 need; return the rows they lie within."""
+    width = sizes[_OUT_W]
+    columns = np.empty(sizes[_WIDTH], np.uint8)
+    top, bottom = sizes[_HEIGHT], np.int64(0)
+    for y in range(first // width, (last - 1) // width + 1):
+        _need_columns(max(first - y * width, 0), min(last - y * width, width), sizes, columns)
+        for ky in range(sizes[_KERNEL_H]):
+            iy = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
+            if 0 <= iy < sizes[_HEIGHT]:
+                needed[iy] |= columns
+                top, bottom = min(top, iy), max(bottom, iy + 1)
+    return min(top, bottom), bottom
+
+
+@nb.njit(cache=True)
+def _need_columns(first, last, sizes, columns):
+    columns[:] = 0
+    for kx in range(sizes[_KERNEL_W]):
+        ix = first * sizes[_STRIDE_X] + kx * sizes[_DILATION_X] - sizes[_LEFT]
+        for _ in range(first, last):
+            if 0 <= ix < columns.shape[0]:
+                columns[ix] = 1
+            ix += sizes[_STRIDE_X]
