@@ -29,25 +29,58 @@ def count_met(x, sizes, first, last, met):
 
 @nb.njit(cache=True)
 def _count_rectangle(x, sizes, top, bottom, left, right, met):
-    """Add for output rows top to bottom - 1, columns left to right - 1: rows first, then places."""
-    sums = np.empty(sizes[_WIDTH], np.int32)
+    """Add for output rows top to bottom - 1, columns left to right - 1."""
+    sy, sx, width = sizes[_STRIDE_Y], sizes[_STRIDE_X], sizes[_WIDTH]
+    # of a channel: each column's nonzeros in rows sy apart, from the top down to row i - sy
+    above = np.zeros((sizes[_HEIGHT] + sy, width), np.int32)
     for c in range(sizes[_CHANNELS]):
+        for y in range(sizes[_HEIGHT]):
+            for i in range(width):
+                above[y + sy, i] = above[y, i] + np.int32(x[c, y, i] != 0)
         for ky in range(sizes[_KERNEL_H]):
-            sums[:] = 0
-            for y in range(top, bottom):
-                iy = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
-                if 0 <= iy < sizes[_HEIGHT]:
-                    row = x[c, iy]
-                    for i in range(sums.shape[0]):
-                        sums[i] += np.int32(row[i] != 0)
+            offset = ky * sizes[_DILATION_Y] - sizes[_TOP]
+            begin, end = _inside(top, bottom, sy, offset, sizes[_HEIGHT])
             for kx in range(sizes[_KERNEL_W]):
-                ix = left * sizes[_STRIDE_X] + kx * sizes[_DILATION_X] - sizes[_LEFT]
+                offset = kx * sizes[_DILATION_X] - sizes[_LEFT]
                 total = np.int64(0)
-                for _ in range(left, right):
-                    if 0 <= ix < sums.shape[0]:
-                        total += sums[ix]
-                    ix += sizes[_STRIDE_X]
+                for i in range(*_inside(left, right, sx, offset, width), sx):
+                    total += above[end, i] - above[begin, i]
                 met[ky * sizes[_KERNEL_W] + kx, c] += total
+
+
+@nb.njit(cache=True)
+def _inside(first, last, stride, offset, size):
+    """Return where first * stride + offset and so on up to last's begin and end within the image.
+
+    The end is a stride behind the last one, the beginning where there is none.
+    """
+    begin, end = first * stride + offset, last * stride + offset
+    if begin < 0:
+        begin += -(begin // stride) * stride
+    if end - stride >= size:
+        end -= -(-(end - stride - size + 1) // stride) * stride
+    return begin, max(begin, end)
+
+
+@nb.njit(cache=True)
+def sum_windows(values, sizes, y, sums):
+    """Write to sums (columns of output,) int64 what the windows of output row y hold in all.
+
+    values (pixels,) int32.
+    """
+    width, columns = sizes[_WIDTH], np.zeros(sizes[_WIDTH], np.int64)
+    for ky in range(sizes[_KERNEL_H]):
+        row = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
+        if 0 <= row < sizes[_HEIGHT]:
+            for i in range(width):
+                columns[i] += values[row * width + i]
+    sums[:] = 0
+    for kx in range(sizes[_KERNEL_W]):
+        offset = kx * sizes[_DILATION_X] - sizes[_LEFT]
+        first = max(0, -(offset // sizes[_STRIDE_X]))
+        last = min(sums.shape[0], -((offset - width) // sizes[_STRIDE_X]))
+        for i in range(first, last):
+            sums[i] += columns[i * sizes[_STRIDE_X] + offset]
 
 
 @nb.njit(cache=True)

@@ -12,11 +12,13 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.conv_layout import F, G, Stall
-from spusim.kernels.conv_scan import visit
+from spusim.kernels.conv_places import sum_windows
+from spusim.kernels.conv_scan import RUN, visit
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 
-_CHANNELS, _KERNEL_H, _KERNEL_W = int(G.CHANNELS), int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
+_OUT_W = int(G.OUT_WIDTH)
 _PUSH, _SLOT, _FULL = int(F.PUSH), int(F.SLOT), int(F.FULL)
+_BEHIND, _WINDOWS = int(F.BEHIND), int(F.WINDOWS)
 _ACCUMULATORS = int(Stall.ACCUMULATORS)
 BYTE = 255
 
@@ -59,38 +61,43 @@ def row_passes_bytes(
 ):  # fmt: skip
     """Let positions first to last - 1 through the queues of up to 64 PEs (T37, T41).
 
-    costs (64 * (columns + 1),) uint8, the empty entry's last, at least 1 for PEs that there are;
-    other arguments as in `visit` and `advance`. Returns how often the empty entry was pushed, or -1
-    where a position pushes fewer than `shortest` slices.
+    visits: of `RUN` positions; costs (64 * (columns + 1),) uint8, the empty entry's last, at least
+    1 for PEs that there are; other arguments as in `visit` and `advance`. Returns how often the
+    empty entry was pushed, or -1 where a position pushes fewer than `shortest` slices.
     """
-    depth = ring.shape[0]
-    most = sizes[_CHANNELS] * sizes[_KERNEL_H] * sizes[_KERNEL_W]
+    starts, channels, steps, spans, _ = pushed
+    depth, empty = ring.shape[0], spans.shape[0] - 1
     # those of a position's slices, behind those of the last `depth` before it
-    releases = np.empty(depth + most + 1, np.int64)
+    releases = np.empty(depth + costs.shape[0] // LANES, np.int64)
     releases[:depth] = ring
-    owed = np.zeros(LANES, np.uint8)
+    ends, owed = np.empty(RUN, np.int64), np.zeros(LANES, np.uint8)
     busy_until = load_lanes(owed, 0)  # counted from the last push + 1
     push, scanned, empties = feeder[_PUSH], feeder[_PUSH], np.int64(0)
-    for position in range(first, last):
-        at = depth
-        for v in range(visit(position, sizes, pushed, windows, feeder, visits)):
-            pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
-            scanned += before + pushed.spans[pixel]
-            empties += np.int64(column == most)
-            for q in range(pushed.starts[pixel], pushed.starts[pixel + 1]):
-                found = push + before + np.int64(pushed.steps[q])
-                before = np.int64(0)
-                now = max(found, releases[at - depth] + 1)
-                backlog = less(busy_until, min(now - push, BYTE))
-                push = now
-                cost = load_lanes(costs, LANES * (column + np.int64(pushed.channels[q])))
-                busy_until = plus(backlog, cost)
-                releases[at] = push + 1 + highest(busy_until if release_done else backlog)
-                at += 1
-        if at - depth < shortest:
-            return np.int64(-1)
-        for k in range(depth):
-            releases[k] = releases[at - depth + k]
+    for run in range(first, last, RUN):
+        positions, end = min(RUN, last - run), np.int64(0)
+        visit(run, run + positions, sizes, pushed, windows, feeder, ends, visits)
+        for position in range(positions):
+            # unsigned, for nothing is counted from an array's end
+            at, begin, end = np.uint64(0), end, ends[position]
+            empties += np.int64(visits[begin, 0] == empty)
+            for v in range(begin, end):
+                pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
+                scanned += before + spans[pixel]
+                push += before
+                held = before
+                for q in range(np.uint64(starts[pixel]), np.uint64(starts[pixel + 1])):
+                    now = max(push + np.int64(steps[q]), releases[at] + 1)
+                    backlog = less(busy_until, min(now - push + held, BYTE))
+                    push, held = now, np.int64(0)
+                    cost = load_lanes(costs, LANES * (column + np.int64(channels[q])))
+                    busy_until = plus(backlog, cost)
+                    latest = highest(busy_until if release_done else backlog)
+                    releases[at + np.uint64(depth)] = push + 1 + latest
+                    at += np.uint64(1)
+            if np.int64(at) < shortest:
+                return np.int64(-1)
+            for k in range(depth):
+                releases[k] = releases[np.int64(at) + k]
     store_lanes(busy_until, owed)
     for p in range(done.shape[0]):
         done[p] = push + 1 + owed[p]
@@ -100,18 +107,30 @@ def row_passes_bytes(
 
 @nb.njit(cache=True)
 def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feeder, done):
-    """Do the same where every slice costs every PE one cycle, and no queue is ever full."""
-    most = sizes[_CHANNELS] * sizes[_KERNEL_H] * sizes[_KERNEL_W]
-    push, empties = feeder[_PUSH], np.int64(0)
-    for position in range(first, last):
-        slices = np.int64(0)
-        for v in range(visit(position, sizes, pushed, windows, feeder, visits)):
-            pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
-            push += before + pushed.spans[pixel]
-            slices += pushed.starts[pixel + 1] - pushed.starts[pixel]
-            empties += np.int64(column == most)
-        if slices < shortest:
-            return np.int64(-1)
-    feeder[_PUSH] = push
-    done[:] = push + 2
+    """Do the same where every slice costs every PE one cycle, and no queue is ever full.
+
+    Then the feeder takes for a position what it takes for its pixels, one after the other.
+    """
+    starts, _, _, spans, tails = pushed
+    width = sizes[_OUT_W]
+    slices, cycles = np.empty(width, np.int64), np.empty(width, np.int64)
+    found, spent = np.diff(starts[:-1]), spans + tails
+    pixels = np.ones(spans.shape[0], np.int32)
+    empties, passed = np.int64(0), np.int64(0)
+    for y in range(first // width, -(-last // width)):
+        begin, end = max(first - y * width, 0), min(last - y * width, width)
+        sum_windows(found, sizes, y, slices)
+        sum_windows(spent, sizes, y, cycles)
+        for x in range(begin, end):
+            empties += np.int64(slices[x] == 0)
+            passed += max(np.int64(1), cycles[x])  # also to see that all places are outside
+            if max(np.int64(1), slices[x]) < shortest:
+                return np.int64(-1)
+        sum_windows(pixels, sizes, y, cycles)
+        feeder[_WINDOWS] += cycles[begin:end].sum() * windows
+    examined = feeder[_WINDOWS]
+    visit(last - 1, last, sizes, pushed, windows, feeder, slices[:1], visits)
+    feeder[_WINDOWS] = examined
+    feeder[_PUSH] += passed - feeder[_BEHIND]
+    done[:] = feeder[_PUSH] + 2
     return empties

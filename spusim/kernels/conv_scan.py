@@ -13,6 +13,7 @@ _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP), int(G.LEFT)
 _DILATION_Y, _DILATION_X, _OUT_W = int(G.DILATION_Y), int(G.DILATION_X), int(G.OUT_WIDTH)
 _BEHIND, _WINDOWS = int(F.BEHIND), int(F.WINDOWS)
+RUN = 16  # positions whose visits stay in the nearest cache
 _STRIP = 512  # pixels whose flags stay in the nearest cache while channel after channel joins
 FLAGS = 64  # channels whose flags are one word
 
@@ -22,7 +23,7 @@ class Pushed(NamedTuple):
 
     Pixel p's pushed channels (T9), ascending, are channels[starts[p] : starts[p + 1]], uint16;
     steps (uint16) are the windows from the one of the push before, at least 1, or from before the
-    pixel's first. Of each pixel int64: spans, the sum of its steps, and tails, the windows behind
+    pixel's first. Of each pixel: spans, the sum of its steps, and tails, the windows behind
     its last push, all of them where there is none. Behind the last pixel is one more, from which
     the empty entry is pushed: channel 0, one step.
     """
@@ -58,10 +59,11 @@ def list_pushed(flags, window_of, pushed):
 
     window_of (channels,) uint16: the window that a channel lies in.
     """
+    starts, channels, steps, spans, tails = pushed
     windows = np.int64(window_of[-1]) + 1
     n = 0
     for pixel in range(flags.shape[1]):
-        pushed.starts[pixel] = n
+        starts[pixel] = n
         last, span = -1, 0
         for k in range(flags.shape[0]):
             left = flags[k, pixel]
@@ -71,65 +73,73 @@ def list_pushed(flags, window_of, pushed):
                 window = np.int64(window_of[c])
                 step = max(window - last, 1)
                 last = window
-                pushed.channels[n], pushed.steps[n] = c, step
+                channels[n], steps[n] = c, step
                 span += step
                 n += 1
-        pushed.spans[pixel], pushed.tails[pixel] = span, windows - 1 - last
+        spans[pixel], tails[pixel] = span, windows - 1 - last
     empty = flags.shape[1]
-    pushed.starts[empty : empty + 2] = n, n + 1
-    pushed.channels[n], pushed.steps[n] = 0, 1
-    pushed.spans[empty], pushed.tails[empty] = 1, 0
+    starts[empty : empty + 2] = n, n + 1
+    channels[n], steps[n] = 0, 1
+    spans[empty], tails[empty] = 1, 0
 
 
 @nb.njit(cache=True)
-def visit(position, sizes, pushed, windows, feeder, visits):
-    """Find the pixels from which a position's window pushes anything; return how many.
+def visit(first, last, sizes, pushed, windows, feeder, ends, visits):
+    """Find the pixels from which the windows of positions first to last - 1 push anything.
 
-    windows: of a pixel. visits (places, 3) int64: of each one the pixel, the column of its channel
-    0, and the windows that pass before its own. A position that pushes nothing visits the
-    empty entry. feeder: `F`, of which BEHIND and WINDOWS go on.
+    pushed: `Pushed`; windows: of a pixel. visits (n, 3) int64, n more than places of all: of each
+    such pixel the pixel, the column of its channel 0, and the windows that pass before its own;
+    those of the k-th position end before ends[k]. A position that pushes nothing visits the empty
+    entry, numbered after all columns. feeder: `F`, of which BEHIND and WINDOWS go on.
     """
-    y = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
-    x = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
-    behind, examined = feeder[_BEHIND], feeder[_WINDOWS]
-    n = 0
-    column = np.int64(0)
-    for ky in range(sizes[_KERNEL_H]):
-        iy = y + ky * sizes[_DILATION_Y]
-        for kx in range(sizes[_KERNEL_W]):
-            ix = x + kx * sizes[_DILATION_X]
-            if 0 <= iy < sizes[_HEIGHT] and 0 <= ix < sizes[_WIDTH]:
-                pixel = iy * sizes[_WIDTH] + ix
-                if pushed.starts[pixel] < pushed.starts[pixel + 1]:
-                    visits[n, 0], visits[n, 1], visits[n, 2] = pixel, column, behind
-                    behind = 0
-                    n += 1
-                behind += pushed.tails[pixel]
-                examined += windows
-            column += sizes[_CHANNELS]
-    if examined == feeder[_WINDOWS]:
-        behind += 1  # all places are outside, which takes a cycle to see
-    if n == 0:  # its step, of one window, is among them
-        visits[0, 0], visits[0, 1], visits[0, 2] = pushed.spans.shape[0] - 1, column, behind - 1
-        behind = 0
-        n = 1
-    feeder[_BEHIND], feeder[_WINDOWS] = behind, examined
-    return n
+    starts, _, _, _, tails = pushed
+    channels, height, width = sizes[_CHANNELS], sizes[_HEIGHT], sizes[_WIDTH]
+    dy, dx, places_across = sizes[_DILATION_Y], sizes[_DILATION_X], sizes[_KERNEL_W]
+    columns = channels * sizes[_KERNEL_H] * places_across
+    behind, n = feeder[_BEHIND], np.int64(0)
+    for position in range(first, last):
+        top = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
+        left = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
+        begin, inside = n, np.int64(0)
+        for ky in range(sizes[_KERNEL_H]):
+            y = top + ky * dy
+            if y < 0 or y >= height:
+                continue
+            for kx in range(max(0, -(left // dx)), min(places_across, -((left - width) // dx))):
+                pixel = y * width + left + kx * dx
+                visits[n, 0] = pixel
+                visits[n, 1] = (ky * places_across + kx) * channels
+                visits[n, 2] = behind
+                some = np.int64(starts[pixel] < starts[pixel + 1])
+                behind = tails[pixel] + (1 - some) * behind
+                n += some
+                inside += 1
+        if inside == 0:
+            behind += 1  # all places are outside, which takes a cycle to see
+        if n == begin:  # its step, of one window, is among those behind
+            visits[n, 0], visits[n, 1], visits[n, 2] = tails.shape[0] - 1, columns, behind - 1
+            behind = np.int64(0)
+            n += 1
+        feeder[_WINDOWS] += inside * windows
+        ends[position - first] = n
+    feeder[_BEHIND] = behind
 
 
 @nb.njit(cache=True)
 def scan_position(position, sizes, pushed, windows, feeder, visits, columns, scans):
     """Write a position's pushed columns and their `scan` to columns and scans; return how many.
 
-    columns and scans (places * channels + 1,) int32; the empty entry is numbered after all
-    columns. Other arguments as in `visit`.
+    columns and scans (places * channels + 1,) int32. Other arguments as in `visit`.
     """
+    starts, channels, steps, _, _ = pushed
+    ends = np.empty(1, np.int64)
+    visit(position, position + 1, sizes, pushed, windows, feeder, ends, visits)
     n = 0
-    for v in range(visit(position, sizes, pushed, windows, feeder, visits)):
-        pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
-        for q in range(pushed.starts[pixel], pushed.starts[pixel + 1]):
-            columns[n] = column + np.int64(pushed.channels[q])
-            scans[n] = np.int64(pushed.steps[q]) + before
+    for v in range(ends[0]):
+        before = visits[v, 2]
+        for q in range(starts[visits[v, 0]], starts[visits[v, 0] + 1]):
+            columns[n] = visits[v, 1] + np.int64(channels[q])
+            scans[n] = np.int64(steps[q]) + before
             before = 0
             n += 1
     return n

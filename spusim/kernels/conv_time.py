@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.kernels.conv_layout import FREE, F, G, Stall
 from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
-from spusim.kernels.conv_scan import scan_position
+from spusim.kernels.conv_scan import RUN, scan_position
 
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)
@@ -60,13 +60,15 @@ def add_work(beats, counted, groups, times, stalls):
     beats (kinds, pes) for one group; counted (kinds, pes) bool: where this is `busy`, else the
     slice is empty for the PE.
     """
+    pes = beats.shape[1]
+    busy, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
     for i in range(times.shape[0]):
-        if times[i]:
-            for p in range(beats.shape[1]):
-                spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
-                busy = spent if counted[i, p] else np.int64(0)
-                stalls[p, _BUSY] += busy
-                stalls[p, _EMPTY] += spent - busy
+        for p in range(pes):
+            spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
+            busy[p] += spent if counted[i, p] else np.int64(0)
+            empty[p] += np.int64(0) if counted[i, p] else spent
+    stalls[:, _BUSY] += busy
+    stalls[:, _EMPTY] += empty
 
 
 @nb.njit(cache=True)
@@ -107,7 +109,7 @@ def row_tile(
     which empty entries are added. stalls and feeder_stalls come as zeros. Other arguments as in
     `row_passes`, `add_work` and `finish`.
     """
-    visits = np.empty((sizes[_KERNEL_H] * sizes[_KERNEL_W], 3), np.int64)
+    visits = np.empty((RUN * sizes[_KERNEL_H] * sizes[_KERNEL_W] + 1, 3), np.int64)
     before = np.zeros(done.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0

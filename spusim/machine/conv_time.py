@@ -228,8 +228,8 @@ def _pushed(x: np.ndarray, width: int) -> tuple[Pushed, int]:
     flag_active(x, flags)
     most = int(np.bitwise_count(flags).sum()) + 1
     found = Pushed(
-        np.empty(pixels + 2, np.int64), np.empty(most, np.uint16), np.empty(most, np.uint16),
-        np.empty(pixels + 1, np.int64), np.empty(pixels + 1, np.int64),
+        np.empty(pixels + 2, np.int32), np.empty(most, np.uint16), np.empty(most, np.uint16),
+        np.empty(pixels + 1, np.int32), np.empty(pixels + 1, np.int32),
     )  # fmt: skip
     list_pushed(flags, (np.arange(channels) // width).astype(np.uint16), found)
     return found, -(-channels // width)
