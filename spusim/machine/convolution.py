@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.formats import OutlinedMatrix
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.conv_layout import Stall
 from spusim.kernels.layout import MAC_KINDS, C, M, Op, P, S
@@ -104,8 +105,20 @@ class ConvUnit:
         key = window, m
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
-            self._plans[key] = plan_conv(window, matrices[m], self.arch, int(fetches.max()))
+            loaded, cycles = self._loaded(m), int(fetches.max())
+            self._plans[key] = plan_conv(window, matrices[m], loaded, self.arch, cycles)
         return self._plans[key]
+
+    def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a matrix's weights (rows, columns) and bias (rows,)."""
+        arrays, packed = self.core.arrays, self.core.image.matrices[m].packed
+        rows, columns = packed.rows, packed.columns
+        if isinstance(packed, OutlinedMatrix):
+            return packed.weight, np.zeros(rows, np.int64)
+        matrix = arrays.matrices[m]
+        flat = (arrays.w16 if matrix[M.WIDE] else arrays.w8)[matrix[M.WEIGHTS] :]
+        weight = flat[: rows * columns].reshape(columns, rows).T
+        return weight, arrays.bias[matrix[M.BIAS] :][:rows]
 
     # values
 

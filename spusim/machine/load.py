@@ -103,7 +103,9 @@ def load_matrix(
     layout = packed.layout
     weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     per_beat = entries_per_beat(core, matrix.precision)
-    counts = column_counts(packed, per_beat)
+    counts = column_counts(
+        *((packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
+    )
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (
