@@ -42,6 +42,11 @@ class ConvPlan:
         """First output position, and how many there are."""
         return tile_of(self.window, self.shape)
 
+    @property
+    def accumulators(self) -> tuple[int, int]:
+        """Filters and positions of the tile."""
+        return self.shape.filters, self.tile[1]
+
 
 def plan_conv(
     window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray], arch: Arch,

@@ -63,14 +63,15 @@ class ConvUnit:
         target = result(window, plan.shape.filters, d, self.word_bits)
         target.check(memory, "outputs")
         check_apart(source, target)
-        x = self._activations(window, source)
-        y = self._results(window, self._sums(plan, x), table)
-        target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
+        x = self._activations(window, source, m)
+        if not self.core.images.replays:
+            y = self._results(window, self._sums(plan, x), table)
+            target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
         banks = self.arch.core.data_memory.banks
         accesses = self._reads(plan, source)
         accesses += scale_accesses(window, plan.shape.filters, self.word_bits, banks)
         accesses += target.accesses(np.ones(target.words, np.int64), banks)
-        time, lookups = self._time(plan, x), y.size * self._entries(table)
+        time, lookups = self._time(plan, x), target.channels * target.pixels * self._entries(table)
         stages = self.arch.core.pipeline.vector_stages if requantised(plan) else 0
         ports = self.arch.core.table_memory.banks * self.arch.core.table_memory.ports
         cycles = max(time.cycles + stages, int(accesses.max()), -(-lookups // ports))
@@ -88,8 +89,10 @@ class ConvUnit:
         Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64.
         """
         plan, source = self._plan(window, m), operand(window, a, self.word_bits)
-        x = self._activations(window, source)
-        sums, time, accesses = self._sums(plan, x), self._time(plan, x), self._reads(plan, source)
+        x = self._activations(window, source, m)
+        replays = self.core.images.replays
+        sums = np.zeros(plan.accumulators, np.int64) if replays else self._sums(plan, x)
+        time, accesses = self._time(plan, x), self._reads(plan, source)
         cycles = max(time.cycles, int(accesses.max()))
         self._add_stalls(time, cycles)
         events = conv_events(plan, time, x)
@@ -122,16 +125,23 @@ class ConvUnit:
 
     # values
 
-    def _activations(self, window: Window, source: Tensor) -> np.ndarray:
-        memory = self.core.arrays.memory
+    def _activations(self, window: Window, source: Tensor, m: int) -> np.ndarray:
+        """Return what is read, (channels, height, width), of a recording the pattern."""
+        memory, images = self.core.arrays.memory, self.core.images
         source.check(memory, "activations")
-        x = source.read(memory).astype(np.int16)
-        return x.reshape(window.channels, window.height, window.width)
+        shape = window.channels, window.height, window.width
+        if images.replays:
+            return images.replay(m, self.core.image.matrices[m].operand, shape)
+        x = source.read(memory).astype(np.int16).reshape(shape)
+        images.record(m, x)
+        return x
 
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
         params = self.core.arrays.params
         bits, wrap = int(params[P.ACC_BITS]), int(params[P.ACC_OVERFLOW]) == WRAP
-        return run_tile_values(plan.values, x, *plan.tile, bits, wrap).astype(np.int64)
+        sums = run_tile_values(plan.values, x, *plan.tile, bits, wrap)
+        self.core.images.inexact |= sums.dtype == np.int64  # in which no bound was proved
+        return sums.astype(np.int64)
 
     def _results(self, window: Window, sums: np.ndarray, table: int) -> np.ndarray:
         """Return f(requantise(sums)), (filters, positions) int64 (T49)."""
