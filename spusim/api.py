@@ -169,15 +169,16 @@ def simulate_recorded(
     """
     integers = quantise_input(stream, network)
     program = compile_network(network, arch)
-    result, patterns = record(program, arch, integers.frames, integers.starts)
+    result, patterns, order = record(program, arch, integers.frames, integers.starts)
     recording = Recording(
         network.name,
         program.hashes["network"],
         _stream_hash(integers),
-        _numerics_hash(arch),
+        numerics_hash(arch),
         tuple(integers.starts),
         result.outputs,
         patterns,
+        order,
     )
     result = attach_energy(result, arch)
     if baseline:
@@ -201,9 +202,11 @@ def retime(
     """
     _check_arithmetic(recording, arch)
     if stream is not None:
-        _check(recording, "stream", recording.stream, _stream_hash(quantise_input(stream, network)))
+        check_recording(
+            recording, "stream", recording.stream, _stream_hash(quantise_input(stream, network))
+        )
     program = compile_network(network, arch, pack=outline)
-    _check(recording, "network", recording.network, program.hashes["network"])
+    check_recording(recording, "network", recording.network, program.hashes["network"])
     result = attach_energy(machine.retime(program, arch, recording, input_period), arch)
     if not baseline:
         return result
@@ -243,9 +246,9 @@ def simulate_layer_recorded(
     )
     recording = Recording(
         name,
-        _layer_hash(weight, *sizes, codebook),
+        layer_hash(weight, *sizes, codebook),
         array_hash(frames),
-        _numerics_hash(arch),
+        numerics_hash(arch),
         (0,),
         result.outputs,
         {name: pattern(frames)},
@@ -270,10 +273,10 @@ def retime_layer(
     frames: if given, checked to be the recording's. Raises RecordingError as `retime` does.
     """
     _check_arithmetic(recording, arch)
-    hashed = _layer_hash(weight, weight_bits, activation_bits, codebook)
-    _check(recording, "network", recording.network, hashed)
+    hashed = layer_hash(weight, weight_bits, activation_bits, codebook)
+    check_recording(recording, "network", recording.network, hashed)
     if frames is not None:
-        _check(recording, "stream", recording.stream, array_hash(frames))
+        check_recording(recording, "stream", recording.stream, array_hash(frames))
     sizes = (weight, weight_bits, activation_bits)
     program = compile_layer(*sizes, arch, name=name, pack=outline, codebook=codebook)
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)
@@ -283,10 +286,10 @@ def retime_layer(
 
 
 def _check_arithmetic(recording: Recording, arch: Arch) -> None:
-    _check(recording, "numerics", recording.numerics, _numerics_hash(arch))
+    check_recording(recording, "numerics", recording.numerics, numerics_hash(arch))
 
 
-def _check(recording: Recording, what: str, recorded: str, asked: str) -> None:
+def check_recording(recording: Recording, what: str, recorded: str, asked: str) -> None:
     """Raise RecordingError if a recording is of something else than what is asked for."""
     if recorded != asked:
         raise RecordingError(
@@ -295,7 +298,8 @@ def _check(recording: Recording, what: str, recorded: str, asked: str) -> None:
         )
 
 
-def _numerics_hash(arch: Arch) -> str:
+def numerics_hash(arch: Arch) -> str:
+    """Return the hash of an architecture's arithmetic, on which a recording's values depend."""
     return hashlib.sha256(arch.numerics.model_dump_json().encode()).hexdigest()
 
 
@@ -305,9 +309,10 @@ def _stream_hash(stream: Stream) -> str:
     return hashlib.sha256((array_hash(stream.frames) + array_hash(starts)).encode()).hexdigest()
 
 
-def _layer_hash(
+def layer_hash(
     weight: np.ndarray, weight_bits: int, activation_bits: int, codebook: tuple[int, ...]
 ) -> str:
+    """Return the hash of a layer's weights, of any shape, and what they are stored as."""
     told = f"{weight_bits}x{activation_bits}:{array_hash(weight)}"
     told += f":{codebook}" if codebook else ""
     return hashlib.sha256(told.encode()).hexdigest()

@@ -33,12 +33,19 @@ class Operand:
     The product `product` reads a tensor of `size` elements; the matrix multiplies those of
     windows that begin with elements `windows`, one window after the other. runs: (the matrix's
     column, the element counted from the window's first, how many) of columns that are not gaps.
+    A convolution has no runs, since its columns are places: each window is the operand of one of
+    its instructions, elements counted channel by channel of one pixel after the other.
     """
 
     product: str
     size: int
     windows: tuple[int, ...]
     runs: tuple[tuple[int, int, int], ...]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is a convolution's."""
+        return bool(self.windows) and not self.runs
 
     def part(self, first: int, end: int) -> "Operand":
         """Return what a tile of the columns from `first` up to `end` multiplies."""

@@ -12,16 +12,16 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import ADDRESS_WORDS, words_of
 from spusim.compiler.network import build_core, formats_of
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.storage import layout_for
-from spusim.formats import weight_kind
+from spusim.compiler.storage import Packing, layout_for
+from spusim.formats import pack, weight_kind
 from spusim.isa import IsaError, encode_record, load_isa
 from spusim.numerics import numerics_of
 from spusim.numerics.convolution import Convolution
 from spusim.program import (
-    NO_OPERAND,
     PLANAR,
     TABLE_NONE,
     InputPort,
+    Operand,
     OutputPort,
     Program,
     Window,
@@ -47,12 +47,12 @@ class _Layer:
 
 def compile_conv_layer(
     weight: np.ndarray, shape: Convolution, weight_bits: int, activation_bits: int, arch: Arch, *,
-    check_capacity: bool = True, name: str = "conv2d",
+    check_capacity: bool = True, name: str = "conv2d", pack: Packing = pack,
 ) -> Program:  # fmt: skip
     """Compile a convolution to one `conv` whose activations lie at data word 0.
 
-    weight (filters, channels of a group, R, S) int. Raises CompileError for what the machine
-    cannot compute or hold.
+    weight (filters, channels of a group, R, S) int. pack: see `compile_network`. Raises
+    CompileError for what the machine cannot compute or hold.
     """
     _check(arch, name)
     check_precision(arch, name, weight_kind(weight_bits, ()), activation_bits)
@@ -62,12 +62,13 @@ def compile_conv_layer(
     formats, notes = formats_of(arch, [(_Layer(name, weight_bits), matrix)])
     if formats[name] == "dense":
         matrix = conv_matrix(weight, shape, window.planar, True)
-    space = CoreSpace(arch, 0, formats, check_capacity)
+    space = CoreSpace(arch, 0, formats, check_capacity, pack)
     elements = operand_elements(window, arch.core.data_memory.word_bits)
     space.data.vector(f"{name}.operand", elements, activation_bits)
     layout = layout_for(arch, formats[name], weight_bits, False)
     void = matrix.size - weight.size
-    space.matrices.add(name, name, matrix, None, layout, activation_bits, NO_OPERAND, void, 0)
+    operand = Operand(name, shape.channels * shape.height * shape.width, (0,), ())
+    space.matrices.add(name, name, matrix, None, layout, activation_bits, operand, void, 0)
     end = space.data.used_words % ADDRESS_WORDS
     code = op("conv", f"{name}: {shape.filters} filters", w=0, m=0, d=end, a=0, table=TABLE_NONE)
     isa = load_isa()

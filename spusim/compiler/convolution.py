@@ -181,8 +181,7 @@ def _store(space: CoreSpace, node: Convolution, source: Tensor) -> int:
             f"pointers and indices core.index_memory.words (={arch.core.index_memory.words}) do "
             "not hold, and a convolution reads all of them at once; enlarge that, or use more PEs"
         )
-    columns = weight.shape[1]
-    operand = Operand(node.name, source.size, (0,), ((0, 0, columns),))
+    operand = Operand(node.name, source.size, (0,), ())
     tile = space.matrices.add(
         node.name, node.layer, weight, node.bias, layout, bits, operand,
         weight.size - node.weight.size, space.tables.codebook(node.codebook),

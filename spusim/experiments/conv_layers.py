@@ -4,13 +4,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spusim.api import dense_arch, random_codes, unpruned, with_speedup
+from spusim.api import (
+    array_hash,
+    check_recording,
+    dense_arch,
+    layer_hash,
+    numerics_hash,
+    random_codes,
+    unpruned,
+    with_speedup,
+)
 from spusim.arch import Arch
 from spusim.compiler import compile_conv_layer
 from spusim.energy import attach_energy
 from spusim.experiments.layers import MOST_VALUES, LayerError
+from spusim.formats import outline
 from spusim.formats.codes import TERNARY_BITS
-from spusim.machine.conv_bench import run_conv_layer, unskipped_conv_cycles
+from spusim.machine import Recording
+from spusim.machine.conv_bench import (
+    record_conv_layer,
+    retime_conv_layer,
+    unskipped_conv_cycles,
+)
 from spusim.numerics.convolution import Convolution
 from spusim.numerics.errors import NumericsError
 from spusim.result import RunResult
@@ -58,15 +73,47 @@ def run_conv(layer: RandomConv, arch: Arch, *, baseline: bool = True) -> RunResu
     replacement, values uniform over the nonzero codes, all from default_rng(seed), no bias. Raises
     LayerError for an impossible shape or density, CompileError for what does not fit.
     """
+    return record_conv(layer, arch, baseline=baseline)[0]
+
+
+def record_conv(
+    layer: RandomConv, arch: Arch, *, baseline: bool = True
+) -> tuple[RunResult, Recording]:
+    """Return what `run_conv` does, and the recording from which other machines are timed."""
     shape = layer.shape()
     bits = check_conv(layer, arch, shape)
     weight, frames = draw_conv(layer, shape, bits)
     program = compile_conv_layer(weight, shape, *bits, arch)
-    result = attach_energy(run_conv_layer(program, arch, frames), arch)
+    result, patterns, order = record_conv_layer(program, arch, frames)
+    told = layer_hash(weight, *bits, ()), array_hash(frames), numerics_hash(arch)
+    recording = Recording(program.name, *told, (0,), result.outputs, patterns, order)
+    return _complete(result, layer, weight, bits, arch, baseline), recording
+
+
+def retime_conv(
+    layer: RandomConv, arch: Arch, recording: Recording, *, baseline: bool = True
+) -> RunResult:
+    """Return what `run_conv` does, timed from a recording; raises RecordingError as well."""
+    shape = layer.shape()
+    bits = check_conv(layer, arch, shape)
+    weight, _ = draw_conv(replace(layer, frames=0), shape, bits)
+    check_recording(recording, "network", recording.network, layer_hash(weight, *bits, ()))
+    check_recording(recording, "numerics", recording.numerics, numerics_hash(arch))
+    program = compile_conv_layer(weight, shape, *bits, arch, pack=outline)
+    result = retime_conv_layer(program, arch, recording)
+    return _complete(result, layer, weight, bits, arch, baseline)
+
+
+def _complete(
+    result: RunResult, layer: RandomConv, weight: np.ndarray, bits: tuple[int, int], arch: Arch,
+    baseline: bool,
+) -> RunResult:  # fmt: skip
+    """Attach energy, the speedup over the dense twin, and what was drawn."""
+    shape, result = layer.shape(), attach_energy(result, arch)
     if baseline:
         dense = dense_arch(arch)
         whole = unpruned(weight, bits[0])
-        twin = compile_conv_layer(whole, shape, *bits, dense, check_capacity=False)
+        twin = compile_conv_layer(whole, shape, *bits, dense, check_capacity=False, pack=outline)
         result = with_speedup(result, arch, unskipped_conv_cycles(twin, dense, result.frames))
     return replace(result, details={**result.details, "input": _told(layer, shape, bits)})
 
@@ -115,7 +162,8 @@ def draw_conv(
         for _ in range(layer.frames)
     ]
     image = (-1, shape.channels, shape.height, shape.width)
-    return weight.reshape(shape.weight_shape), np.stack(frames).reshape(image)
+    drawn = np.stack(frames) if frames else np.zeros(0, np.int32)
+    return weight.reshape(shape.weight_shape), drawn.reshape(image)
 
 
 def _told(layer: RandomConv, shape: Convolution, bits: tuple[int, int]) -> str:

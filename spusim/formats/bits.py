@@ -16,6 +16,10 @@ def words_for(count: int, bits: int, word_bits: int) -> int:
 def pack_fields(fields: np.ndarray, bits: int, word_bits: int) -> np.ndarray:
     """Pack the low `bits` (at most 56) of integers (n,) -> (words, word_bits / 8) uint8."""
     per_word = word_bits // bits
+    if kind := _whole(bits, word_bits):
+        whole = np.zeros(words_for(len(fields), bits, word_bits) * per_word, kind)
+        whole[: len(fields)] = fields.astype(kind)
+        return whole.view(np.uint8).reshape(-1, word_bits // 8)
     words = np.zeros((words_for(len(fields), bits, word_bits), word_bits // 8), np.uint8)
     for place in range(min(per_word, len(fields))):
         shift, touched = _bytes_of(place, bits)
@@ -30,6 +34,8 @@ def unpack_fields(words: np.ndarray, bits: int, count: int) -> np.ndarray:
     word_bits = 8 * words.shape[1]
     per_word = word_bits // bits
     words = _head(words, words_for(count, bits, word_bits))
+    if kind := _whole(bits, word_bits):
+        return words.reshape(-1).view(kind)[:count].astype(np.int64)
     fields = np.zeros(count, np.int64)
     for place in range(min(per_word, count)):
         shift, touched = _bytes_of(place, bits)
@@ -39,6 +45,11 @@ def unpack_fields(words: np.ndarray, bits: int, count: int) -> np.ndarray:
         field >>= shift
         field &= (1 << bits) - 1
     return fields
+
+
+def _whole(bits: int, word_bits: int) -> str:
+    """Return the type of fields that are numbers of a processor and fill words, else nothing."""
+    return f"<u{bits // 8}" if bits in (8, 16, 32) and word_bits % bits == 0 else ""
 
 
 def _bytes_of(place: int, bits: int) -> tuple[int, range]:

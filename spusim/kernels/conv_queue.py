@@ -1,18 +1,24 @@
 """The queue between a convolution's feeder and its PEs: T37 and T39 as a max-plus recurrence.
 
-Two forms of one recurrence. `advance` holds for all machines. `advance_bytes` keeps of each PE
-only its backlog, the cycles from the earliest pop of the newest slice to its own, in a byte; it
-holds for up to 64 PEs, a backlog that cannot exceed a byte, and passes that cannot end before
-the accumulators of the pass before have drained.
+`advance` holds for all machines. In dataflow `row` two others do the same where they may, which is
+for passes that cannot end before the accumulators of the pass before have drained.
+`row_passes_bytes` keeps of each PE only its backlog, the cycles from the earliest pop of the newest
+slice to its own, in a byte: it holds for up to 64 PEs and a backlog that cannot exceed a byte.
+`row_passes_even` holds where every slice costs every PE one cycle: then each is popped in the
+cycle after its push, and no queue of two entries (three where slots free at `done`) is ever full.
 """
 
 import numpy as np
 
 from spusim.kernels.compiling import kernel
-from spusim.kernels.conv_layout import F, Stall
-from spusim.kernels.lanes import highest, less, load_lanes, plus, store_lanes
+from spusim.kernels.conv_layout import F, G, Stall
+from spusim.kernels.conv_places import sum_windows
+from spusim.kernels.conv_scan import RUN, visit
+from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 
+_OUT_W = int(G.OUT_WIDTH)
 _PUSH, _SLOT, _FULL = int(F.PUSH), int(F.SLOT), int(F.FULL)
+_BEHIND, _WINDOWS = int(F.BEHIND), int(F.WINDOWS)
 _ACCUMULATORS = int(Stall.ACCUMULATORS)
 BYTE = 255
 
@@ -50,22 +56,81 @@ def advance(
 
 
 @kernel
-def advance_bytes(costs, columns, scans, n, release_done, feeder, ring, owed):
-    """Do the same for 64 PEs; costs (64 * kinds,) uint8, at least 1 for PEs that there are.
+def row_passes_bytes(
+    first, last, sizes, pushed, windows, visits, costs, release_done, shortest, feeder, ring, done
+):  # fmt: skip
+    """Let positions first to last - 1 through the queues of up to 64 PEs (T37, T41).
 
-    owed (64,) uint8: of each PE, the cycles from the last push + 1 to its last done.
+    visits: of `RUN` positions; costs (64 * (columns + 1),) uint8, the empty entry's last, at least
+    1 for PEs that there are; other arguments as in `visit` and `advance`. Returns how often the
+    empty entry was pushed, or -1 where a position pushes fewer than `shortest` slices.
     """
-    push, slot, full = feeder[_PUSH], feeder[_SLOT], feeder[_FULL]
-    depth = ring.shape[0]
-    busy_until = load_lanes(owed, 0)
-    for i in range(n):
-        found = push + np.int64(scans[i])
-        now = max(found, ring[slot] + 1)
-        full += now - found
-        backlog = less(busy_until, min(now - push, BYTE))
-        push = now
-        busy_until = plus(backlog, load_lanes(costs, np.int64(columns[i]) * 64))
-        ring[slot] = push + 1 + highest(busy_until if release_done else backlog)
-        slot = slot + 1 if slot + 1 < depth else 0
+    starts, channels, steps, spans, _ = pushed
+    depth, empty = ring.shape[0], spans.shape[0] - 1
+    # those of a position's slices, behind those of the last `depth` before it
+    releases = np.empty(depth + costs.shape[0] // LANES, np.int64)
+    releases[:depth] = ring
+    ends, owed = np.empty(RUN, np.int64), np.zeros(LANES, np.uint8)
+    busy_until = load_lanes(owed, 0)  # counted from the last push + 1
+    push, scanned, empties = feeder[_PUSH], feeder[_PUSH], np.int64(0)
+    for run in range(first, last, RUN):
+        positions, end = min(RUN, last - run), np.int64(0)
+        visit(run, run + positions, sizes, pushed, windows, feeder, ends, visits)
+        for position in range(positions):
+            # unsigned, for nothing is counted from an array's end
+            at, begin, end = np.uint64(0), end, ends[position]
+            empties += np.int64(visits[begin, 0] == empty)
+            for v in range(begin, end):
+                pixel, column, before = visits[v, 0], visits[v, 1], visits[v, 2]
+                scanned += before + spans[pixel]
+                push += before
+                held = before
+                for q in range(np.uint64(starts[pixel]), np.uint64(starts[pixel + 1])):
+                    now = max(push + np.int64(steps[q]), releases[at] + 1)
+                    backlog = less(busy_until, min(now - push + held, BYTE))
+                    push, held = now, np.int64(0)
+                    cost = load_lanes(costs, LANES * (column + np.int64(channels[q])))
+                    busy_until = plus(backlog, cost)
+                    latest = highest(busy_until if release_done else backlog)
+                    releases[at + np.uint64(depth)] = push + 1 + latest
+                    at += np.uint64(1)
+            if np.int64(at) < shortest:
+                return np.int64(-1)
+            for k in range(depth):
+                releases[k] = releases[np.int64(at) + k]
     store_lanes(busy_until, owed)
-    feeder[_PUSH], feeder[_SLOT], feeder[_FULL] = push, slot, full
+    for p in range(done.shape[0]):
+        done[p] = push + 1 + owed[p]
+    feeder[_PUSH], feeder[_FULL] = push, push - scanned
+    return empties
+
+
+@kernel
+def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feeder, done):
+    """Do the same where every slice costs every PE one cycle, and no queue is ever full.
+
+    Then the feeder takes for a position what it takes for its pixels, one after the other.
+    """
+    starts, _, _, spans, tails = pushed
+    width = sizes[_OUT_W]
+    slices, cycles = np.empty(width, np.int64), np.empty(width, np.int64)
+    found, spent = np.diff(starts[:-1]), spans + tails
+    pixels = np.ones(spans.shape[0], np.int32)
+    empties, passed = np.int64(0), np.int64(0)
+    for y in range(first // width, -(-last // width)):
+        begin, end = max(first - y * width, 0), min(last - y * width, width)
+        sum_windows(found, sizes, y, slices)
+        sum_windows(spent, sizes, y, cycles)
+        for x in range(begin, end):
+            empties += np.int64(slices[x] == 0)
+            passed += max(np.int64(1), cycles[x])  # also to see that all places are outside
+            if max(np.int64(1), slices[x]) < shortest:
+                return np.int64(-1)
+        sum_windows(pixels, sizes, y, cycles)
+        feeder[_WINDOWS] += cycles[begin:end].sum() * windows
+    examined = feeder[_WINDOWS]
+    visit(last - 1, last, sizes, pushed, windows, feeder, slices[:1], visits)
+    feeder[_WINDOWS] = examined
+    feeder[_PUSH] += passed - feeder[_BEHIND]
+    done[:] = feeder[_PUSH] + 2
+    return empties

@@ -1,8 +1,11 @@
 """What the scanner pushes for a convolution's positions in dataflow `row`: T41."""
 
-import numpy as np
+from typing import NamedTuple
 
-from spusim.kernels.compiling import inlined, kernel
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import F, G
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
@@ -10,100 +13,133 @@ _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP), int(G.LEFT)
 _DILATION_Y, _DILATION_X, _OUT_W = int(G.DILATION_Y), int(G.DILATION_X), int(G.OUT_WIDTH)
 _BEHIND, _WINDOWS = int(F.BEHIND), int(F.WINDOWS)
-_STRIP = 64  # pixels whose lists grow together and stay in the nearest cache
-_APART = 32  # places between two pixels' lists, lest they all want the same lines of that cache
+RUN = 16  # positions whose visits stay in the nearest cache
+_STRIP = 512  # pixels whose flags stay in the nearest cache while channel after channel joins
+FLAGS = 64  # channels whose flags are one word
 
 
-@inlined
-def list_stride(channels):
-    """Return how far apart the lists of two pixels begin."""
-    return channels + _APART
+class Pushed(NamedTuple):
+    """What the scanner finds in each pixel, whatever position's window it lies in.
+
+    Pixel p's pushed channels (T9), ascending, are channels[starts[p] : starts[p + 1]], uint16;
+    steps (uint16) are the windows from the one of the push before, at least 1, or from before the
+    pixel's first. Of each pixel: spans, the sum of its steps, and tails, the windows behind
+    its last push, all of them where there is none. Behind the last pixel is one more, from which
+    the empty entry is pushed: channel 0, one step.
+    """
+
+    starts: np.ndarray
+    channels: np.ndarray
+    steps: np.ndarray
+    spans: np.ndarray
+    tails: np.ndarray
 
 
 @kernel
-def list_pushed(x, push_all, counts, pushed):
-    """List each pixel's channels that are pushed, ascending (T9).
+def flag_active(x, flags):
+    """Write a bit for each nonzero activation.
 
-    x (channels, pixels) of integers; counts (pixels,) int64; pushed (pixels *
-    stride,) uint16: a pixel's list starts at pixel * stride, the stride `list_stride`.
+    x (channels, pixels) of integers; flags (ceil(channels / 64), pixels) uint64, channel 0 lowest.
     """
     channels, pixels = x.shape
-    stride = list_stride(channels)
-    for strip in range(0, pixels, _STRIP):
-        last = min(strip + _STRIP, pixels)
-        counts[strip:last] = 0
-        for c in range(channels):
-            row = x[c]
-            for pixel in range(strip, last):
-                count = counts[pixel]
-                pushed[pixel * stride + count] = c
-                counts[pixel] = count + np.int64(push_all or row[pixel] != 0)
+    for k in range(flags.shape[0]):
+        for strip in range(0, pixels, _STRIP):
+            part = flags[k, strip : min(strip + _STRIP, pixels)]
+            part[:] = 0
+            for c in range(FLAGS * k, min(FLAGS * (k + 1), channels)):
+                row = x[c, strip : strip + part.shape[0]]
+                bit = np.uint64(1) << np.uint64(c - FLAGS * k)
+                for p in range(part.shape[0]):
+                    part[p] |= bit if row[p] != 0 else np.uint64(0)
 
 
 @kernel
-def scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans):
+def list_pushed(flags, window_of, pushed):
+    """Fill in `Pushed` from flags, as `flag_active` writes them.
+
+    window_of (channels,) uint16: the window that a channel lies in.
+    """
+    starts, channels, steps, spans, tails = pushed
+    windows = np.int64(window_of[-1]) + 1
+    n = 0
+    for pixel in range(flags.shape[1]):
+        starts[pixel] = n
+        last, span = -1, 0
+        for k in range(flags.shape[0]):
+            left = flags[k, pixel]
+            while left:
+                c = FLAGS * k + np.int64(trailing_zeros(left))
+                left &= left - np.uint64(1)
+                window = np.int64(window_of[c])
+                step = max(window - last, 1)
+                last = window
+                channels[n], steps[n] = c, step
+                span += step
+                n += 1
+        spans[pixel], tails[pixel] = span, windows - 1 - last
+    empty = flags.shape[1]
+    starts[empty : empty + 2] = n, n + 1
+    channels[n], steps[n] = 0, 1
+    spans[empty], tails[empty] = 1, 0
+
+
+@kernel
+def visit(first, last, sizes, pushed, windows, feeder, ends, visits):
+    """Find the pixels from which the windows of positions first to last - 1 push anything.
+
+    pushed: `Pushed`; windows: of a pixel. visits (n, 3) int64, n more than places of all: of each
+    such pixel the pixel, the column of its channel 0, and the windows that pass before its own;
+    those of the k-th position end before ends[k]. A position that pushes nothing visits the empty
+    entry, numbered after all columns. feeder: `F`, of which BEHIND and WINDOWS go on.
+    """
+    starts, _, _, _, tails = pushed
+    channels, height, width = sizes[_CHANNELS], sizes[_HEIGHT], sizes[_WIDTH]
+    dy, dx, places_across = sizes[_DILATION_Y], sizes[_DILATION_X], sizes[_KERNEL_W]
+    columns = channels * sizes[_KERNEL_H] * places_across
+    behind, n = feeder[_BEHIND], np.int64(0)
+    for position in range(first, last):
+        top = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
+        left = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
+        begin, inside = n, np.int64(0)
+        for ky in range(sizes[_KERNEL_H]):
+            y = top + ky * dy
+            if y < 0 or y >= height:
+                continue
+            for kx in range(max(0, -(left // dx)), min(places_across, -((left - width) // dx))):
+                pixel = y * width + left + kx * dx
+                visits[n, 0] = pixel
+                visits[n, 1] = (ky * places_across + kx) * channels
+                visits[n, 2] = behind
+                some = np.int64(starts[pixel] < starts[pixel + 1])
+                behind = tails[pixel] + (1 - some) * behind
+                n += some
+                inside += 1
+        if inside == 0:
+            behind += 1  # all places are outside, which takes a cycle to see
+        if n == begin:  # its step, of one window, is among those behind
+            visits[n, 0], visits[n, 1], visits[n, 2] = tails.shape[0] - 1, columns, behind - 1
+            behind = np.int64(0)
+            n += 1
+        feeder[_WINDOWS] += inside * windows
+        ends[position - first] = n
+    feeder[_BEHIND] = behind
+
+
+@kernel
+def scan_position(position, sizes, pushed, windows, feeder, visits, columns, scans):
     """Write a position's pushed columns and their `scan` to columns and scans; return how many.
 
-    window_of (channels,) int64: the window that a channel lies in; columns and scans (places *
-    channels + 1,) int32. A position without any gets the empty entry, numbered after all columns.
-    feeder: `F`, of which BEHIND and WINDOWS go on.
+    columns and scans (places * channels + 1,) int32. Other arguments as in `visit`.
     """
-    channels = sizes[_CHANNELS]
-    stride = list_stride(channels)
-    y = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
-    x = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
-    windows = window_of[channels - 1] + 1
-    behind, examined = feeder[_BEHIND], feeder[_WINDOWS]
+    starts, channels, steps, _, _ = pushed
+    ends = np.empty(1, np.int64)
+    visit(position, position + 1, sizes, pushed, windows, feeder, ends, visits)
     n = 0
-    column = np.int64(0)
-    for ky in range(sizes[_KERNEL_H]):
-        iy = y + ky * sizes[_DILATION_Y]
-        for kx in range(sizes[_KERNEL_W]):
-            ix = x + kx * sizes[_DILATION_X]
-            if 0 <= iy < sizes[_HEIGHT] and 0 <= ix < sizes[_WIDTH]:
-                pixel = iy * sizes[_WIDTH] + ix
-                start = pixel * stride
-                last = -behind - 1
-                for q in range(start, start + counts[pixel]):
-                    c = np.int64(pushed[q])
-                    window = window_of[c]
-                    columns[n] = column + c
-                    scans[n] = max(window - last, 1)
-                    last = window
-                    n += 1
-                behind = windows - 1 - last
-                examined += windows
-            column += channels
-    if examined == feeder[_WINDOWS]:
-        behind += 1  # all places are outside, which takes a cycle to see
-    if n == 0:
-        columns[0] = column
-        scans[0] = behind
-        behind = 0
-        n = 1
-    feeder[_BEHIND], feeder[_WINDOWS] = behind, examined
+    for v in range(ends[0]):
+        before = visits[v, 2]
+        for q in range(starts[visits[v, 0]], starts[visits[v, 0] + 1]):
+            columns[n] = visits[v, 1] + np.int64(channels[q])
+            scans[n] = np.int64(steps[q]) + before
+            before = 0
+            n += 1
     return n
-
-
-@kernel
-def count_words(first, last, sizes, per_word, needed):
-    """Count the words of a channel's plane that positions first to last - 1 need (T45).
-
-    needed (height * width,) uint8 is scratch; per_word: activations of a word.
-    """
-    needed[:] = 0
-    width = sizes[_WIDTH]
-    for position in range(first, last):
-        y = (position // sizes[_OUT_W]) * sizes[_STRIDE_Y] - sizes[_TOP]
-        x = (position % sizes[_OUT_W]) * sizes[_STRIDE_X] - sizes[_LEFT]
-        for ky in range(sizes[_KERNEL_H]):
-            iy = y + ky * sizes[_DILATION_Y]
-            if 0 <= iy < sizes[_HEIGHT]:
-                for kx in range(sizes[_KERNEL_W]):
-                    ix = x + kx * sizes[_DILATION_X]
-                    if 0 <= ix < width:
-                        needed[iy * width + ix] = 1
-    words = 0
-    for start in range(0, needed.shape[0], per_word):
-        words += np.int64(needed[start : start + per_word].max())
-    return words

@@ -6,10 +6,11 @@ O(slices x PEs): never a step per cycle, weight or position of a group.
 import numpy as np
 
 from spusim.kernels.compiling import kernel
-from spusim.kernels.conv_layout import FREE, F, Stall
-from spusim.kernels.conv_queue import advance, advance_bytes
-from spusim.kernels.conv_scan import scan_position
+from spusim.kernels.conv_layout import FREE, F, G, Stall
+from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
+from spusim.kernels.conv_scan import RUN, scan_position
 
+_KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)
 _LOAD, _BUSY, _EMPTY, _STARVED = (
     int(Stall.LOAD), int(Stall.BUSY), int(Stall.EMPTY), int(Stall.STARVED),
@@ -59,88 +60,76 @@ def add_work(beats, counted, groups, times, stalls):
     beats (kinds, pes) for one group; counted (kinds, pes) bool: where this is `busy`, else the
     slice is empty for the PE.
     """
+    pes = beats.shape[1]
+    busy, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
     for i in range(times.shape[0]):
-        if times[i]:
-            for p in range(beats.shape[1]):
-                spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
-                busy = spent if counted[i, p] else np.int64(0)
-                stalls[p, _BUSY] += busy
-                stalls[p, _EMPTY] += spent - busy
+        for p in range(pes):
+            spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
+            busy[p] += spent if counted[i, p] else np.int64(0)
+            empty[p] += np.int64(0) if counted[i, p] else spent
+    stalls[:, _BUSY] += busy
+    stalls[:, _EMPTY] += empty
 
 
 @kernel
 def row_passes(
-    first, last, sizes, counts, pushed, window_of, beats, release_done, drain,
-    feeder, ring, done, entered, before, columns, scans, times, stalls,
+    first, last, sizes, pushed, windows, visits, beats, release_done, drain, feeder, ring, done,
+    before, stalls,
 ):  # fmt: skip
     """Let positions first to last - 1 through the queues, on any machine.
 
-    beats (columns + 1, pes): of each column, and of the empty entry; drain (pes,): d_p;
-    before (pes,): when the buffer that the next pass needs has drained. times (columns + 1,): how
-    often each column was pushed.
+    beats (columns + 1, pes): of each column, and of the empty entry; drain (pes,): d_p; before
+    (pes,): when the buffer that the next pass needs has drained. Returns how often the empty entry
+    was pushed.
     """
+    empty = beats.shape[0] - 1
+    columns, scans = np.empty(empty + 1, np.int32), np.empty(empty + 1, np.int32)
+    entered, empties = np.zeros(done.shape[0], np.int64), np.int64(0)
     before[:] = 0
     for position in range(first, last):
-        n = scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans)
-        for i in range(n):
-            times[columns[i]] += 1
+        n = scan_position(position, sizes, pushed, windows, feeder, visits, columns, scans)
+        empties += np.int64(columns[0] == empty)
         advance(
             beats, 1, columns, scans, n, before, release_done, feeder, ring, done, entered, stalls
         )
         if position > first:
             before[:] = entered + drain
-
-
-@kernel
-def row_passes_bytes(
-    first, last, sizes, counts, pushed, window_of, costs, release_done, shortest,
-    feeder, ring, owed, columns, scans, times,
-):  # fmt: skip
-    """Do the same by bytes; False where a position pushes fewer than `shortest` slices."""
-    owed[:] = 0
-    for position in range(first, last):
-        n = scan_position(position, sizes, counts, pushed, window_of, feeder, columns, scans)
-        if n < shortest:
-            return False
-        for i in range(n):
-            times[columns[i]] += 1
-        advance_bytes(costs, columns, scans, n, release_done, feeder, ring, owed)
-    return True
+    return empties
 
 
 @kernel
 def row_tile(
-    first, last, sizes, counts, pushed, window_of, beats, counted, costs, release_done, drain,
-    load, stages, feeder, ring, done, columns, scans, times, stalls, feeder_stalls,
+    first, last, sizes, pushed, windows, beats, counted, costs, even, release_done, drain, load,
+    stages, feeder, ring, done, times, stalls, feeder_stalls,
 ):  # fmt: skip
     """Cycles of positions first to last - 1 in dataflow `row`.
 
-    costs: as in `advance_bytes`, or empty where bytes do not do. times, stalls and feeder_stalls
-    come as zeros. Other arguments as in `row_passes`,
-    `add_work` and `finish`.
+    pushed: `Pushed`; costs: as in `row_passes_bytes`, or empty where bytes do not do; even:
+    whether `row_passes_even` does. times (columns + 1,): how often each column is pushed, to
+    which empty entries are added. stalls and feeder_stalls come as zeros. Other arguments as in
+    `row_passes`, `add_work` and `finish`.
     """
-    pes = done.shape[0]
-    entered, before = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    visits = np.empty((RUN * sizes[_KERNEL_H] * sizes[_KERNEL_W] + 1, 3), np.int64)
+    before = np.zeros(done.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0
-    quick = False
-    if costs.shape[0]:
-        owed = np.zeros(64, np.uint8)
-        quick = row_passes_bytes(
-            first, last, sizes, counts, pushed, window_of, costs, release_done, drain.max(),
-            feeder, ring, owed, columns, scans, times,
+    empties, shortest = np.int64(-1), drain.max()
+    if even:
+        empties = row_passes_even(
+            first, last, sizes, pushed, windows, visits, shortest, feeder, done
+        )
+    elif costs.shape[0]:
+        empties = row_passes_bytes(
+            first, last, sizes, pushed, windows, visits, costs, release_done, shortest, feeder,
+            ring, done,
         )  # fmt: skip
-        if quick:
-            for p in range(pes):
-                done[p] = feeder[_PUSH] + 1 + owed[p]
-        else:
-            idle_feeder(feeder, ring)
-            times[:] = 0
-    if not quick:
-        row_passes(
-            first, last, sizes, counts, pushed, window_of, beats, release_done, drain,
-            feeder, ring, done, entered, before, columns, scans, times, stalls,
+    if empties < 0:
+        idle_feeder(feeder, ring)
+        empties = row_passes(
+            first, last, sizes, pushed, windows, visits, beats, release_done, drain, feeder, ring,
+            done, before, stalls,
         )  # fmt: skip
+    times[-1] += empties
     add_work(beats, counted, 1, times, stalls)
     return finish(load, stages, before, drain, feeder, done, stalls, feeder_stalls)
 

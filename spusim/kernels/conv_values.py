@@ -19,6 +19,31 @@ SLACK = 2 * WIDE  # places behind the last plane, which the last tile may read
 
 
 @kernel
+def list_weights(weights, spatial, filters, plane, by_place, pointers, offsets, values, sums):
+    """Write each filter's nonzero weights, and where they lie in the planes, from its pointer on.
+
+    weights (filters, channels of a group, R, S) int16, ordered by place, channel if `spatial`, else
+    by channel, place; filters: of a group; plane: places of all planes of a channel; by_place
+    (R * S,) int64: a place of the kernel in them. pointers (filters + 1,) int64; offsets int32,
+    values int16; sums (filters,) int64 of |w|.
+    """
+    inputs, width = weights.shape[1], weights.shape[3]
+    places = weights.shape[2] * width
+    for k in range(weights.shape[0]):
+        at, total, first = np.uint64(pointers[k]), np.int64(0), k // filters * inputs
+        for outer in range(places if spatial else inputs):
+            for inner in range(inputs if spatial else places):
+                c, place = (inner, outer) if spatial else (outer, inner)
+                weight = weights[k, c, place // width, place % width]
+                if weight != 0:
+                    offsets[at] = (first + c) * plane + by_place[place]
+                    values[at] = weight
+                    total += abs(np.int64(weight))
+                    at += np.uint64(1)
+        sums[k] = total
+
+
+@kernel
 def fill_planes(x, sizes, phases, rows, pitch, buffer):
     """Write activations x (channels, height, width) to the planes of `buffer`, zeros elsewhere.
 

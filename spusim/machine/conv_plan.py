@@ -6,7 +6,7 @@ import numpy as np
 
 from spusim.arch.rules import conv_complaint
 from spusim.arch.spec import Arch
-from spusim.formats import OutlinedMatrix, entries_per_word, unpack
+from spusim.formats import entries_per_word
 from spusim.machine.conv_engine import ConvEngine, TileTime
 from spusim.machine.conv_time import (
     PixelPlan,
@@ -42,13 +42,25 @@ class ConvPlan:
         """First output position, and how many there are."""
         return tile_of(self.window, self.shape)
 
+    @property
+    def accumulators(self) -> tuple[int, int]:
+        """Filters and positions of the tile."""
+        return self.shape.filters, self.tile[1]
 
-def plan_conv(window: Window, matrix: Matrix, arch: Arch, load_cycles: int) -> ConvPlan:
-    """Plan a convolution; load_cycles: L of T38. Raises MachineError for what cannot be done."""
+
+def plan_conv(
+    window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray], arch: Arch,
+    load_cycles: int,
+) -> ConvPlan:  # fmt: skip
+    """Plan a convolution.
+
+    loaded: the matrix's weights (filters, columns) and its bias (filters,), of an outlined one
+    zeros for these; load_cycles: L of T38. Raises MachineError for what cannot be done.
+    """
     _check(window, matrix, arch)
     core, layout = arch.core, matrix.packed.layout
     shape, engine = window.shape(matrix.packed.rows), conv_engine(arch, matrix)
-    weights, bias = conv_weights(matrix, window, shape)
+    weights, bias = conv_weights(matrix, loaded[0], window, shape), loaded[1]
     order = "channel" if window.planar else "spatial"
     plan_time = plan_row if core.dataflow == "row" else plan_pixel
     time = plan_time(shape, weights, engine, layout, load_cycles)
@@ -89,14 +101,12 @@ def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
 
 
 def conv_weights(
-    matrix: Matrix, window: Window, shape: Convolution
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return weights (filters, channels of a group, R, S) and bias of a stored matrix (T36).
+    matrix: Matrix, weight: np.ndarray, window: Window, shape: Convolution
+) -> np.ndarray:
+    """Return weights (filters, channels of a group, R, S) of a stored matrix's (T36).
 
     Raises MachineError for columns that are not the window's, or weights of other groups.
     """
-    packed = matrix.packed
-    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     filters, inputs, height, width = shape.weight_shape
     stored = inputs if matrix.packed.layout.format == "dense" else shape.channels
     if weight.shape[1] != stored * shape.places:
@@ -109,7 +119,7 @@ def conv_weights(
     else:
         weight = np.moveaxis(weight.reshape(filters, height, width, stored), 3, 1)
     if stored == inputs:
-        return weight, bias
+        return weight
     grouped = weight.reshape(shape.groups, -1, shape.groups, inputs, height, width)
     own = np.stack([grouped[g, :, g] for g in range(shape.groups)])
     if np.count_nonzero(own) < np.count_nonzero(weight):
@@ -117,7 +127,7 @@ def conv_weights(
             f"matrix {matrix.name} has weights for channels of other groups than its filters'; "
             "they must be zero (T36)"
         )
-    return own.reshape(shape.weight_shape), bias
+    return own.reshape(shape.weight_shape)
 
 
 def _check(window: Window, matrix: Matrix, arch: Arch) -> None:

@@ -8,8 +8,9 @@ from spusim.formats.counts import column_counts
 from spusim.formats.layout import Layout
 from spusim.formats.registry import format_of
 from spusim.kernels.conv_layout import F, Stall
+from spusim.kernels.conv_places import count_met, fetch_blocks
 from spusim.kernels.conv_queue import BYTE
-from spusim.kernels.conv_scan import count_words, list_pushed, list_stride
+from spusim.kernels.conv_scan import FLAGS, Pushed, flag_active, list_pushed
 from spusim.kernels.conv_time import pixel_tile, row_tile
 from spusim.kernels.lanes import LANES
 from spusim.machine.conv_engine import ConvEngine, TileTime
@@ -33,6 +34,7 @@ class RowPlan:
     beats: np.ndarray  # (columns + 1, pes) int32
     counted: np.ndarray  # (columns + 1, pes) bool: beats are `busy`
     costs: np.ndarray  # (64 * (columns + 1),) uint8, or empty where bytes do not do
+    even: bool  # all beats are one, and queues too deep to fill
     drain: np.ndarray  # (pes,) int64
     load_cycles: int
 
@@ -87,9 +89,10 @@ def plan_row(
     beats = np.concatenate([np.maximum(beats, 1), empty]).astype(np.int32)
     counted = np.concatenate([counts.entries > 0, empty == 0])
     _check_accumulators(engine, int(counts.heights.max()), 1)
+    even = bool((beats == 1).all()) and engine.queue_depth > 1 + engine.release_done
     drain = -(-counts.heights // engine.lanes)
     return RowPlan(
-        shape, engine, sizes_of(shape), beats, counted, _byte_costs(beats, engine), drain,
+        shape, engine, sizes_of(shape), beats, counted, _byte_costs(beats, engine), even, drain,
         load_cycles,
     )  # fmt: skip
 
@@ -202,22 +205,34 @@ def run_row(plan: RowPlan, x: np.ndarray, first: int = 0, count: int | None = No
         raise MachineError(
             f"convolution: {shape.channels} channels; at most {CHANNEL_NUMBERS - 1} can be scanned"
         )
-    pixels = np.ascontiguousarray(x).reshape(shape.channels, -1)
-    counts = np.empty(pixels.shape[1], np.int64)
-    pushed = np.empty(pixels.shape[1] * list_stride(shape.channels), np.uint16)
-    list_pushed(pixels, engine.activations != "skip", counts, pushed)
-    window_of = np.arange(shape.channels, dtype=np.int64) // engine.scanner_width
-    kinds = len(plan.beats)
+    if engine.activations != "skip":
+        x = np.ones(x.shape, np.uint8)
+    x = np.ascontiguousarray(x)
+    times = np.zeros(len(plan.beats), np.int64)
+    count_met(x, plan.sizes, first, first + count, times[:-1].reshape(shape.places, -1))
+    pushed, windows = _pushed(x.reshape(shape.channels, -1), engine.scanner_width)
     feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
-    columns, scans = np.empty(kinds, np.int32), np.empty(kinds, np.int32)
-    times = np.zeros(kinds, np.int64)
     stalls, feeder_stalls = _no_stalls(engine)
     cycles = row_tile(
-        first, first + count, plan.sizes, counts, pushed, window_of, plan.beats, plan.counted,
-        plan.costs, engine.release_done, plan.drain, plan.load_cycles, engine.mac_stages, feeder,
-        ring, np.empty(engine.pes, np.int64), columns, scans, times, stalls, feeder_stalls,
+        first, first + count, plan.sizes, pushed, windows, plan.beats, plan.counted, plan.costs,
+        plan.even, engine.release_done, plan.drain, plan.load_cycles, engine.mac_stages, feeder,
+        ring, np.empty(engine.pes, np.int64), times, stalls, feeder_stalls,
     )  # fmt: skip
     return TileTime(int(cycles), "row", stalls, feeder_stalls, times, int(feeder[F.WINDOWS]))
+
+
+def _pushed(x: np.ndarray, width: int) -> tuple[Pushed, int]:
+    """Return what a scanner of `width` finds in x (channels, pixels), and a pixel's windows."""
+    channels, pixels = x.shape
+    flags = np.empty((-(-channels // FLAGS), pixels), np.uint64)
+    flag_active(x, flags)
+    most = int(np.bitwise_count(flags).sum()) + 1
+    found = Pushed(
+        np.empty(pixels + 2, np.int32), np.empty(most, np.uint16), np.empty(most, np.uint16),
+        np.empty(pixels + 1, np.int32), np.empty(pixels + 1, np.int32),
+    )  # fmt: skip
+    list_pushed(flags, (np.arange(channels) // width).astype(np.uint16), found)
+    return found, -(-channels // width)
 
 
 def run_pixel(plan: PixelPlan, first: int = 0, count: int | None = None) -> TileTime:
@@ -226,11 +241,9 @@ def run_pixel(plan: PixelPlan, first: int = 0, count: int | None = None) -> Tile
     count = shape.positions - first if count is None else count
     check_tile(shape, first, count)
     groups = blocks_of(count, int(plan.heights.max()), engine)
-    ends = first + np.minimum(np.cumsum(groups) * engine.group, count)
-    starts = np.concatenate([[first], ends[:-1]])
-    words = [fetched_words(shape, a, b, engine) for a, b in zip(starts, ends, strict=True)]
+    words, _ = fetched_words(shape, block_bounds(first, count, groups, engine), engine)
     empty = plan.kinds[0] == shape.channels
-    fetched = np.zeros(len(words), np.int64) if empty else np.array(words, np.int64)
+    fetched = np.zeros_like(words) if empty else words
     feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
     stalls, feeder_stalls = _no_stalls(engine)
     cycles = pixel_tile(
@@ -259,8 +272,21 @@ def blocks_of(positions: int, filters: int, engine: ConvEngine) -> np.ndarray:
     return sizes
 
 
-def fetched_words(shape: Convolution, first: int, last: int, engine: ConvEngine) -> int:
-    """Return the words of a channel that positions first to last - 1 need (T45)."""
-    needed = np.empty(shape.height * shape.width, np.uint8)
+def block_bounds(first: int, count: int, groups: np.ndarray, engine: ConvEngine) -> np.ndarray:
+    """Return the positions at which blocks of so many groups begin, and the end, (n + 1,)."""
+    ends = np.minimum(np.cumsum(groups) * engine.group, count)
+    return first + np.concatenate([[0], ends])
+
+
+def fetched_words(
+    shape: Convolution, bounds: np.ndarray, engine: ConvEngine
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many words of a channel each block needs, and how many blocks each word (T45).
+
+    bounds: as `block_bounds` gives them. (blocks,) and (words of a plane,) int64.
+    """
     per_word = engine.word_bits // engine.activation_bits
-    return int(count_words(first, last, sizes_of(shape), per_word, needed))
+    words = np.empty(len(bounds) - 1, np.int64)
+    times = np.zeros(-(-shape.height * shape.width // per_word), np.int64)
+    fetch_blocks(bounds, sizes_of(shape), per_word, words, times)
+    return words, times

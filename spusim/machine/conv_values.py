@@ -5,7 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from spusim.kernels.conv_layout import G
-from spusim.kernels.conv_values import SLACK, convolve, convolve_stepwise, fill_planes
+from spusim.kernels.conv_values import (
+    SLACK,
+    convolve,
+    convolve_stepwise,
+    fill_planes,
+    list_weights,
+)
 from spusim.kernels.lanes import WIDE
 from spusim.machine.errors import MachineError
 from spusim.numerics.convolution import ORDERS, Convolution
@@ -90,24 +96,20 @@ def plan_values(
             f"{shape.filters} filters"
         )
     phases, rows, pitch, by_place = _planes(shape)
-    axes = (0, 2, 3, 1) if order == "spatial" else (0, 1, 2, 3)
-    ordered = np.ascontiguousarray(weights.transpose(axes))
-    nonzero = np.nonzero(ordered)
-    filters = nonzero[0]
-    where = dict(zip(axes, nonzero, strict=True))
-    inputs, per_group = shape.channels // shape.groups, shape.filters // shape.groups
-    channel = where[1] + filters // per_group * inputs
     plane = len(phases) * rows * pitch
-    offsets = channel * plane + by_place[where[2] * shape.kernel_width + where[3]]
     if shape.channels * plane > np.iinfo(np.int32).max:
         raise MachineError("convolution: the padded input exceeds 2**31 activations; cut it up")
-    pointers, padded = _even_lists(filters, shape.filters)
-    return ValuePlan(
-        shape, sizes_of(shape), phases, rows, pitch, pointers,
-        _spread(offsets.astype(np.int32), padded, pointers[-1]),
-        _spread(ordered[nonzero], padded, pointers[-1]),
-        biases, np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)),
+    lengths = np.count_nonzero(weights.reshape(shape.filters, -1), axis=1)
+    pointers = np.concatenate([[0], np.cumsum(lengths + lengths % 2)])
+    offsets, values = np.zeros(pointers[-1], np.int32), np.zeros(pointers[-1], np.int16)
+    sums = np.empty(shape.filters, np.int64)
+    list_weights(
+        np.ascontiguousarray(weights), order == "spatial", shape.filters // shape.groups, plane,
+        by_place, pointers, offsets, values, sums,
     )  # fmt: skip
+    return ValuePlan(
+        shape, sizes_of(shape), phases, rows, pitch, pointers, offsets, values, biases, sums
+    )
 
 
 def _planes(shape: Convolution) -> tuple[np.ndarray, int, int, np.ndarray]:
@@ -120,20 +122,6 @@ def _planes(shape: Convolution) -> tuple[np.ndarray, int, int, np.ndarray]:
         (phases.index((dy % sy, dx % sx)) * rows + dy // sy) * pitch + dx // sx for dy, dx in places
     ]
     return np.array(phases, np.int64), rows, pitch, np.array(by_place, np.int64)
-
-
-def _even_lists(filters: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return pointers to lists of even length, and where each nonzero goes in them."""
-    lengths = np.bincount(filters, minlength=count)
-    pointers = np.concatenate([[0], np.cumsum(lengths + lengths % 2)])
-    before = np.concatenate([[0], np.cumsum(lengths)])
-    return pointers, np.arange(len(filters)) + (pointers - before)[filters]
-
-
-def _spread(values: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
-    spread = np.zeros(size, values.dtype)
-    spread[places] = values
-    return spread
 
 
 def run_values(

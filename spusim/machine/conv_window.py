@@ -1,11 +1,12 @@
 """Where a window's tensors lie in data memory, and how often what is read (T41, T45, T49)."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
+from spusim.kernels.conv_places import count_met
 from spusim.kernels.vector import read_elements, write_elements
+from spusim.machine.conv_values import sizes_of
 from spusim.machine.errors import MachineError
 from spusim.numerics.convolution import Convolution
 from spusim.program import Window
@@ -145,11 +146,11 @@ def activations_met(
 
     x (channels, height, width); both (columns,) int64. What is outside counts for neither.
     """
-    flags = x != 0
     active = np.zeros((shape.places, window.channels), np.int64)
+    first, count = tile_of(window, shape)
+    count_met(np.ascontiguousarray(x), sizes_of(shape), first, first + count, active)
     inside = np.zeros_like(active)
     for place, (rows, columns) in enumerate(places_inside(window, shape)):
-        active[place] = flags[:, rows[:, None], columns].sum(axis=(1, 2))
         inside[place] = rows.size * columns.size
     if window.planar:
         return active.T.ravel(), inside.T.ravel()
@@ -181,21 +182,3 @@ def widest_window(window: Window, tensor: Tensor, width: int) -> int:
     begins = (at + first) * tensor.bits // tensor.word_bits
     ends = (at + last) * tensor.bits // tensor.word_bits
     return int((ends - begins).max()) + 1
-
-
-def fetched(window: Window, shape: Convolution, tensor: Tensor, blocks: np.ndarray) -> np.ndarray:
-    """Return how often the feeder fetches each word of a plane (T45), (plane words,).
-
-    blocks (n + 1,): output positions at which blocks begin, and the tile's end.
-    """
-    per_word = tensor.word_bits // tensor.bits
-    times = np.zeros(tensor.plane_words, np.int64)
-    offsets = np.array([*shape.offsets()])
-    for begin, end in pairwise(blocks.tolist()):
-        y, x = np.divmod(np.arange(begin, end), shape.out_width)
-        rows = y[:, None] * window.stride_y - window.top + offsets[:, 0]
-        columns = x[:, None] * window.stride_x - window.left + offsets[:, 1]
-        inside = (rows >= 0) & (rows < window.height) & (columns >= 0) & (columns < window.width)
-        pixels = (rows * window.width + columns)[inside]
-        times[np.unique(pixels // per_word)] += 1
-    return times

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.formats import OutlinedMatrix
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.conv_layout import Stall
 from spusim.kernels.layout import MAC_KINDS, C, M, Op, P, S
@@ -10,13 +11,18 @@ from spusim.kernels.vector import SCALE_BYTES, look_up, requantise
 from spusim.machine.conv_engine import TileTime
 from spusim.machine.conv_events import GATED, conv_events, requantised
 from spusim.machine.conv_plan import ConvPlan, plan_conv
-from spusim.machine.conv_time import PixelPlan, blocks_of, run_row
+from spusim.machine.conv_time import (
+    PixelPlan,
+    block_bounds,
+    blocks_of,
+    fetched_words,
+    run_row,
+)
 from spusim.machine.conv_values import run_tile_values
 from spusim.machine.conv_window import (
     NO_DRAW,
     Tensor,
     check_apart,
-    fetched,
     operand,
     result,
     scale_accesses,
@@ -57,14 +63,15 @@ class ConvUnit:
         target = result(window, plan.shape.filters, d, self.word_bits)
         target.check(memory, "outputs")
         check_apart(source, target)
-        x = self._activations(window, source)
-        y = self._results(window, self._sums(plan, x), table)
-        target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
+        x = self._activations(window, source, m)
+        if not self.core.images.replays:
+            y = self._results(window, self._sums(plan, x), table)
+            target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
         banks = self.arch.core.data_memory.banks
         accesses = self._reads(plan, source)
         accesses += scale_accesses(window, plan.shape.filters, self.word_bits, banks)
         accesses += target.accesses(np.ones(target.words, np.int64), banks)
-        time, lookups = self._time(plan, x), y.size * self._entries(table)
+        time, lookups = self._time(plan, x), target.channels * target.pixels * self._entries(table)
         stages = self.arch.core.pipeline.vector_stages if requantised(plan) else 0
         ports = self.arch.core.table_memory.banks * self.arch.core.table_memory.ports
         cycles = max(time.cycles + stages, int(accesses.max()), -(-lookups // ports))
@@ -82,8 +89,10 @@ class ConvUnit:
         Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64.
         """
         plan, source = self._plan(window, m), operand(window, a, self.word_bits)
-        x = self._activations(window, source)
-        sums, time, accesses = self._sums(plan, x), self._time(plan, x), self._reads(plan, source)
+        x = self._activations(window, source, m)
+        replays = self.core.images.replays
+        sums = np.zeros(plan.accumulators, np.int64) if replays else self._sums(plan, x)
+        time, accesses = self._time(plan, x), self._reads(plan, source)
         cycles = max(time.cycles, int(accesses.max()))
         self._add_stalls(time, cycles)
         events = conv_events(plan, time, x)
@@ -99,21 +108,40 @@ class ConvUnit:
         key = window, m
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
-            self._plans[key] = plan_conv(window, matrices[m], self.arch, int(fetches.max()))
+            loaded, cycles = self._loaded(m), int(fetches.max())
+            self._plans[key] = plan_conv(window, matrices[m], loaded, self.arch, cycles)
         return self._plans[key]
+
+    def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a matrix's weights (rows, columns) and bias (rows,)."""
+        arrays, packed = self.core.arrays, self.core.image.matrices[m].packed
+        rows, columns = packed.rows, packed.columns
+        if isinstance(packed, OutlinedMatrix):
+            return packed.weight, np.zeros(rows, np.int64)
+        matrix = arrays.matrices[m]
+        flat = (arrays.w16 if matrix[M.WIDE] else arrays.w8)[matrix[M.WEIGHTS] :]
+        weight = flat[: rows * columns].reshape(columns, rows).T
+        return weight, arrays.bias[matrix[M.BIAS] :][:rows]
 
     # values
 
-    def _activations(self, window: Window, source: Tensor) -> np.ndarray:
-        memory = self.core.arrays.memory
+    def _activations(self, window: Window, source: Tensor, m: int) -> np.ndarray:
+        """Return what is read, (channels, height, width), of a recording the pattern."""
+        memory, images = self.core.arrays.memory, self.core.images
         source.check(memory, "activations")
-        x = source.read(memory).astype(np.int16)
-        return x.reshape(window.channels, window.height, window.width)
+        shape = window.channels, window.height, window.width
+        if images.replays:
+            return images.replay(m, self.core.image.matrices[m].operand, shape)
+        x = source.read(memory).astype(np.int16).reshape(shape)
+        images.record(m, x)
+        return x
 
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
         params = self.core.arrays.params
         bits, wrap = int(params[P.ACC_BITS]), int(params[P.ACC_OVERFLOW]) == WRAP
-        return run_tile_values(plan.values, x, *plan.tile, bits, wrap).astype(np.int64)
+        sums = run_tile_values(plan.values, x, *plan.tile, bits, wrap)
+        self.core.images.inexact |= sums.dtype == np.int64  # in which no bound was proved
+        return sums.astype(np.int64)
 
     def _results(self, window: Window, sums: np.ndarray, table: int) -> np.ndarray:
         """Return f(requantise(sums)), (filters, positions) int64 (T49)."""
@@ -165,12 +193,11 @@ class ConvUnit:
         window, banks = plan.window, self.arch.core.data_memory.banks
         if isinstance(plan.time, PixelPlan):
             first, count = plan.tile
-            sizes = blocks_of(count, int(plan.time.heights.max()), plan.engine)
-            ends = np.minimum(np.cumsum(sizes) * plan.engine.group, count)
-            blocks = first + np.concatenate([[0], ends])
+            groups = blocks_of(count, int(plan.time.heights.max()), plan.engine)
+            bounds = block_bounds(first, count, groups, plan.engine)
             reads = np.zeros((window.channels, source.plane_words), np.int64)
             pushed = plan.time.kinds[plan.time.kinds < window.channels]
-            reads[pushed] = fetched(window, plan.shape, source, blocks)
+            reads[pushed] = fetched_words(plan.shape, bounds, plan.engine)[1]
         else:
             reads = window_reads(window, plan.shape, source, self.arch.core.scanner.width)
         return source.accesses(reads, banks)

@@ -4,10 +4,10 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.arithmetic import NULLIFY, STOCHASTIC
-from spusim.kernels.layout import Given, Op, P, Tape
+from spusim.kernels.layout import Given, Op, P
 from spusim.kernels.thread import address_offset
 from spusim.machine.convolution import ConvUnit
-from spusim.machine.errors import MachineError, RecordingError
+from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 from spusim.machine.pooling import PoolUnit
 from spusim.numerics.convolution import missing_modes
@@ -19,9 +19,6 @@ class HandedInstructions:
 
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core = core
-        tape = core.arrays.params[P.TAPE]
-        replays = tape == Tape.REPLAY and not core.arrays.params[P.PUSH_ALL]
-        self._untimed = tape == Tape.RECORD or (replays and arch.core.dataflow == "row")
         self._conv, self._pool = ConvUnit(core, arch), PoolUnit(core, arch)
         params = core.arrays.params
         self._lacking = missing_modes(
@@ -32,11 +29,6 @@ class HandedInstructions:
 
     def run(self, row: np.ndarray, context: np.ndarray) -> None:
         """Execute the instruction of a code row, in a thread's context; raises MachineError."""
-        if self._untimed:
-            raise RecordingError(
-                "recordings have no activations of convolutions, whose time depends on them; "
-                "simulate the program"
-            )
         if self._lacking:
             raise MachineError(self._lacking)
         arrays = self.core.arrays

@@ -20,6 +20,7 @@ from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, 
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
+from spusim.machine.image_tape import ImageTape
 from spusim.machine.memory import spread_words
 from spusim.machine.tape import CoreTape, Taping, no_tape
 from spusim.numerics import Numerics, overflow
@@ -59,6 +60,7 @@ class LoadedCore:
     instructions: list[Instruction]
     image: CoreImage
     mac_kinds: tuple[str, ...]  # names of the MAC counters
+    images: ImageTape
 
 
 def load_core(
@@ -75,7 +77,7 @@ def load_core(
         )
     matrices = [load_matrix(matrix, arch, program.numerics, kinds) for matrix in image.matrices]
     arrays = _arrays(image, program, arch, code, matrices, tape)
-    return LoadedCore(arrays, core_state(arrays), instructions, image, kinds)
+    return LoadedCore(arrays, core_state(arrays), instructions, image, kinds, tape.images)
 
 
 def mac_kinds(program: Program) -> tuple[str, ...]:
@@ -103,7 +105,9 @@ def load_matrix(
     layout = packed.layout
     weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     per_beat = entries_per_beat(core, matrix.precision)
-    counts = column_counts(packed, per_beat)
+    counts = column_counts(
+        *((packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
+    )
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (

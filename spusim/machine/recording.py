@@ -12,7 +12,7 @@ from spusim.machine.errors import RecordingError
 from spusim.program import Operand
 from spusim.result import RunResult
 
-FORMAT = 2
+FORMAT = 3
 _META = "meta"
 
 
@@ -63,7 +63,9 @@ class Recording:
     """Values and activation patterns of a network on a stream, with one arithmetic.
 
     network, stream, numerics: hashes of what it was made of. starts: first frame of each file.
-    outputs (frames, features) int64. patterns: by product. It can be pickled.
+    outputs (frames, features) int64. patterns: by product. order: the dataflow in whose order (T35)
+    a convolution's sums may have overflowed, empty where every order gives the same. It can be
+    pickled.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Recording:
     starts: tuple[int, ...]
     outputs: np.ndarray
     patterns: dict[str, Pattern]
+    order: str = ""
 
     @property
     def frames(self) -> int:
@@ -106,6 +109,7 @@ def recording_bytes(recording: Recording) -> bytes:
         "numerics": recording.numerics,
         "starts": list(recording.starts),
         "products": [*patterns],
+        "order": recording.order,
     }
     arrays: dict[str, Any] = {}
     for number, each in enumerate(patterns.values()):
@@ -132,7 +136,8 @@ def read_recording(data: bytes) -> Recording:
                 for number, name in enumerate(meta["products"])
             }
             told = (meta["name"], meta["network"], meta["stream"], meta["numerics"])
-            return Recording(*told, tuple(meta["starts"]), arrays["outputs"], patterns)
+            starts = tuple(meta["starts"])
+            return Recording(*told, starts, arrays["outputs"], patterns, meta["order"])
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise RecordingError(
             "these bytes are no recording, or a damaged one; record the network again"

@@ -23,14 +23,29 @@ def record(
     arch: Arch,
     frames: np.ndarray,
     starts: Sequence[int],
-) -> tuple[RunResult, dict[str, Pattern]]:
-    """Run a program, and return the result and by product the patterns of what it multiplies.
+) -> tuple[RunResult, dict[str, Pattern], str]:
+    """Run a program; return the result, by product the patterns of what it multiplies, the order.
 
-    Raises RecordingError for a program that uses its matrices otherwise than it says.
+    The last two are those of `Recording`. Raises RecordingError for a program that uses its
+    matrices otherwise than it says.
     """
     spu = Spu(program, arch, taping=blank_tape(len(frames)))
     result = spu.run(frames, starts)
-    return result, _patterns(program, spu.cores, len(frames))
+    return result, patterns_of(program, spu.cores, len(frames)), order_of(spu.cores, arch)
+
+
+def order_of(cores: Sequence[LoadedCore], arch: Arch) -> str:
+    """Return `Recording.order` of what cores have recorded."""
+    return arch.core.dataflow if any(core.images.inexact for core in cores) else ""
+
+
+def check_order(recording: Recording, arch: Arch) -> None:
+    """Raise RecordingError for sums that another dataflow might have made differently (T35)."""
+    if recording.order not in ("", arch.core.dataflow):
+        raise RecordingError(
+            f"recording of {recording.name}: its sums may overflow in the order of core.dataflow: "
+            f"{recording.order}, and that of {arch.core.dataflow} may give others; simulate it"
+        )
 
 
 def retime(
@@ -40,6 +55,7 @@ def retime(
 
     Raises RecordingError for a program whose products or outputs are not the recording's.
     """
+    check_order(recording, arch)
     nothing = blank_frames(program, recording.frames)
     spu = Spu(program, arch, taping=recorded_tape(program, recording))
     result = spu.run(nothing, recording.starts, input_period)
@@ -74,14 +90,18 @@ def unskipped_cycles(
     )
 
 
-def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dict[str, Pattern]:
+def patterns_of(program: Program, cores: Sequence[LoadedCore], frames: int) -> dict[str, Pattern]:
     """Put the tapes of all matrices together; tiles of rows and cores agree."""
     flags: dict[str, np.ndarray] = {}
     known: dict[str, np.ndarray] = {}
+    images: dict[str, Pattern] = {}
     for core in cores:
         arrays = core.arrays
         for number, matrix in enumerate(core.image.matrices):
             operand, columns = operand_of(matrix, program), matrix.packed.columns
+            if operand.is_image:
+                images[operand.product] = core.images.recorded(number, operand, frames)
+                continue
             fields, used = arrays.matrices[number], int(arrays.matrix_use[number, 2])
             if used != fields[M.PRODUCTS]:
                 raise RecordingError(
@@ -97,4 +117,4 @@ def _patterns(program: Program, cores: Sequence[LoadedCore], frames: int) -> dic
                 for window, first in enumerate(operand.windows):
                     part = slice(first + element, first + element + count)
                     whole[:, part], seen[part] = tape[:, window, at : at + count], True
-    return {product: pattern(whole, known[product]) for product, whole in flags.items()}
+    return images | {product: pattern(whole, known[product]) for product, whole in flags.items()}

@@ -7,6 +7,7 @@ import numpy as np
 
 from spusim.kernels.layout import Tape
 from spusim.machine.errors import RecordingError
+from spusim.machine.image_tape import ImageTape
 from spusim.machine.recording import Pattern, Recording
 from spusim.program import CoreImage, Matrix, Operand, Program
 
@@ -17,19 +18,20 @@ Taping = Callable[[CoreImage], "CoreTape"]
 class CoreTape:
     """A core's tape: patterns uint8, for each matrix (products, columns) of them from `begins` on.
 
-    begins, products (matrices,) int64.
+    begins, products (matrices,) int64. Convolutions have none there: theirs are on `images`.
     """
 
     mode: Tape
     patterns: np.ndarray
     begins: np.ndarray
     products: np.ndarray
+    images: ImageTape
 
 
 def no_tape(image: CoreImage) -> CoreTape:
     """Return a tape of no use."""
     none = np.zeros(len(image.matrices), np.int64)
-    return CoreTape(Tape.NONE, np.zeros(0, np.uint8), none, none)
+    return CoreTape(Tape.NONE, np.zeros(0, np.uint8), none, none, ImageTape(Tape.NONE))
 
 
 def blank_tape(frames: int) -> Taping:
@@ -39,7 +41,8 @@ def blank_tape(frames: int) -> Taping:
         products = frames * _uses(image)
         sizes = products * np.array([m.packed.columns for m in image.matrices], np.int64)
         blank = np.zeros(int(sizes.sum()), np.uint8)
-        return CoreTape(Tape.RECORD, blank, np.cumsum(sizes) - sizes, products)
+        begins = np.cumsum(sizes) - sizes
+        return CoreTape(Tape.RECORD, blank, begins, products, ImageTape(Tape.RECORD))
 
     return taping
 
@@ -54,9 +57,16 @@ def recorded_tape(program: Program, recording: Recording) -> Taping:
 
     def taping(image: CoreImage) -> CoreTape:
         begins, products, parts, size = [], [], [np.zeros(0, np.uint8)], 0
+        images: list[Pattern | None] = []
         here: dict[tuple[Operand, int], tuple[int, int]] = {}
         for matrix in image.matrices:
             operand = operand_of(matrix, program)
+            if operand.is_image:
+                begins.append(0)
+                products.append(0)
+                images.append(_pattern_of(recording, operand))
+                continue
+            images.append(None)
             key = (operand, matrix.packed.columns)
             if key not in here:
                 if key not in made:
@@ -73,6 +83,7 @@ def recorded_tape(program: Program, recording: Recording) -> Taping:
             np.concatenate(parts),
             np.array(begins, np.int64),
             np.array(products, np.int64),
+            ImageTape(Tape.REPLAY, tuple(images)),
         )
 
     return taping
@@ -88,14 +99,16 @@ def unskipped_tape(frames: int) -> Taping:
         widest = max((m.packed.columns for m in image.matrices), default=0)
         products = frames * _uses(image)
         blank = np.zeros(int(products.max(initial=0)) * widest, np.uint8)
-        return CoreTape(Tape.REPLAY, blank, np.zeros_like(products), products)
+        nothing = ImageTape(Tape.REPLAY, (None,) * len(image.matrices))
+        return CoreTape(Tape.REPLAY, blank, np.zeros_like(products), products, nothing)
 
     return taping
 
 
 def _uses(image: CoreImage) -> np.ndarray:
-    """Return how often each matrix is multiplied in a frame, (matrices,) int64."""
-    return np.array([len(matrix.operand.windows) or 1 for matrix in image.matrices], np.int64)
+    """Return how often each matrix is multiplied by a vector in a frame, (matrices,) int64."""
+    operands = [matrix.operand for matrix in image.matrices]
+    return np.array([0 if o.is_image else len(o.windows) or 1 for o in operands], np.int64)
 
 
 def operand_of(matrix: Matrix, program: Program) -> Operand:

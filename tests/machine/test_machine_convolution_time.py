@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from spusim.formats.layout import Layout
+from spusim.kernels.conv_layout import Stall
 from spusim.machine.conv_engine import ConvEngine, TileTime
 from spusim.machine.conv_time import (
+    RowPlan,
     blocks_of,
     fetched_words,
     plan_pixel,
@@ -50,14 +52,61 @@ def assert_same(one: TileTime, other: TileTime) -> None:
     assert one.examined == other.examined
 
 
+def any_machine(plan: RowPlan) -> RowPlan:
+    """Return the plan without what only some machines may do."""
+    return replace(plan, costs=np.zeros(0, np.uint8), even=False)
+
+
 def test_the_recurrence_by_bytes_equals_the_one_for_all_machines() -> None:
     by_bytes = 0
     for seed in range(120):
         plan, x = random_row(seed)
         by_bytes += bool(plan.costs.size)
-        general = replace(plan, costs=np.zeros(0, np.uint8))
-        assert_same(run_row(plan, x), run_row(general, x))
+        first = seed % plan.shape.positions
+        count = max(1, (plan.shape.positions - first) * (seed % 3 + 1) // 3)
+        general = run_row(any_machine(plan), x, first, count)
+        assert_same(run_row(replace(plan, even=False), x, first, count), general)
     assert 60 < by_bytes < 120  # some backlogs would not fit
+
+
+@pytest.mark.parametrize(
+    ("depth", "release", "even"),
+    [(1, "pop", False), (2, "pop", True), (2, "done", False), (3, "done", True)],
+)
+def test_slices_of_one_cycle_fill_no_queue_but_the_shortest(
+    depth: int, release: str, even: bool
+) -> None:
+    rng = np.random.default_rng(depth)
+    for filters, pes in ((5, 5), (64, 64), (100, 130)):  # the last have more than bytes do
+        engine = ConvEngine(pes, 2, queue_depth=depth, release=release, scanner_width=4)
+        for channels in (1, 3, 70):
+            shape = Convolution(channels, 6, 5, filters, 3, 3, padding=(1, 1, 1, 1))
+            weights = (rng.random(shape.weight_shape) < 0.3).astype(np.int8)
+            plan = plan_row(shape, weights, engine, bitmap(pes))
+            assert plan.even == even
+            for density in (0.01, 0.5, 1.0):
+                x = (rng.random((channels, 6, 5)) < density).astype(np.int8)
+                time, general = run_row(plan, x, 3, 20), run_row(any_machine(plan), x, 3, 20)
+                assert_same(time, general)
+                waits = general.feeder_stalls[Stall.QUEUE_FULL]
+                assert waits == 0 if even else waits > 0 or density < 1.0
+
+
+def test_what_is_pushed_is_what_positions_meet() -> None:
+    for seed in range(40):
+        plan, x = random_row(seed)
+        shape = plan.shape
+        first = int(seed * 7 % shape.positions)
+        count = max(1, (shape.positions - first) * (seed % 3 + 1) // 3)
+        wanted = np.zeros((shape.places, shape.channels), np.int64)
+        for position in range(first, first + count):
+            y, column = divmod(position, shape.out_width)
+            for place, (dy, dx) in enumerate(shape.offsets()):
+                iy = y * shape.stride[0] + dy - shape.padding[0]
+                ix = column * shape.stride[1] + dx - shape.padding[1]
+                if 0 <= iy < shape.height and 0 <= ix < shape.width:
+                    wanted[place] += x[:, iy, ix] != 0
+        assert np.array_equal(run_row(plan, x, first, count).pushed[:-1], wanted.ravel())
 
 
 def test_a_backlog_may_fill_its_byte_and_no_more() -> None:
@@ -69,7 +118,7 @@ def test_a_backlog_may_fill_its_byte_and_no_more() -> None:
         plan = plan_row(shape, ones, engine, Layout("bitmap", 1, 256, 64, 8))
         assert bool(plan.costs.size) == fits
         x = np.ones((3, 2, 2), np.int8)
-        assert_same(run_row(plan, x), run_row(replace(plan, costs=np.zeros(0, np.uint8)), x))
+        assert_same(run_row(plan, x), run_row(any_machine(plan), x))
 
 
 def test_T43_blocks_are_even_and_hold_all_groups() -> None:
@@ -79,16 +128,22 @@ def test_T43_blocks_are_even_and_hold_all_groups() -> None:
     assert blocks_of(1, 10, engine).tolist() == [1]
 
 
+def needed(shape: Convolution, first: int, last: int, engine: ConvEngine) -> int:
+    words, times = fetched_words(shape, np.array([first, last]), engine)
+    assert words[0] == times.sum()
+    return int(words[0])
+
+
 def test_T45_words_of_strided_and_padded_blocks() -> None:
     engine = ConvEngine(1, 1, word_bits=64, activation_bits=8)  # 8 activations a word
     # 16 wide: two words a row. Stride 2, 1 x 1: every second row, all of its words
     strided = Convolution(1, 16, 16, 1, stride=(2, 2))
-    assert fetched_words(strided, 0, 64, engine) == 16
-    assert fetched_words(strided, 0, 4, engine) == 1  # pixels 0, 2, 4, 6 of row 0
+    assert needed(strided, 0, 64, engine) == 16
+    assert needed(strided, 0, 4, engine) == 1  # pixels 0, 2, 4, 6 of row 0
     padded = Convolution(1, 16, 16, 1, 3, 3, padding=(1, 1, 1, 1))
-    assert fetched_words(padded, 0, 16, engine) == 4  # row -1 is outside, rows 0 and 1
+    assert needed(padded, 0, 16, engine) == 4  # row -1 is outside, rows 0 and 1
     # rows of 5 pixels straddle words: pixels 0 to 9 are words 0 and 1
-    assert fetched_words(Convolution(1, 5, 5, 1), 0, 10, engine) == 2
+    assert needed(Convolution(1, 5, 5, 1), 0, 10, engine) == 2
 
 
 def test_T44_channels_without_weights_are_not_fetched() -> None:
