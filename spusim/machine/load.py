@@ -62,6 +62,11 @@ class LoadedCore:
     mac_kinds: tuple[str, ...]  # names of the MAC counters
     images: ImageTape
 
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word of data memory."""
+        return int(self.arrays.params[P.WORD_BYTES])
+
 
 def load_core(
     image: CoreImage, program: Program, arch: Arch, taping: Taping = no_tape
