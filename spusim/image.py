@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -20,7 +20,16 @@ from spusim.formats.codes import padded_codebook
 from spusim.formats.layout import PackedMatrix
 from spusim.isa import Isa, IsaError, decode_record, decode_table, encode_record, load_isa
 from spusim.isa.container import ADVICE, ImageError, expect_keys, read_container, write_container
-from spusim.program import CoreImage, Matrix, Program, Segment, Table, window_record
+from spusim.program import (
+    CoreImage,
+    Matrix,
+    Program,
+    Segment,
+    Table,
+    external_complaint,
+    transfer_record,
+    window_record,
+)
 
 __all__ = ["ImageError", "load_program", "matrix_record", "save_program", "table_record"]
 
@@ -138,6 +147,10 @@ def _is_arrays(hint: Any) -> bool:
 
 def _scalar(value: Any, hint: Any, where: str) -> Any:
     """Return a scalar as the plain Python type that a field declares."""
+    if get_origin(hint) is UnionType:
+        if value is None:
+            return None
+        hint = next(each for each in get_args(hint) if each is not type(None))
     choices = get_args(hint) if get_origin(hint) is Literal else None
     if choices is not None and value in choices:
         return value
@@ -306,7 +319,10 @@ def _descriptors(isa: Isa, program: Program) -> Iterator[tuple[str, str, np.ndar
         matrices = [(m.name, matrix_record(isa, m)) for m in core.matrices]
         tables = [(t.name, table_record(t)) for t in core.tables]
         windows = [(w.name, window_record(w)) for w in core.windows]
-        for record, items in (("matrix", matrices), ("table", tables), ("window", windows)):
+        transfers = [(t.name, transfer_record(t)) for t in core.transfers]
+        for record, items in (
+            ("matrix", matrices), ("table", tables), ("window", windows), ("transfer", transfers),
+        ):  # fmt: skip
             words = np.zeros((len(items), isa.records[record].words), dtype=np.uint64)
             for index, (name, item) in enumerate(items):
                 try:
@@ -343,6 +359,10 @@ def _check_program(isa: Isa, program: Program) -> None:
 
 def _problems(isa: Isa, program: Program) -> Iterator[str]:
     """Yield what contradicts the shapes and ranges that the records state."""
+    for segment in program.external:
+        yield from _wrong_width(f"segment {segment.name}", segment.words, program.word_bits)
+    if complaint := external_complaint(program):
+        yield complaint
     for number, core in enumerate(program.cores):
         where = f"core{number}"
         try:

@@ -1,10 +1,13 @@
 """Program: what the compiler hands to golden and machine, and all that they know of a network."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from spusim.formats.layout import PackedMatrix
+from spusim.formats.stored import stored_image
 from spusim.numerics.convolution import Convolution
 from spusim.numerics.errors import NumericsError
 from spusim.numerics.modes import Numerics
@@ -63,6 +66,8 @@ class Matrix:
     `operand` is known of what is compiled from a network or layer. void: elements that are zero
     because products were merged, and that no dense machine multiplies. `codebook` is 1 + the
     number of the table with the entries that weights are indices of; 0: weights are integers.
+    `home` is the first external memory word of the matrix's image (T51), from where a `fetch`
+    brings it; None: it is in place from the start.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Matrix:
     operand: Operand = NO_OPERAND
     void: int = 0
     codebook: int = 0
+    home: int | None = None
 
     @property
     def dense_macs(self) -> int:
@@ -187,8 +193,42 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """A transfer descriptor, fields as the ISA's record has them (T52)."""
+
+    name: str
+    words: int
+    runs: int = 1
+    local_stride: int = 0
+    external_stride: int = 0
+
+    def complaint(self, into_data: bool) -> str:
+        """Return what is wrong with copying so to data memory (else from it), "" if nothing is."""
+        stride, side = (
+            (self.local_stride, "local") if into_data else (self.external_stride, "external")
+        )
+        rules = (
+            (self.words >= 1 and self.runs >= 1,
+             f"words (={self.words}) and runs (={self.runs}) must be at least 1"),
+            (self.runs == 1 or stride >= self.words,
+             f"{side}_stride (={stride}) must be at least its {self.words} words, so that what is "
+             "written does not overlap itself"),
+        )  # fmt: skip
+        return next((f"transfer {self.name}: {why}" for holds, why in rules if not holds), "")
+
+    def spans(self, address: int, stride: int) -> list[tuple[int, int]]:
+        """Return [first, end) of the words of each run on one side."""
+        return [(address + r * stride, address + r * stride + self.words) for r in range(self.runs)]
+
+
+def transfer_record(transfer: Transfer) -> dict[str, int]:
+    """Return the fields of a transfer descriptor."""
+    return {name: value for name, value in vars(transfer).items() if name != "name"}
+
+
+@dataclass(frozen=True)
 class Segment:
-    """Initial contents of data memory from a word address on: (words, word_bits/8) uint8."""
+    """Initial contents of a memory from a word address on: (words, word_bits/8) uint8."""
 
     name: str
     address: int
@@ -209,13 +249,15 @@ class CoreImage:
     # instruction index -> comment
     comments: dict[int, str] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
 
 
 @dataclass(frozen=True)
 class InputPort:
     """What the host sends for a frame: elements, packed into words, to a channel of `cores`.
 
-    fill: the integer that fills the last word, as many bits wide.
+    fill: the integer that fills the last word, as many bits wide. external: the external memory
+    word from which on a frame is written, in place of a channel (T60).
     """
 
     cores: tuple[int, ...]
@@ -224,6 +266,7 @@ class InputPort:
     elements: int
     bits: int  # of an element in memory
     fill: int = 0
+    external: int | None = None
 
     @property
     def filler(self) -> int:
@@ -263,3 +306,94 @@ class Program:
     # matrix name -> layer, and layer -> (dense MACs a frame)
     layer_of: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    external_words: int = 0  # of external memory that it may use; 0: it needs none
+    external: tuple[Segment, ...] = ()  # contents at first, besides the matrices at home
+    row_words: int = 1  # of a slice in a row of weight memory: more than 1 where it is data banks
+
+
+def weight_place(program: Program, matrix: Matrix) -> tuple[int, int]:
+    """Return [first, end) of the rows of weight memory that a matrix takes (T3, T53)."""
+    packed = matrix.packed
+    words = [len(part) for part in packed.slices]
+    if matrix.preload:
+        words = [own + len(index) for own, index in zip(words, packed.indices, strict=True)]
+    return matrix.base, matrix.base - -max(words, default=0) // program.row_words
+
+
+def index_place(matrix: Matrix) -> tuple[int, int]:
+    """Return [first, end) of the index memory words that a matrix takes."""
+    words = 0 if matrix.preload else max(map(len, matrix.packed.indices), default=0)
+    return matrix.index_base, matrix.index_base + words
+
+
+def overlapping(program: Program, matrices: Sequence[Matrix], number: int) -> tuple[int, ...]:
+    """Return the numbers of the other matrices of a core that matrix `number` overlaps (T53)."""
+    places = [(weight_place(program, m), index_place(m)) for m in matrices]
+    return tuple(
+        other
+        for other, theirs in enumerate(places)
+        if other != number
+        and any(a < d and c < b for (a, b), (c, d) in zip(places[number], theirs, strict=True))
+    )
+
+
+def absence(matrix: Matrix, overwriter: Matrix | None) -> str:
+    """Return why a matrix is not resident: it was never fetched, or `overwriter` was since."""
+    why = f"the fetch of {overwriter.name} overwrote it" if overwriter else "it was never fetched"
+    remedy = "keep it apart from that one" if matrix.home is None else "fetch it first"
+    return f"matrix {matrix.name} is not in weight memory: {why}; {remedy}"
+
+
+class Area(NamedTuple):
+    """Words (words, word_bits / 8) uint8 in external memory."""
+
+    name: str
+    first: int
+    words: np.ndarray
+
+    @property
+    def end(self) -> int:
+        """The word behind its last."""
+        return self.first + len(self.words)
+
+    def __str__(self) -> str:
+        """Say where it lies."""
+        return f"{self.name} takes words {self.first} to {self.end - 1} of external memory"
+
+
+def images_at_home(program: Program) -> list[Area]:
+    """Return the image of every matrix with a home (T51)."""
+    return [
+        Area(matrix.name, matrix.home, stored_image(matrix.packed, program.word_bits))
+        for core in program.cores
+        for matrix in core.matrices
+        if matrix.home is not None
+    ]
+
+
+def external_complaint(program: Program) -> str:
+    """Return what is wrong with the contents of external memory (T51), "" if nothing is."""
+    areas = images_at_home(program) + [Area(s.name, s.address, s.words) for s in program.external]
+    port = program.input
+    if port.external is not None:
+        words = -(-port.elements * port.bits // program.word_bits)
+        areas.append(Area("the input port", port.external, np.zeros((words, 0), np.uint8)))
+    for area in areas:
+        if area.first < 0 or area.end > program.external_words:
+            return (
+                f"{area}, and the program has {program.external_words} (external_words); move it, "
+                "or enlarge the memory"
+            )
+    return _overlap(sorted((area for area in areas if len(area.words)), key=lambda a: a.first))
+
+
+def _overlap(areas: list[Area]) -> str:
+    """Return which of some areas, by first word, lie on each other and differ, "" if none do."""
+    last = areas[0] if areas else None
+    for area in areas[1:]:
+        assert last is not None
+        same = area.first == last.first and np.array_equal(area.words, last.words)
+        if area.first < last.end and not same:
+            return f"{area}, and {last.name} words {last.first} to {last.end - 1}; move one of them"
+        last = max(area, last, key=lambda a: a.end)
+    return ""

@@ -29,6 +29,7 @@ from spusim.program import (
     Segment,
     Table,
     Thread,
+    Transfer,
 )
 from spusim.resources import shipped
 
@@ -62,13 +63,14 @@ def core() -> CoreImage:
     return CoreImage(
         code=CODE,
         threads=(Thread("init", 3, 1), Thread("step", 0, 2)),
-        matrices=(matrix("lstm"), matrix("out", "bitmap")),
+        matrices=(matrix("lstm"), dataclasses.replace(matrix("out", "bitmap"), home=20)),
         tables=(
             Table("tanh", entries, base=0, address_bits=4, fraction_bits=12, interpolate=True),
         ),
         segments=(Segment("scales", 40, words(3, 8)), Segment("none", 0, words(0, 8))),
         symbols=(("x", 8, 4), ("y", 16, 1)),
         comments={2: "to the host", 0: "W x — "},
+        transfers=(Transfer("rows", 12, 3, 16, 56),),
     )
 
 
@@ -89,6 +91,8 @@ def program() -> Program:
         init_threads=((0, 0),),
         labels=("yes", "no"),
         output_exponent=-7,
+        external=(Segment("image", 4, words(5, 8)),),
+        external_words=1000,
         hashes={"network": "ab", "arch": "cd"},
         layer_of={"out": "fc", "lstm": "lstm1"},
         notes=("packed as pencil",),
@@ -276,10 +280,10 @@ def test_damaged_section_is_named(path, whole):
     assert "section program.cores[0].segments[0].words has another sha256" in reason
 
 
-@pytest.mark.parametrize("version, age", [(3, "newer"), (1, "older")])
+@pytest.mark.parametrize("version, age", [(4, "newer"), (2, "older")])
 def test_other_format_versions_are_refused(path, whole, version, age):
     reason = refusal(path, signed(*taken_apart(whole), version=version))
-    assert f"has image format {version}, {age} than the 2" in reason
+    assert f"has image format {version}, {age} than the 3" in reason
     assert ("update spusim" in reason) == (age == "newer")
 
 

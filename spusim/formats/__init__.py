@@ -25,6 +25,7 @@ from spusim.formats.outline import outline
 from spusim.formats.registry import FORMATS, entries_per_word, entry_bits, format_of
 from spusim.formats.rows import GROUPED, row_owner, slice_heights, slice_rows
 from spusim.formats.statistics import StructureStatistics, structure_statistics
+from spusim.formats.stored import read_image, stored_image, stored_words
 
 __all__ = [
     "ELEMENT_BITS",
@@ -50,10 +51,13 @@ __all__ = [
     "pack",
     "pack_elements",
     "padded_codebook",
+    "read_image",
     "row_owner",
     "slice_heights",
     "slice_rows",
     "smallest_format",
+    "stored_image",
+    "stored_words",
     "structure_statistics",
     "unfit",
     "unpack",

@@ -31,7 +31,7 @@ class Loop:
 
 
 class Activation:
-    """One execution of a thread, from its arming to its `end`.
+    """One execution of a thread, from its arming to its `end` or `yield`.
 
     count: executions of the thread in this file before this one.
     """
@@ -41,7 +41,7 @@ class Activation:
         self.thread = thread
         self.core: CoreState = chip.cores[thread.core]
         self.sequence = chip.races.sequence(thread.core, thread.number)
-        self.index = thread.spec.entry
+        self.index = thread.resume
         self.vector = VectorState()
         self.zero_x = self.zero_d = self.position = 0
         self.random = RandomState()
@@ -85,6 +85,11 @@ class Activation:
         else:
             self.index += body
 
+    @property
+    def loops(self) -> int:
+        """Loops around the present instruction."""
+        return len(self._loops)
+
     def advance(self) -> None:
         """Go to the next instruction, round the loops that it ends."""
         self.index += 1
@@ -120,6 +125,34 @@ class Activation:
             stay = self.core.memory.read_bytes(address, len(data))[last] >> used << used
             data[last] = data[last] & (1 << used) - 1 | stay
         self.write_bytes(address, data)
+
+    def use_matrix(self, number: int) -> None:
+        """Read a matrix's words; raises CodeError unless it is resident."""
+        residence = self.core.residence
+        if residence.tracked:
+            self._access_place(number, write=False)
+            residence.check(number)
+
+    def fetch_matrix(self, number: int) -> None:
+        """Write a matrix's words to its place."""
+        self._access_place(number, write=True)
+        self.core.residence.bring(number)
+
+    def _access_place(self, number: int, write: bool) -> None:
+        residence, races = self.core.residence, self.chip.races
+        races.weights(self.number, self.sequence, *residence.rows[number], write=write)
+        races.indices(self.number, self.sequence, *residence.index_words[number], write=write)
+
+    def read_external(self, first: int, end: int) -> np.ndarray:
+        """Read external memory words [first, end): bytes, (n,) uint8."""
+        memory = self.chip.external
+        data = memory.read_bytes(first, (end - first) * memory.word_bytes)
+        self.chip.races.external(self.sequence, first, end, write=False)
+        return data
+
+    def write_external(self, first: int, data: np.ndarray) -> None:
+        """Write whole words (n,) uint8 to external memory."""
+        self.chip.write_external(self.sequence, first, data)
 
     def read_rows(self, first: int, count: int) -> np.ndarray:
         """Read accumulators: (count,) int64."""

@@ -10,7 +10,7 @@ from spusim.golden.errors import CodeError, DeadlockError, RunawayError
 from spusim.golden.host import Host
 from spusim.golden.meaning import MEANING
 from spusim.golden.races import Races, Unchecked
-from spusim.golden.state import ADDRESSABLE_WORDS, CoreState
+from spusim.golden.state import ADDRESSABLE_WORDS, CoreState, ExternalMemory
 from spusim.golden.tokens import Message, Scoreboard
 from spusim.isa import Instruction, Isa, decode_all
 from spusim.program import Program
@@ -31,6 +31,7 @@ class Chip:
         self.moved = {m: _moved_operands(isa, m) for m in isa.instructions}
         self.races = self._races(program) if check_races else Unchecked()
         self.cores = [CoreState(program, image) for image in program.cores]
+        self.external = ExternalMemory(program)
         self.scoreboard = Scoreboard(program.cores, self.races)
         self.host = Host(self, program, frames)
         self.executed: Counter[str] = Counter()
@@ -81,6 +82,14 @@ class Chip:
         message = messages.popleft()
         self.races.join(activation.sequence, message.sent)
         return message
+
+    def write_external(self, sequence: int, first: int, data: np.ndarray) -> None:
+        """Write whole words (n,) uint8 to external memory; raises AccessError."""
+        end = first + len(data) // self.external.word_bytes
+        self.external.span(first, len(data), 8)
+        self.external.check_writable(first, end)
+        self.races.external(sequence, first, end, write=True)
+        self.external.write_bytes(first, data)
 
     def place(self, core: int, thread: int, index: int) -> str:
         """Return the words that tell an instruction in an error."""

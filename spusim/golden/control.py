@@ -16,8 +16,17 @@ def nop(t: Activation, o: Operands) -> None:
 
 
 def end(t: Activation, o: Operands) -> None:
-    """End the thread."""
+    """End the thread; it begins anew when it is armed again."""
     t.ended = True
+    t.thread.resume = t.thread.spec.entry
+
+
+def yield_(t: Activation, o: Operands) -> None:
+    """End the thread, which goes on behind this instruction when it is armed again (T59)."""
+    if t.loops:
+        raise CodeError("stands inside a loop, which a yield does not keep; unroll the loop")
+    t.ended = True
+    t.thread.resume = t.index + 1
 
 
 def post(t: Activation, o: Operands) -> None:

@@ -57,10 +57,13 @@ def _matrix(t: Activation, o: Operands, dense: bool) -> DecodedMatrix:
 
 
 def named_matrix(t: Activation, o: Operands) -> DecodedMatrix:
-    """Return the matrix that `m` names; raises UnknownError."""
+    """Return the resident matrix that `m` names; raises UnknownError, CodeError."""
     matrices = t.core.matrices
     if o["m"] >= len(matrices):
         raise UnknownError(
             f"matrix {o['m']} does not exist; core {t.number} has {len(matrices)} descriptors"
         )
-    return matrices[o["m"]]
+    t.use_matrix(o["m"])
+    matrix = matrices[o["m"]]
+    assert matrix is not None, "a resident matrix has been decoded"
+    return matrix

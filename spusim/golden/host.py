@@ -71,10 +71,16 @@ class Host:
         frame, per_word = self.frames[self.frame], 8 * self.word_bytes // self.input.bits
         padded = np.pad(frame, (0, -len(frame) % per_word), constant_values=self.input.filler)
         words = element_bytes(padded, self.input.bits)
-        message = Message(words, self.chip.races.stamp(self.chip.races.host))
+        races = self.chip.races
         try:
+            if self.input.external is not None:
+                self.chip.write_external(races.host, self.input.external, words)
+            message = Message(words, races.stamp(races.host))
             for core in self.input.cores:
-                self.chip.deliver(message, core, self.input.channel, self.input.thread)
+                if self.input.external is None:
+                    self.chip.deliver(message, core, self.input.channel, self.input.thread)
+                else:
+                    self.chip.scoreboard.post(core, self.input.thread, message.sent)
         except GoldenError as error:
             error.args = (f"the host with frame {self.frame}: {error}",)
             raise

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import Operands, end, loop, nop, post, pset, rset, vset, zset
+from spusim.golden.control import Operands, end, loop, nop, post, pset, rset, vset, yield_, zset
 from spusim.golden.convolution import conv, pool
 from spusim.golden.engine import dmv, dmva, spmv, spmva
+from spusim.golden.external import fetch, xld, xst
 from spusim.golden.transfer import recv, send
 from spusim.golden.vector import (
     vadd,
@@ -33,6 +34,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "zset": zset,
     "pset": pset,
     "rset": rset,
+    "yield": yield_,
     "spmv": spmv,
     "spmva": spmva,
     "dmv": dmv,
@@ -55,4 +57,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "pool": pool,
     "send": send,
     "recv": recv,
+    "xld": xld,
+    "xst": xst,
+    "fetch": fetch,
 }

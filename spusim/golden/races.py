@@ -5,13 +5,14 @@ events, and a clock has one component a thread. An event is *ordered before* ano
 clock has seen its tick. Accesses are kept per word as ticks of the last writer and last readers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from spusim.golden.errors import RaceError
 
+PAGE_WORDS = 1024  # of external memory, of which accesses are kept where there are some
 Place = Callable[[int, int], str]  # (sequence, note of the event) -> words for an error
 
 
@@ -69,6 +70,9 @@ class Races:
         self._accumulators = [
             _Ledger.empty(rows, int(first), n) for first, n in zip(firsts, threads, strict=False)
         ]
+        # of each core rows of weight memory and index memory words, of the chip external words
+        self._places: dict[tuple[str, int, int], _Ledger] = {}
+        self._external: dict[int, _Ledger] = {}
         self._ends: dict[tuple[str, int, int], tuple[int, int]] = {}
 
     def sequence(self, core: int, thread: int) -> int:
@@ -103,6 +107,34 @@ class Races:
         ledger = self._accumulators[core]
         self._access(ledger, sequence, first, end, write, f"core {core} accumulator row")
 
+    def weights(self, core: int, sequence: int, first: int, end: int, write: bool) -> None:
+        """Record an access to rows [first, end) of weight memory."""
+        self._place_access("weight memory row", core, sequence, first, end, write)
+
+    def indices(self, core: int, sequence: int, first: int, end: int, write: bool) -> None:
+        """Record an access to words [first, end) of index memory."""
+        self._place_access("index memory word", core, sequence, first, end, write)
+
+    def external(self, sequence: int, first: int, end: int, write: bool) -> None:
+        """Record an access to words [first, end) of external memory."""
+        for page, begin, stop in _pages(first, end):
+            ledger = self._external.get(page)
+            if ledger is None:
+                ledger = self._external[page] = _Ledger.empty(PAGE_WORDS, 0, self.host + 1)
+            start = page * PAGE_WORDS
+            self._access(ledger, sequence, begin, stop, write, "external memory word", start)
+
+    def _place_access(
+        self, what: str, core: int, sequence: int, first: int, end: int, write: bool
+    ) -> None:
+        for page, begin, stop in _pages(first, end):
+            key = (what, core, page)
+            if key not in self._places:
+                readers = self._memory[core].read.shape[0]
+                self._places[key] = _Ledger.empty(PAGE_WORDS, int(self._firsts[core]), readers)
+            ledger, start = self._places[key], page * PAGE_WORDS
+            self._access(ledger, sequence, begin, stop, write, f"core {core} {what}", start)
+
     def queue(self, sequence: int, core: int, channel: int, end: str) -> None:
         """Record the use of a channel's end ("send" or "recv"), whose users must be ordered."""
         key = (end, core, channel)
@@ -130,7 +162,14 @@ class Races:
         return self._place(sequence, self._logs[sequence].notes[tick])
 
     def _access(
-        self, ledger: _Ledger, sequence: int, first: int, end: int, write: bool, where: str
+        self,
+        ledger: _Ledger,
+        sequence: int,
+        first: int,
+        end: int,
+        write: bool,
+        where: str,
+        origin: int = 0,
     ) -> None:
         clock = self._clocks[sequence]
         part = slice(first, end)
@@ -138,7 +177,7 @@ class Races:
         if unseen.any():
             at = first + int(unseen.argmax())
             other = (int(ledger.writer[at]), int(ledger.written[at]))
-            self._refuse(other, write, "writes", f"{where} {at}")
+            self._refuse(other, write, "writes", f"{where} {origin + at}")
         row = sequence - ledger.first
         if not write:
             ledger.read[row, part] = clock[sequence]
@@ -148,7 +187,7 @@ class Races:
         if unseen_reads.any():
             reader, offset = np.argwhere(unseen_reads)[0].tolist()
             other = (ledger.first + reader, int(ledger.read[reader, first + offset]))
-            self._refuse(other, write, "reads", f"{where} {first + offset}")
+            self._refuse(other, write, "reads", f"{where} {origin + first + offset}")
         ledger.writer[part] = sequence
         ledger.written[part] = clock[sequence]
 
@@ -158,6 +197,13 @@ class Races:
             "orders the two, so the result depends on time: post a token from the one that must "
             "come first"
         )
+
+
+def _pages(first: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Cut words [first, end) into pages: number, and first and end within it."""
+    for page in range(first // PAGE_WORDS, -(-end // PAGE_WORDS)):
+        start = page * PAGE_WORDS
+        yield page, max(first - start, 0), min(end - start, PAGE_WORDS)
 
 
 class Unchecked(Races):
@@ -188,6 +234,15 @@ class Unchecked(Races):
         """Ignore."""
 
     def rows(self, core: int, sequence: int, first: int, end: int, write: bool) -> None:
+        """Ignore."""
+
+    def weights(self, core: int, sequence: int, first: int, end: int, write: bool) -> None:
+        """Ignore."""
+
+    def indices(self, core: int, sequence: int, first: int, end: int, write: bool) -> None:
+        """Ignore."""
+
+    def external(self, sequence: int, first: int, end: int, write: bool) -> None:
         """Ignore."""
 
     def queue(self, sequence: int, core: int, channel: int, end: str) -> None:

@@ -19,6 +19,7 @@ class GoldenResult:
     outputs: np.ndarray  # (frames, features) int64, each port's elements at its offset
     data_memory: tuple[np.ndarray, ...]  # per core (words touched, word bytes) uint8
     accumulators: tuple[np.ndarray, ...]  # per core (rows,) int64
+    external_memory: np.ndarray  # (words, word bytes) uint8, all that the program may use
     counts: dict[str, int]  # mnemonic -> instructions executed, on all cores
 
 
@@ -50,5 +51,6 @@ def run(
         chip.host.outputs,
         tuple(core.memory.image() for core in chip.cores),
         tuple(core.accumulators for core in chip.cores),
+        chip.external.all_words(),
         dict(chip.executed),
     )

@@ -29,6 +29,7 @@ class ThreadState:
     armed_by: tuple[Stamp, ...] = ()  # tokens of the latest arming
     waiting: tuple[Stamp, ...] | None = None  # tokens of the one arming that may wait
     active: bool = False  # queued or running
+    resume: int = 0  # instruction with which it goes on when it is dispatched (T59)
 
     @property
     def name(self) -> str:
@@ -68,6 +69,7 @@ class Scoreboard:
         """Set every count back to N, as at the start of a file (T31); all threads are idle."""
         for thread in self.all_threads():
             thread.tokens, thread.armed_by, thread.waiting = [], (), None
+            thread.resume = thread.spec.entry
 
     def thread(self, core: int, number: int) -> ThreadState:
         """Return a thread; raises UnknownError if there is none."""

@@ -25,7 +25,7 @@ from spusim.errors import SpusimError
 from spusim.isa.spec import Isa
 
 MAGIC = b"\x89SPU\r\n\x1a\n"  # as PNG's: damaged by every usual text conversion
-FORMAT_VERSION = 2  # 2: matrices with extent and codebook, and which of their zeros are void
+FORMAT_VERSION = 3  # 3: transfers, matrices at home, and what external memory holds at first
 DTYPES = ("<i4", "<u8", "|u1")
 ADVICE = "compile the program again"
 

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from spusim.errors import SpusimError
 
-UNITS = ("sequencer", "engine", "vector", "router")
+UNITS = ("sequencer", "engine", "vector", "router", "dma")
 OPCODE_BITS = 8
 
 

@@ -14,7 +14,7 @@ def test_every_instruction_has_a_meaning_and_no_other_is_there():
 
 def test_meanings_are_short_and_named_like_their_mnemonic():
     for mnemonic, meaning in MEANING.items():
-        assert meaning.__name__ == mnemonic
+        assert meaning.__name__.rstrip("_") == mnemonic  # `yield` is a word of Python
         assert meaning.__doc__
         assert len(inspect.getsource(meaning).splitlines()) <= 20
 

@@ -43,7 +43,7 @@ def test_diagram_draws_fields_and_gaps_from_the_highest_bit():
 
 def test_boxes_of_every_diagram_fill_the_word():
     diagrams = re.findall(r"```text\n(.*)\n(.*)\n", manual(ISA))
-    assert len(diagrams) == 1 + len(ISA.instructions) + 9  # layout, and the records' words
+    assert len(diagrams) == 1 + len(ISA.instructions) + 11  # layout, and the records' words
     for scale, rule in diagrams:
         edges = [match.start() for match in re.finditer(r"\+", rule)]
         top = 63
@@ -65,7 +65,7 @@ def test_units_without_instructions_are_left_out():
 def test_check_counts():
     facts = check(SMALL)
     assert facts[0] == f"ISA 0.3 (frozen), sha256 {SMALL.hash}"
-    assert "1 instructions: sequencer 0, engine 0, vector 1, router 0" in facts
+    assert "1 instructions: sequencer 0, engine 0, vector 1, router 0, dma 0" in facts
     assert "opcodes: 1 used, 16 reserved in 1 ranges, 239 free of 256" in facts
     assert "a: 47 of 56 bits unset (55..12, 3..1)" in facts
     assert "record r: 64 of 128 bits unset (63..0)" in facts
