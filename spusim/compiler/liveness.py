@@ -68,7 +68,7 @@ def live_blocks(plan: Distribution, core: int, places: Places, symbols: Symbols)
 def shared_words(plan: Distribution, core: int, places: Places, symbols: Symbols) -> list[int]:
     """Return new first words of all symbols, of which those that never meet may share words."""
     blocks = live_blocks(plan, core, places, symbols)
-    leaders = _in_place(plan, core, blocks)
+    leaders = made_in_place(plan, core, blocks)
     last = timeline(plan, core).end
     spans: dict[int, Span] = {}
     for number, leader in enumerate(leaders):
@@ -175,7 +175,7 @@ class _Liveness:
                     self._touch(run.root, piece, self.times.nodes[maker.name] if maker else 0)
 
 
-def _in_place(plan: Distribution, core: int, blocks: list[Block]) -> list[int]:
+def made_in_place(plan: Distribution, core: int, blocks: list[Block]) -> list[int]:
     """Return for each block the first of those in whose words it is made, element by element."""
     leaders = list(range(len(blocks)))
     alone = {next(iter(b.roots)): n for n, b in enumerate(blocks) if len(b.roots) == 1}

@@ -7,6 +7,7 @@ from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 
 ADDRESS_WORDS = 2**16
+FAR_WORDS = 2**20  # from here on: what has no words of its own, but comes and goes by tiles
 SCALE_ALIGN_WORDS = 4  # the operand `scale` counts in these
 SCALE_ENTRY_BYTES = 8
 
@@ -51,22 +52,32 @@ class Vector:
 class DataMap:
     """A core's data memory as it is given away, from word 0 on.
 
-    planned: first words of the vectors, in the order in which they are asked for; without it each
-    gets words of its own.
+    planned: first words of the vectors, in the order in which they are asked for, None for those
+    that get addresses beyond FAR_WORDS and no words; without it each gets words of its own.
     """
 
-    def __init__(self, arch: Arch, core: int, planned: Sequence[int] = ()) -> None:
+    def __init__(self, arch: Arch, core: int, planned: Sequence[int | None] = ()) -> None:
         self.word_bits = arch.core.data_memory.word_bits
         self.core = core
         self.symbols: list[tuple[str, int, int]] = []
         self.used_words = 0
         self._planned = iter(planned)
+        self._far = FAR_WORDS
 
     def vector(self, name: str, elements: int, bits: int) -> Vector:
         """Give a vector whole words."""
         words = words_of(elements, bits, self.word_bits)
-        address = self._take(name, words, next(self._planned, self.used_words))
+        planned = next(self._planned, self.used_words)
+        if planned is None:
+            address, self._far = self._far, self._far + words
+        else:
+            address = self._take(name, words, planned)
         return Vector(address, elements, bits, self.word_bits)
+
+    def buffers(self, symbols: Sequence[tuple[str, int, int]], end: int) -> None:
+        """Note (name, address, words) of what comes and goes, all of it before word `end`."""
+        self.symbols += symbols
+        self.used_words = max(self.used_words, end)
 
     def scale(self, name: str, entries: int) -> int:
         """Give room to scale entries; returns the first word's address, a multiple of 4."""

@@ -13,9 +13,11 @@ from spusim.compiler.convolution import Windowed
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.memory import words_of
 from spusim.network.graph import Elementwise, inputs_of
-from spusim.network.records import Constant, Cut, Join, Node, Product, Prune
+from spusim.network.records import Constant, Cut, Join, Node, Prune
 from spusim.numerics.convolution import Convolution as Geometry
 from spusim.program import Window
+
+Cuttable = Windowed | Elementwise | Prune
 
 LEAST_TILES = 4  # so that loads and stores find something to run beside
 
@@ -26,7 +28,7 @@ class Group:
     `row_elements`; `step`: tiles begin at multiples of so many rows, which are whole words.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Cuttable, ...]
     inputs: tuple[str, ...]
     output: str
     rows: int
@@ -34,14 +36,14 @@ class Group:
     step: int
 
     @property
-    def head(self) -> Node:
+    def head(self) -> Cuttable:
         """The first node."""
         return self.nodes[0]
 
     @property
     def inner(self) -> tuple[str, ...]:
         """What its nodes make for each other."""
-        return tuple(node.output.name for node in self.nodes[:-1] if not isinstance(node, Product))
+        return tuple(node.output.name for node in self.nodes[:-1])
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Span:
+class Elements:
     """Elements [first, end) of a tensor; `first` begins a word."""
 
     tensor: str
@@ -63,44 +65,38 @@ class Span:
 
 def groups_of(plan: Distribution) -> list[Group | Node]:
     """Return all nodes that compute anything in order, those in groups that rows can be cut of."""
-    found: list[list[Node]] = []
-    for node in plan.graph.network.nodes:
+    units: list[Group | Node] = []
+    chain: list[Cuttable] = []
+    for node in (*plan.graph.network.nodes, None):
         if isinstance(node, Join | Cut | Constant):
             continue
-        if found and _joins(plan, found[-1], node):
-            found[-1].append(node)
-        else:
-            found.append([node])
-    units: list[Group | Node] = []
-    for nodes in found:
-        if all(_cuttable(plan, node) for node in nodes):
-            units.append(_group(plan, tuple(nodes)))
-        else:
-            units += nodes
+        cuttable = node if isinstance(node, Cuttable) and _cuttable(plan, node) else None
+        if cuttable and chain and _joins(plan, chain[-1], cuttable):
+            chain.append(cuttable)
+            continue
+        if chain:
+            units.append(_group(plan, tuple(chain)))
+        chain = [cuttable] if cuttable else []
+        if node and not cuttable:
+            units.append(node)
     return units
 
 
-def _joins(plan: Distribution, group: list[Node], node: Node) -> bool:
-    """Tell whether a node alone reads what the last of a group makes, element by element."""
-    last = group[-1]
-    if isinstance(last, Product) or not _cuttable(plan, last) or not _cuttable(plan, node):
-        return False
+def _joins(plan: Distribution, last: Cuttable, node: Cuttable) -> bool:
+    """Tell whether a node alone reads what the one before it makes, element by element."""
     made, graph = last.output.name, plan.graph
     alone = graph.readers[made] == (node,) and made not in graph.kept
-    return isinstance(node, Elementwise | Prune) and alone and made in inputs_of(node)
+    return not isinstance(node, Windowed) and alone and made in inputs_of(node)
 
 
-def _cuttable(plan: Distribution, node: Node) -> bool:
+def _cuttable(plan: Distribution, node: Cuttable) -> bool:
     """Tell whether a node's output can be made row by row."""
-    whole = isinstance(node, Windowed | Elementwise) or (
-        isinstance(node, Prune) and node.kind == "threshold"
-    )
-    return whole and all(
-        len(plan.layouts[name].firsts) == 1 for name in (*inputs_of(node), node.output.name)
-    )
+    if isinstance(node, Prune) and node.kind != "threshold":
+        return False
+    return all(len(plan.layouts[name].firsts) == 1 for name in (*inputs_of(node), node.output.name))
 
 
-def _group(plan: Distribution, nodes: tuple[Node, ...]) -> Group:
+def _group(plan: Distribution, nodes: tuple[Cuttable, ...]) -> Group:
     head, layouts = nodes[0], plan.layouts
     made = {node.output.name for node in nodes}
     inputs = dict.fromkeys(n for node in nodes for n in inputs_of(node) if n not in made)
@@ -129,19 +125,19 @@ def tiles_of(group: Group, rows: int) -> list[Rows]:
     return [Rows(at, min(at + rows, group.rows)) for at in range(0, group.rows, rows)]
 
 
-def elements_of(plan: Distribution, group: Group, tile: Rows, name: str) -> Span:
+def elements_of(plan: Distribution, group: Group, tile: Rows, name: str) -> Elements:
     """Return what a tile needs, or makes, of a tensor."""
     layout = plan.layouts[name]
     if isinstance(group.head, Windowed) and name == group.head.a:
         shape = group.head.geometry
         row = shape.width * shape.channels
         under = rows_under(shape, tile, _whole_words(row, layout.bits, layout.word_bits))
-        return Span(name, under.first * row, min(under.end * row, layout.size))
+        return Elements(name, under.first * row, min(under.end * row, layout.size))
     row = group.row_elements
-    return Span(name, tile.first * row, min(tile.end * row, layout.size))
+    return Elements(name, tile.first * row, min(tile.end * row, layout.size))
 
 
-def span_words(plan: Distribution, span: Span) -> range:
+def span_words(plan: Distribution, span: Elements) -> range:
     """Return the words of a tensor, from its first on, that elements lie in."""
     layout = plan.layouts[span.tensor]
     first = span.first * layout.bits // layout.word_bits

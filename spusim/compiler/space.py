@@ -1,6 +1,7 @@
 """What a core gives away while its program is planned: memory, tables, matrix descriptors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from spusim.formats import pack, pack_elements, padded_codebook
 from spusim.formats.codes import INDEX_BITS as CODEBOOK_INDEX_BITS
 from spusim.network.records import Curve, Function, Lut, Quantum
 from spusim.numerics import build_table
-from spusim.program import TABLE_RELU, Segment, Table, Window
+from spusim.program import TABLE_RELU, Segment, Table, Transfer, Window
 
 TABLE_INPUT_BITS = 16
 
@@ -83,7 +84,7 @@ class CoreSpace:
         formats: dict[str, str],
         check_capacity: bool,
         pack: Packing = pack,
-        planned: Sequence[int] = (),
+        planned: Sequence[int | None] = (),
     ) -> None:
         self.arch = arch
         self.core = core
@@ -94,10 +95,11 @@ class CoreSpace:
         self.matrices = MatrixStore(arch, pack)
         self.segments: list[Segment] = []
         self.windows: list[Window] = []
+        self.transfers: list[Transfer] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
         self._pack = pack
 
-    def again(self, planned: Sequence[int] = ()) -> "CoreSpace":
+    def again(self, planned: Sequence[int | None] = ()) -> "CoreSpace":
         """Return the same memories with nothing given away; planned: as in `DataMap`."""
         return CoreSpace(
             self.arch, self.core, self.formats, self.check_capacity, self._pack, planned
@@ -121,6 +123,19 @@ class CoreSpace:
         """Add a window descriptor; returns its number."""
         self.windows.append(window)
         return len(self.windows) - 1
+
+    def equal_window(self, window: Window) -> int:
+        """Return the number of a descriptor that says the same; adds it if there is none."""
+        for number, known in enumerate(self.windows):
+            if replace(known, name=window.name) == window:
+                return number
+        return self.window(window)
+
+    def transfer(self, transfer: Transfer) -> int:
+        """Return the number of a transfer descriptor; adds it if there is none."""
+        if transfer not in self.transfers:
+            self.transfers.append(transfer)
+        return self.transfers.index(transfer)
 
     def constant(
         self, name: str, address: int, values: np.ndarray, bits: int, rest: int = 0
