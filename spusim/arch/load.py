@@ -47,6 +47,8 @@ def presets_computing(precision: str) -> list[str]:
 def arch_hash(arch: Arch) -> str:
     """Return the sha256 (hex) of all that an architecture says but its name and description."""
     content = arch.model_dump(mode="json", exclude={"name", "description"})
+    if content["external_memory"] is None:
+        del content["external_memory"]  # as machines were told apart before any had one
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -149,6 +149,15 @@ RULES: tuple[Rule, ...] = (
         lambda a: "set them, or core.dataflow to row",
     ),
     Rule(
+        "external_ports",
+        ("core.ports", "external_memory"),
+        "With `external_memory` ports are reserved: transfers take no part in the arbitration of "
+        "shared ones.",
+        lambda a: a.external_memory is None or a.core.ports == "reserved",
+        lambda a: "core.ports (=shared) cannot go with external_memory (T57)",
+        lambda a: "set core.ports to reserved, or external_memory to null",
+    ),
+    Rule(
         "feeder_banks",
         ("core.feeder.words", "core.data_memory.banks"),
         "The feeder fetches each of its words from another single-port bank.",

@@ -3,6 +3,7 @@
 Rules between fields live in `rules.py`; reading YAML lives in `load.py`.
 """
 
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -267,6 +268,28 @@ class LinkSpec(Spec):
     host_cycles_per_word: int = Field(default=16, ge=1, le=65536, description="of the host link")
 
 
+class ExternalMemorySpec(Spec):
+    """External memory, one for all cores, and what the cores' dma units reach it by."""
+
+    words: int = Field(ge=1, le=1 << 24, description="words, as wide as data memory's")
+    bytes_per_cycle: float = Field(
+        gt=0, le=65536, description="bandwidth; a decimal fraction is taken exactly"
+    )
+    latency_cycles: int = Field(ge=0, le=1 << 20, description="of every transfer")
+    data_port: Literal["banks", "own"] = Field(
+        default="banks",
+        description="transfers hold their data banks, or every bank has a port for them",
+    )
+    pj_per_bit: float | None = Field(
+        default=None, gt=0, description="energy of a bit moved; null: the technology table's"
+    )
+
+    @property
+    def bandwidth(self) -> Fraction:
+        """Bytes a cycle, as the decimal fraction that was written."""
+        return Fraction(str(self.bytes_per_cycle))
+
+
 class Arch(Spec):
     """An SPU: what `configs/arch/*.yaml` describes."""
 
@@ -282,3 +305,6 @@ class Arch(Spec):
     core: CoreSpec
     numerics: NumericsSpec = Field(default_factory=NumericsSpec)
     link: LinkSpec = Field(default_factory=LinkSpec)
+    external_memory: ExternalMemorySpec | None = Field(
+        default=None, description="what programs stream from and to; null: there is none"
+    )

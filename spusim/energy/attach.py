@@ -33,7 +33,8 @@ def attach_energy(
         technology = load_technology(technology or arch.technology)
     prices = price(arch, technology)
     counts = _checked_counts(result, prices)
-    energy = dict.fromkeys(TERMS, 0.0)
+    more = sorted({term for term, _ in prices.events.values()} - {*TERMS})
+    energy = dict.fromkeys((*TERMS, *more), 0.0)
     for event, count in counts.items():
         term, each_pj = prices.events[event]
         energy[term] += count * each_pj

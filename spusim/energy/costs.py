@@ -18,7 +18,7 @@ from spusim.energy.hardware import (
 from spusim.energy.surface import Surface
 from spusim.energy.technology import Technology
 
-# Terms of the energy, in the order of reports.
+# Terms of the energy, in the order of reports; behind them those that only some machines have.
 TERMS = (
     "mac",
     "accumulator",
@@ -57,6 +57,7 @@ _ACCESSES = {
     "instruction_memory.read": ("instruction_memory", "read_pj"),
 }
 CODEBOOK_READ = "codebook.read"
+EXTERNAL = ("external_memory.read", "external_memory.write")
 # Every name a count can have, whether or not the architecture has the unit.
 EVENTS = frozenset(
     [
@@ -65,7 +66,7 @@ EVENTS = frozenset(
         *(f"mac_gated.{precision}" for precision in get_args(Precision)),
         CODEBOOK_READ,
         *("scanner.window", "vector.element", "vector.multiply"),
-        *("router.word", "link.word", "cycle"),
+        *("router.word", "link.word", "cycle", *EXTERNAL),
     ]
 )
 # Columns of the mac table.
@@ -122,6 +123,7 @@ class _Pricing:
             **self._engine_events(costs),
             **self._vector_events(),
             **self._transfer_events(sum(area.values())),
+            **self._external_events(),
             "cycle": ("clock", clocked * self.tech.clock.pj_per_um2.value),
         }
         return Prices(events, self._leakage(costs, logic), area, (NOT_COVERED, *self.notes))
@@ -163,6 +165,15 @@ class _Pricing:
             "router.word": ("router", bits * (hop + buffered)),
             "link.word": ("link", bits * self.tech.link.pj_per_bit.value),
         }
+
+    def _external_events(self) -> dict[str, tuple[str, float]]:
+        """Price a word of external memory, where there is one."""
+        memory = self.arch.external_memory
+        if memory is None:
+            return {}
+        bit_pj = memory.pj_per_bit or self.tech.external_memory.pj_per_bit.value
+        word_pj = self.arch.core.data_memory.word_bits * bit_pj
+        return dict.fromkeys(EXTERNAL, ("external_memory", word_pj))
 
     def _logic_area(self) -> dict[str, float]:
         """Area of what is neither SRAM nor a register file, by term."""

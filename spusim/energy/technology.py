@@ -112,6 +112,12 @@ class LinkFigures(Spec):
     pj_per_bit: Figure
 
 
+class ExternalFigures(Spec):
+    """External memory, with its pads and its channel."""
+
+    pj_per_bit: Figure
+
+
 class Technology(Spec):
     """A technology table: what `configs/tech/*.yaml` holds."""
 
@@ -125,6 +131,7 @@ class Technology(Spec):
     clock: ClockFigures
     wire: WireFigures
     link: LinkFigures
+    external_memory: ExternalFigures
 
 
 TECHNOLOGIES = Shelf("tech", "technology table", TechnologyError)

@@ -6,6 +6,7 @@ import numpy as np
 from spusim.kernels.ahead import prepare_core
 from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
+from spusim.kernels.dma import grant_channel
 from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
@@ -23,13 +24,14 @@ _STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
 _QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
 _LOG_FULL, _STOP_LOG = int(G.LOG_FULL), int(Stop.LOG_FULL)
 _VISIT, _PART, _WANTED = int(G.VISIT), int(G.PART), int(G.HANDED)
-_HAND_OVER = int(Stop.HANDED)
+_HAND_OVER, _MEMORY_NEXT = int(Stop.HANDED), int(G.MEMORY_NEXT)
+_ENTRY, _RESUME = int(H.ENTRY), int(H.RESUME)
 
 
 @nb.njit(cache=True)
 def _next_cycle(chip):
     """Earliest cycle in which a core, the router, the host or a delivery has something to do."""
-    time = min(chip.chip[_ROUTER_NEXT], frame_due(chip))
+    time = min(min(chip.chip[_ROUTER_NEXT], chip.chip[_MEMORY_NEXT]), frame_due(chip))
     for c in range(chip.core.shape[0]):
         time = min(time, min(chip.core[c, _NEXT], chip.core[c, _ROOM_AT]))
     for slot in range(chip.chip[_SLOTS]):
@@ -85,7 +87,7 @@ def advance(chip):
     """Run the chip until the file ends; return a `Stop`.
 
     Within a cycle deliveries come first and the host's request for a frame, then every core, then
-    the router's arbiter.
+    the arbiters of router and external memory.
     """
     registers = chip.chip
     while True:
@@ -104,6 +106,8 @@ def advance(chip):
             return _HAND_OVER
         if registers[_ROUTER_NEXT] <= now:
             arbitrate(chip, now)
+        if registers[_MEMORY_NEXT] <= now:
+            grant_channel(chip, now)
         if registers[_FAULT]:
             return _FAULTY
         if registers[_FINISHED] == registers[_LAST] and all_quiet(chip):
@@ -120,6 +124,7 @@ def begin_file(chip, last, now):
             chip.threads[c, thread, _LEFT] = chip.threads[c, thread, _TOKENS]
             chip.threads[c, thread, _WAITING] = 0
             chip.threads[c, thread, _ACTIVATIONS] = 0
+            chip.threads[c, thread, _RESUME] = chip.threads[c, thread, _ENTRY]
     chip.messages[:, _STATE] = FREE
     chip.taken[:] = 0
     registers = chip.chip
@@ -140,7 +145,7 @@ def chip_state(
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
     frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
     pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
-    log, notes,
+    log, notes, external, homes, transfers, places, overlaps, fetch_banks, dma,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
@@ -184,4 +189,11 @@ def chip_state(
         borrow(pushed),
         borrow(log),
         borrow(notes),
+        borrow(external),
+        borrow(homes),
+        borrow(transfers),
+        borrow(places),
+        borrow(overlaps),
+        borrow(fetch_banks),
+        borrow(dma),
     )

@@ -13,7 +13,13 @@ from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
-from spusim.kernels.thread import address_offset, run_thread, table_reads, vector_operands
+from spusim.kernels.thread import (
+    address_offset,
+    run_thread,
+    synchronises,
+    table_reads,
+    vector_operands,
+)
 from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
@@ -22,7 +28,6 @@ _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), in
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
 _BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _PC, _VECTOR_LENGTH = int(X.PC), int(X.LENGTH)
-_END, _POST, _SEND, _RECV = int(Op.END), int(Op.POST), int(Op.SEND), int(Op.RECV)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _SHARED, _ALL, _COLUMNS = int(G.SHARED), int(P.PUSH_ALL), int(M.COLUMNS)
 _PC_OUTSIDE, _NONE, _HANDED = int(Fault.PC_OUTSIDE), int(Fault.NONE), int(Fault.HANDED)
@@ -68,11 +73,6 @@ def _note_pushed(core, plan, pushed):
             pushed[n] = j
             n += 1
     plan[_PUSHED] = n
-
-
-@nb.njit(cache=True)
-def _synchronises(op):
-    return op == _END or op == _POST or op == _SEND or op == _RECV
 
 
 @nb.njit(cache=True)
@@ -154,7 +154,7 @@ def prepare_core(chip, c):
             continue
         row = next_row(chip, c, context)
         op = row[0]
-        if not _synchronises(op):
+        if not synchronises(op):
             _run_ahead(chip, c, context, row)
             if chip.chip[_WANTED]:
                 return False

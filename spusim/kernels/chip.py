@@ -53,7 +53,14 @@ class G(IntEnum):
     HANDED_CONTEXT = 37
     VISIT = 38  # in `order`: core whose cycle is under way
     PART = 39  # of its cycle: 0 nothing is done, 1 accounted, 2 issued
-    COUNT = 40
+    MEMORY_NEXT = 40  # cycle in which the channel to external memory is asked for
+    CHANNEL_FREE = 41  # cycle at whose end it can be granted
+    CHANNEL_BYTES = 42  # that it moves in CHANNEL_CYCLES
+    CHANNEL_CYCLES = 43
+    LATENCY = 44
+    OWN_PORT = 45  # data banks have a port for the dma
+    INPUT_WORD = 46  # of external memory, from where on frames are written; -1: they take a channel
+    COUNT = 47
 
 
 class K(IntEnum):
@@ -93,7 +100,8 @@ class H(IntEnum):
     ENTRY = 4
     ARRIVED = 5  # tokens of this cycle
     ACTIVATIONS = 6  # times it was dispatched in this file
-    COUNT = 7
+    RESUME = 7  # instruction that it begins with when it is dispatched (T59)
+    COUNT = 8
 
 
 class F(IntEnum):
@@ -140,7 +148,8 @@ class N(IntEnum):
     ADDRESS = 10
     BANKS = 11
     READERS = 12  # cores that have not taken it yet
-    COUNT = 13
+    INFORMED = 13  # of a frame for external memory, mask of the cores that get its token
+    COUNT = 14
 
 
 FREE, WAITING, MOVING, STANDING = range(4)
@@ -157,7 +166,8 @@ class Q(IntEnum):
     ENGINE = 5
     VECTOR = 6
     ROUTER = 7
-    COUNT = 8
+    DMA = 8
+    COUNT = 9
 
 
 class R(IntEnum):
@@ -183,6 +193,8 @@ class ChipFault(IntEnum):
     MESSAGES = 24
     UNEXPECTED_OUTPUT = 25
     OUTPUT_LENGTH = 26
+    DMA = 27
+    YIELD = 28
 
 
 class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one letter
@@ -195,6 +207,33 @@ class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one lette
     BITS = 4
     TAKEN = 5  # frames of which it has arrived
     COUNT = 6
+
+
+class D(IntEnum):
+    """A core's dma unit, in `ChipState.dma`."""
+
+    WAITING = 0  # for the channel
+    CONTEXT = 1  # of the flight whose instruction it runs
+    REQUESTED = 2
+    TAKES = 3  # cycles of the channel
+    HELD = 4  # mask of banks
+    BUSY = 5  # from here on, cycles by cause
+    CHANNEL = 6
+    LATENCY = 7
+    COUNT = 8
+
+
+class V(IntEnum):
+    """A matrix's image and place, in `ChipState.places`."""
+
+    HOME = 0  # external word, -1: none
+    WORDS = 1  # of the image
+    MOST = 2  # weight words, or index words, that one port takes
+    WEIGHTS = 3  # words written to weight memory
+    INDICES = 4  # and to index memory
+    IN_BANKS = 5  # weight memory is the data banks
+    BANKS = 6  # mask of those
+    COUNT = 7
 
 
 class Stop(IntEnum):
@@ -248,6 +287,13 @@ FIELDS = (
     "pushed",  # (cores, contexts, columns): of the planned product
     "log",  # (rows, WIDTH) of a traced run, see `log`
     "notes",  # (words,): operands of logged steps, see `ahead`
+    "external",  # (bytes,) uint8: external memory
+    "homes",  # (images, 2): first external word, end
+    "transfers",  # (cores, transfers, 4): words, runs, strides in data and external memory
+    "places",  # (cores, matrices, V.COUNT)
+    "overlaps",  # (cores, matrices, matrices) uint8: whether the first one's fetch overwrites
+    "fetch_banks",  # (cores, matrices, banks): words of an image in each data bank
+    "dma",  # (cores, D.COUNT)
 )
 
 

@@ -39,13 +39,15 @@ _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
 # more than the rounding errors of a norm of any matrix that fits
 _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
-_TAPE = int(Fault.TAPE)
+_TAPE, _NOT_RESIDENT, _ABSENT = int(Fault.TAPE), int(Fault.ABSENT), int(M.ABSENT)
 
 
 @nb.njit(cache=True)
 def matvec_fault(core, m, src, acc):
     """Return what is wrong with the operands of a product, or Fault.NONE."""
     matrix = core.matrices[m]
+    if matrix[_ABSENT]:
+        return _NOT_RESIDENT
     if acc + matrix[_ROWS] > core.acc.shape[0]:
         return _ACCUMULATOR
     if tape_full(core, m):

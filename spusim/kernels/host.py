@@ -10,6 +10,7 @@ from spusim.kernels.vector import narrow_element
 _CORES, _DUE, _PERIOD, _BEGAN = int(G.CORES), int(G.FRAME_DUE), int(G.PERIOD), int(G.FILE_BEGAN)
 _FIRST, _LAST, _SENT, _FINISHED = int(G.FIRST), int(G.LAST), int(G.SENT), int(G.FINISHED)
 _WORDS_SENT, _LINK_WORDS = int(G.ROUTER_WORDS), int(G.LINK_WORDS)
+_INPUT_WORD = int(G.INPUT_WORD)
 _SENDER, _CHANNEL, _WORDS = int(N.SENDER), int(N.CHANNEL), int(N.WORDS)
 _CORE, _PORT_CHANNEL, _OFFSET = int(O.CORE), int(O.CHANNEL), int(O.OFFSET)
 _ELEMENTS, _BITS, _TAKEN = int(O.ELEMENTS), int(O.BITS), int(O.TAKEN)
@@ -17,13 +18,29 @@ _UNEXPECTED, _OUTPUT_LENGTH = int(ChipFault.UNEXPECTED_OUTPUT), int(ChipFault.OU
 
 
 @nb.njit(cache=True)
+def _plan_frame(registers, earliest):
+    """Let the next frame be due, as its period says, but not before a cycle (T31)."""
+    if registers[_SENT] < registers[_LAST]:
+        due = registers[_BEGAN] + (registers[_SENT] - registers[_FIRST]) * registers[_PERIOD]
+        registers[_DUE] = max(due, earliest)
+
+
+@nb.njit(cache=True)
 def frame_granted(chip, frame, now):
     """Note the cycle in which a frame's first word crosses the link; the next may be due."""
     registers = chip.chip
     chip.began[frame] = now + 1
-    if registers[_PERIOD] and registers[_SENT] < registers[_LAST]:
-        due = registers[_BEGAN] + (registers[_SENT] - registers[_FIRST]) * registers[_PERIOD]
-        registers[_DUE] = max(due, now + 1)
+    # T60: a frame in external memory is not overwritten while it is in use
+    if registers[_PERIOD] and registers[_INPUT_WORD] < 0:
+        _plan_frame(registers, now + 1)
+
+
+@nb.njit(cache=True)
+def land_frame(chip, frame):
+    """Write a frame to external memory (T60)."""
+    words = chip.frames[frame]
+    at = chip.chip[_INPUT_WORD] * words.shape[1]
+    chip.external[at : at + words.size] = words.reshape(-1)
 
 
 @nb.njit(cache=True)
@@ -76,6 +93,8 @@ def _end_frame(chip, now):
     registers[_FINISHED] += 1
     if registers[_PERIOD] == 0 and registers[_SENT] < registers[_LAST]:
         registers[_DUE] = now
+    elif registers[_PERIOD] and registers[_INPUT_WORD] >= 0:
+        _plan_frame(registers, now)
 
 
 @nb.njit(cache=True)

@@ -9,7 +9,8 @@ import numba as nb
 import numpy as np
 
 from spusim.kernels.ahead import next_row
-from spusim.kernels.chip import NEVER, F, G, K, Q
+from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K, Q
+from spusim.kernels.dma import dma_mask, issue_dma
 from spusim.kernels.layout import C, Op, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.router import issue_transfer, post_remote, receive, transfer_mask
@@ -17,6 +18,7 @@ from spusim.kernels.sequencer import (
     apply_tokens,
     banks_free_at,
     dispatch,
+    fail,
     occupy,
     retire,
     take_token,
@@ -33,6 +35,8 @@ _BUSY, _Q_IDLE, _Q_DISPATCH = int(Q.BUSY), int(Q.IDLE), int(Q.DISPATCH)
 _Q_UNIT, _Q_BANKS, _Q_ENGINE = int(Q.UNIT), int(Q.BANKS), int(Q.ENGINE)
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _SEND, _RECV = int(Op.END), int(Op.SEND), int(Op.RECV)
+_YIELD, _DMA, _YIELD_IN_LOOP = int(Op.YIELD), int(Unit.DMA), int(ChipFault.YIELD)
+_THREAD, _ENTRY, _RESUME, _DEPTH = int(F.THREAD), int(H.ENTRY), int(H.RESUME), int(X.DEPTH)
 _INSTRUCTION = int(C.INSTRUCTION)
 _L_ISSUE, _L_SEQUENCER, _X_PC = int(L.ISSUE), int(L.SEQUENCER), int(X.PC)
 
@@ -58,7 +62,7 @@ def _next_banks(chip, c, context):
     row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         return transfer_mask(chip, c, context, row)
-    return np.int64(0)
+    return dma_mask(chip, c, context, row) if row[1] == _DMA else np.int64(0)
 
 
 @nb.njit(cache=True)
@@ -123,13 +127,16 @@ def account(chip, c, now):
 
 @nb.njit(cache=True)
 def _issue_control(chip, c, context, row, now):
-    """Run `end` or `post` on the sequencer (T21, T25)."""
+    """Run `end`, `yield` or `post` on the sequencer (T21, T25, T59)."""
     flight = chip.flights[c, context]
     note(chip, _L_ISSUE, now, c, context, chip.contexts[c, context, _X_PC], _SEQUENCER, now + 1, 0)
     flight[_RUNNING], flight[_READY_AT] = _SEQUENCER, now + 1
     occupy(chip, c, _SEQUENCER, 0, now + 1)
-    if row[0] == _END:
+    if row[0] == _END or row[0] == _YIELD:
         flight[_ENDED] = 1
+        state = chip.threads[c, flight[_THREAD]]
+        thread = chip.contexts[c, context]
+        state[_RESUME] = state[_ENTRY] if row[0] == _END else thread[_X_PC] + 1
     elif row[2] == c:
         take_token(chip, c, row[3], now)
     else:
@@ -145,6 +152,12 @@ def _issue_one(chip, c, context, now):
     row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         issue_transfer(chip, c, context, row, now)
+        return
+    if row[1] == _DMA:
+        issue_dma(chip, c, context, row, now)
+        return
+    if row[0] == _YIELD and chip.contexts[c, context, _DEPTH]:
+        fail(chip, _YIELD_IN_LOOP, c, context, 0)
         return
     _issue_control(chip, c, context, row, now)
     next_instruction(chip.contexts[c, context])

@@ -13,6 +13,7 @@ class Unit(IntEnum):
     ENGINE = 1
     VECTOR = 2
     ROUTER = 3
+    DMA = 4
 
 
 class Op(IntEnum):
@@ -43,6 +44,10 @@ class Op(IntEnum):
     ZERO_SET = 30
     POSITION_SET = 31
     RANDOM_SET = 32
+    YIELD = 33  # from here to FETCH, instructions that the interpreter stops before
+    LOAD_EXTERNAL = 34  # operands: data address, external address, transfer
+    STORE_EXTERNAL = 35
+    FETCH = 36  # operands: matrix, external address
     CONVOLVE = 40  # from here on, instructions that are handed to the machine
     POOL = 41
 
@@ -106,7 +111,8 @@ class M(IntEnum):
     BIAS_READS = 13  # bias words
     TAPE = 14  # offset in tape: (products, columns)
     PRODUCTS = 15  # products that the tape has room for
-    COUNT = 16
+    ABSENT = 16  # 0: resident (T53), 1: never fetched, 2 + m: matrix m lies on it
+    COUNT = 17
 
 
 class X(IntEnum):
@@ -159,7 +165,10 @@ class C(IntEnum):
     SLOT_READ = 15  # and read from them
     EFFECTIVE = 16  # MACs with both operands nonzero
     ACTIVE = 17  # MACs with a nonzero activation
-    MAC = 18  # one a kind of MAC follows, then as many gated ones
+    WEIGHT_WRITE = 18
+    EXTERNAL_READ = 19
+    EXTERNAL_WRITE = 20
+    MAC = 21  # one a kind of MAC follows, then as many gated ones
 
 
 MAC_KINDS = 6
@@ -223,3 +232,4 @@ class Fault(IntEnum):
     SCALE = 9
     TAPE = 10
     HANDED = 11  # no fault: the machine is to execute the next instruction
+    ABSENT = 12

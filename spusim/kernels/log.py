@@ -22,6 +22,7 @@ class L(IntEnum):
     DISPATCH = 6  # context, thread, that leaves it at the cycle's end
     RETIRE = 7  # context, thread, that has ended
     GRANT = 8  # destinations, channel, words, first blocked cycle, when the ports are free again
+    DMA = 9  # its instruction issued in `cycle`: context, granted, takes, latency, done
 
 
 WIDTH = 8  # kind, cycle, core and five more

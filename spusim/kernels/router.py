@@ -18,7 +18,7 @@ from spusim.kernels.chip import (
     R,
 )
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
-from spusim.kernels.host import frame_granted, take_output
+from spusim.kernels.host import frame_granted, land_frame, take_output
 from spusim.kernels.layout import C, Op, P, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
@@ -64,7 +64,7 @@ _READ, _WRITE, _INSTRUCTION = int(C.DATA_READ), int(C.DATA_WRITE), int(C.INSTRUC
 _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
 _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
 _DESTINATIONS, _TRANSFER = int(ChipFault.DESTINATIONS), int(ChipFault.TRANSFER)
-_FULL = int(ChipFault.MESSAGES)
+_FULL, _INFORMED, _INPUT_WORD = int(ChipFault.MESSAGES), int(N.INFORMED), int(G.INPUT_WORD)
 _L_ISSUE, _L_TRANSFER, _L_GRANT = int(L.ISSUE), int(L.TRANSFER), int(L.GRANT)
 _PC = int(X.PC)
 
@@ -239,11 +239,14 @@ def deliver(chip, now):
         if message[_STATE] != MOVING or message[_ARRIVES] != now:
             continue
         message[_STATE] = STANDING if message[_WORDS] else FREE
+        if message[_INFORMED]:
+            message[_STATE] = FREE
+            land_frame(chip, message[_CONTEXT])
         if message[_MASK] >> HOST_BIT & 1:
             message[_STATE] = FREE
             take_output(chip, message, chip.data[slot], now)
         for c in range(cores):
-            if message[_MASK] >> c & 1:
+            if (message[_MASK] | message[_INFORMED]) >> c & 1:
                 take_token(chip, c, message[_THREAD], now)
 
 
@@ -253,11 +256,16 @@ def send_frame(chip, mask, channel, thread, now):
     registers = chip.chip
     frame = registers[_SENT]
     words = chip.frames.shape[1]
-    slot = request(chip, registers[_CORES], -1, mask, channel, words, thread, now)
+    outside = registers[_INPUT_WORD] >= 0
+    to = np.int64(0) if outside else mask
+    slot = request(chip, registers[_CORES], -1, to, channel, words, thread, now)
     registers[_SENT] += 1
     registers[_DUE] = NEVER
     if slot >= 0:
         chip.messages[slot, _CONTEXT] = frame
+        if outside:
+            chip.messages[slot, _INFORMED] = mask
+            return
         chip.data[slot, : chip.frames[frame].size] = chip.frames[frame].reshape(-1)
 
 

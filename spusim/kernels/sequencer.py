@@ -11,7 +11,7 @@ from spusim.kernels.thread import start_thread
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
 _FLIGHTS = int(K.FLIGHTS)
 _TOKENS, _LEFT, _LIVE, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.LIVE), int(H.WAITING)
-_ENTRY, _ARRIVED = int(H.ENTRY), int(H.ARRIVED)
+_ARRIVED, _RESUME = int(H.ARRIVED), int(H.RESUME)
 _ACTIVATIONS, _ACTIVATION = int(H.ACTIVATIONS), int(X.ACTIVATION)
 _THREAD, _READY_AT, _ENDED = int(F.THREAD), int(F.READY_AT), int(F.ENDED)
 _FAULT, _FAULT_CORE, _FAULT_CONTEXT = int(G.FAULT), int(G.FAULT_CORE), int(G.FAULT_CONTEXT)
@@ -112,7 +112,7 @@ def dispatch(chip, c, now):
     flight[_READY_AT] = now + chip.chip[_DISPATCH]
     note(chip, _L_DISPATCH, now, c, context, thread)
     context_state = chip.contexts[c, context]
-    start_thread(context_state, chip.threads[c, thread, _ENTRY])
+    start_thread(context_state, chip.threads[c, thread, _RESUME])
     context_state[_ACTIVATION] = chip.threads[c, thread, _ACTIVATIONS]
     chip.threads[c, thread, _ACTIVATIONS] += 1
     chip.oldest[c, core[_FLIGHTS]] = context

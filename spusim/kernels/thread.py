@@ -47,6 +47,7 @@ from spusim.kernels.vector import (
 _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.VECTOR)
 _END, _POST, _LOOP, _VSET = int(Op.END), int(Op.POST), int(Op.LOOP), int(Op.VSET)
 _SEND, _RECV, _MATVEC = int(Op.SEND), int(Op.RECV), int(Op.MATVEC)
+_YIELD, _FETCH = int(Op.YIELD), int(Op.FETCH)
 _ZERO_SET, _POSITION_SET, _RANDOM_SET = (
     int(Op.ZERO_SET),
     int(Op.POSITION_SET),
@@ -403,12 +404,20 @@ def transfer_banks(core, address, words):
 
 
 @nb.njit(cache=True)
+def synchronises(op):
+    """Whether an instruction is one that threads are not executed ahead over."""
+    if op == _END or op == _POST or op == _SEND or op == _RECV:
+        return True
+    return op >= _YIELD and op <= _FETCH
+
+
+@nb.njit(cache=True)
 def run_thread(core, context, steps, most):
     """Execute until a synchronisation instruction, `most` steps, or a fault.
 
     steps (n, T.COUNT) int64 gets a row per executed instruction. Returns (steps, fault): with no
-    fault and fewer than `most` steps, the context stands before an `end`, `post`, `send` or `recv`,
-    or before an instruction that the machine executes: with no step at all, this is HANDED.
+    fault and fewer than `most` steps, the context stands before one that synchronises, or before
+    one that the machine executes: with no step at all, this is HANDED.
     """
     bytes_, bits = core.operands[0], core.operands[1]
     done = 0
@@ -418,7 +427,7 @@ def run_thread(core, context, steps, most):
             return done, _PC_OUTSIDE
         op, unit = core.code[pc, 0], core.code[pc, 1]
         operands = core.code[pc, 2:]
-        if op == _END or op == _POST or op == _SEND or op == _RECV:
+        if synchronises(op):
             return done, _NONE
         cycles, mask, fault = np.int64(1), np.int64(0), np.int64(_NONE)
         if op >= _CONVOLVE:

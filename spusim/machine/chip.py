@@ -29,8 +29,10 @@ from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.log import WIDTH
 from spusim.kernels.sequencer import take_token
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
+from spusim.kernels.thread import address_offset
 from spusim.machine.decode import CODE_WIDTH, OPERANDS
 from spusim.machine.errors import MachineError
+from spusim.machine.external import absent_text, dma_complaint
 from spusim.machine.handed import HandedInstructions
 from spusim.machine.load import LoadedCore
 from spusim.machine.reach import beyond_memory
@@ -68,13 +70,17 @@ FAULTS: dict[int, str] = {
     "each output port once a frame",
     ChipFault.OUTPUT_LENGTH: "an output message has {detail} words, which is not what its port's "
     "elements fill",
+    Fault.ABSENT: "{why}",
+    ChipFault.DMA: "{why}",
+    ChipFault.YIELD: "stands inside a loop, which a yield does not keep; unroll the loop",
 }
 
 
 class Chip:
     """Cores with a program in them, between which the router carries words and tokens.
 
-    host: the arrays of stream and outputs (`host_arrays`); order: in which the clock visits cores
+    host: the arrays of stream and outputs (`host_arrays`) and of external memory
+    (`external_arrays`); order: in which the clock visits cores
     within a cycle, on which results do not depend. read_log: reads the log of a traced run.
     """
 
@@ -163,7 +169,19 @@ class Chip:
             beyond = beyond_memory(self.loaded[core], self.arrays["contexts"][core, context])
         threads = self.loaded[core].image.threads if core < self._host else ()
         thread = threads[detail].name if detail < len(threads) else detail
-        return f"{where}: {FAULTS[fault].format(detail=detail, thread=thread)}{beyond}"
+        why = self._why(fault, core, context) if fault in (Fault.ABSENT, ChipFault.DMA) else ""
+        text = FAULTS[fault].format(detail=detail, thread=thread, why=why)
+        return f"{where}: {text}{beyond}"
+
+    def _why(self, fault: int, core: int, context: int) -> str:
+        """Say what is wrong with a product's matrix, or an instruction of the dma."""
+        loaded, state = self.loaded[core], self.arrays["contexts"][core, context]
+        instruction = loaded.instructions[int(state[X.PC])]
+        if fault == Fault.ABSENT:
+            return absent_text(loaded, instruction.operands["m"])
+        words = self.arrays["external"].size // loaded.word_bytes
+        offset = int(address_offset(state))
+        return dma_complaint(loaded, instruction, offset, words, self.arrays["homes"])
 
     def place(self, core: int, context: int) -> str:
         """Name the thread and next instruction of a context, for a message."""
@@ -276,6 +294,7 @@ def _sequencer_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndar
                     f"core {c}, thread {thread.name}: tokens (={thread.tokens}) must be at least 1"
                 )
             row[[H.TOKENS, H.LEFT, H.ENTRY]] = thread.tokens, thread.tokens, thread.entry
+            row[H.RESUME] = thread.entry
     flights = np.zeros((cores, contexts, F.COUNT), np.int64)
     flights[:, :, F.THREAD] = -1
     longest = max(len(core.arrays.code) for core in loaded) + 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from spusim.arch.rules import CODEBOOK
 from spusim.arch.spec import Arch
-from spusim.kernels.chip import G, Q, R
+from spusim.kernels.chip import D, G, Q, R
 from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import MAC_KINDS, C, S
 from spusim.machine.chip import Chip
@@ -36,6 +36,16 @@ EVENTS = {
 }
 
 
+# named only where there are some: `pixel` keeps activations in its queues, few have a dma
+SELDOM = {
+    "queue.word_write": C.SLOT_WRITE,
+    "queue.word_read": C.SLOT_READ,
+    "weight_memory.write": C.WEIGHT_WRITE,
+    "external_memory.read": C.EXTERNAL_READ,
+    "external_memory.write": C.EXTERNAL_WRITE,
+}
+
+
 def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Name the columns of a table of counters (frames, events)."""
     named = {name: table[:, column] for name, column in EVENTS.items()}
@@ -45,8 +55,7 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     looked_up = [C.MAC + k for k, kind in enumerate(kinds) if kind.startswith(CODEBOOK)]
     if looked_up:
         named["codebook.read"] = table[:, looked_up].sum(axis=1)
-    # only dataflow `pixel` keeps words of activations in its queues
-    for name, counter in (("queue.word_write", C.SLOT_WRITE), ("queue.word_read", C.SLOT_READ)):
+    for name, counter in SELDOM.items():
         if table[:, counter].any():
             named[name] = table[:, counter]
     named["router.word"], named["link.word"] = table[:, -2], table[:, -1]
@@ -67,7 +76,7 @@ def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
         cycles=cycles,
         frame_cycles=frame_cycles,
         outputs=chip.arrays["outputs"],
-        stalls=stalls(chip, cycles),
+        stalls=stalls(chip, arch, cycles),
         counts={**totals, "cycle": cycles},
         frame_counts=named,
         memory=memory_use(program, arch),
@@ -97,7 +106,7 @@ def outputs_hash(outputs: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(outputs, "<i8").tobytes()).hexdigest()
 
 
-def stalls(chip: Chip, cycles: int) -> dict[str, dict[str, int]]:
+def stalls(chip: Chip, arch: Arch, cycles: int) -> dict[str, dict[str, int]]:
     """Cycles by cause of every unit; whatever a unit did not account for it was idle."""
     units: dict[str, dict[str, int]] = {}
     for c, core in enumerate(chip.loaded):
@@ -107,6 +116,8 @@ def stalls(chip: Chip, cycles: int) -> dict[str, dict[str, int]]:
         busy, port = chip.arrays["vector_cycles"][c].tolist()
         units[f"{name}.vector"] = {"busy": busy, "port": port}
         units[f"{name}.router"] = _by_name(R, chip.arrays["port_cycles"][c])
+        if arch.external_memory:
+            units[f"{name}.dma"] = _by_name(D, chip.arrays["dma"][c], first=D.BUSY)
         units |= bank_stalls(name, core.arrays)
     out_busy, blocked, in_busy = chip.registers[G.HOST_OUT_BUSY : G.HOST_IN_BUSY + 1].tolist()
     units["host.out"] = {"busy": out_busy, "blocked": blocked}
@@ -114,9 +125,10 @@ def stalls(chip: Chip, cycles: int) -> dict[str, dict[str, int]]:
     return with_idle(units, cycles)
 
 
-def _by_name(causes: type[IntEnum], row: np.ndarray) -> dict[str, int]:
+def _by_name(causes: type[IntEnum], row: np.ndarray, first: int = 0) -> dict[str, int]:
+    """Name a row's values from the cause `first` on."""
     values = row.tolist()
-    return {cause.name.lower(): values[cause] for cause in causes if cause.name != "COUNT"}
+    return {c.name.lower(): values[c] for c in causes if c >= first and c.name != "COUNT"}
 
 
 def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:

@@ -23,6 +23,7 @@ from spusim.machine.conv_window import (
     window_reads,
 )
 from spusim.machine.errors import MachineError
+from spusim.machine.external import absent_text
 from spusim.machine.load import LoadedCore
 from spusim.program import TABLE_NONE, TABLE_RELU, Window
 
@@ -96,6 +97,8 @@ class ConvUnit:
         arrays, matrices = self.core.arrays, self.core.image.matrices
         if m >= len(matrices):
             raise MachineError("the program has no such matrix")
+        if why := absent_text(self.core, m):
+            raise MachineError(why)
         key = window, m
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]

@@ -16,6 +16,7 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "zset": (Op.ZERO_SET, ()),
     "pset": (Op.POSITION_SET, ()),
     "rset": (Op.RANDOM_SET, ()),
+    "yield": (Op.YIELD, ()),
     "spmv": (Op.MATVEC, (0,)),
     "spmva": (Op.MATVEC, (1,)),
     "dmv": (Op.MATVEC, (0,)),
@@ -38,12 +39,16 @@ DISPATCH: dict[str, tuple[Op, tuple[int, ...]]] = {
     "pool": (Op.POOL, ()),
     "send": (Op.SEND, ()),
     "recv": (Op.RECV, ()),
+    "xld": (Op.LOAD_EXTERNAL, ()),
+    "xst": (Op.STORE_EXTERNAL, ()),
+    "fetch": (Op.FETCH, ()),
 }
 UNITS = {
     "sequencer": Unit.SEQUENCER,
     "engine": Unit.ENGINE,
     "vector": Unit.VECTOR,
     "router": Unit.ROUTER,
+    "dma": Unit.DMA,
 }
 CODE_WIDTH = 12
 OPERANDS = 10  # of them

@@ -60,6 +60,11 @@ class LoadedCore:
     image: CoreImage
     mac_kinds: tuple[str, ...]  # names of the MAC counters
 
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a word of data memory."""
+        return int(self.arrays.params[P.WORD_BYTES])
+
 
 def load_core(
     image: CoreImage, program: Program, arch: Arch, taping: Taping = no_tape

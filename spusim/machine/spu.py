@@ -10,6 +10,7 @@ from spusim.arch.spec import Arch
 from spusim.machine.chip import Chip, ReadLog
 from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
+from spusim.machine.external import external_arrays, set_channel
 from spusim.machine.host import Host, host_arrays
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.tape import Taping, no_tape
@@ -23,6 +24,7 @@ class FinalState:
 
     data_memory: tuple[np.ndarray, ...]  # per core (words, word bytes) uint8
     accumulators: tuple[np.ndarray, ...]  # per core (rows,) int64
+    external_memory: np.ndarray  # (words, word bytes) uint8, all that the program may use
 
 
 class Spu:
@@ -80,7 +82,9 @@ class Spu:
         self.cores = [load_core(image, program, arch, self._taping) for image in program.cores]
         for core, values in zip(self.cores, accumulators or (), strict=accumulators is not None):
             core.arrays.acc[:] = values
-        chip = Chip(self.cores, arch, host_arrays(program, frames), self._order, read_log)
+        host_side = host_arrays(program, frames) | external_arrays(program, arch, self.cores)
+        chip = Chip(self.cores, arch, host_side, self._order, read_log)
+        set_channel(chip.registers, program, arch)
         env = simpy.Environment()
         host = Host(env, chip, program, starts, input_period)
         env.run(env.process(host.run()))
@@ -89,6 +93,7 @@ class Spu:
         state = FinalState(
             tuple(core.arrays.memory.reshape(-1, width) for core in self.cores),
             tuple(core.arrays.acc for core in self.cores),
+            chip.arrays["external"].reshape(-1, width),
         )
         return collect(program, arch, chip, host.ends[-1]), state
 

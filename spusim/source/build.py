@@ -10,9 +10,27 @@ from spusim.arch import Arch, arch_hash
 from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
 from spusim.numerics import numerics_of
-from spusim.program import CoreImage, InputPort, OutputPort, Program, Table, Thread, Window
+from spusim.program import (
+    CoreImage,
+    InputPort,
+    OutputPort,
+    Program,
+    Segment,
+    Table,
+    Thread,
+    Window,
+    external_complaint,
+)
 from spusim.source.directives import START, Given, LineFaultError
-from spusim.source.images import CoreGiven, Part, built_table, built_window, packed_matrix, segment
+from spusim.source.images import (
+    CoreGiven,
+    Part,
+    built_table,
+    built_transfer,
+    built_window,
+    packed_matrix,
+    segment,
+)
 from spusim.source.limits import check_areas, check_code, check_matrices, check_tables
 from spusim.source.place import Area, Placed, areas_of, depth_rows, index_words
 
@@ -45,11 +63,14 @@ def build_program(
     first, outputs, init = ports.input(), ports.outputs(), ports.init_threads()
     if faults or first is None:
         return None
-    return Program(
+    memory = arch.external_memory
+    word_bits = arch.core.data_memory.word_bits
+    contents = [part for given in cores.values() for part in given.external]
+    made = Program(
         name=name,
         isa_version=load_isa().version,
         arch_name=arch.name,
-        word_bits=arch.core.data_memory.word_bits,
+        word_bits=word_bits,
         pes=arch.core.pes,
         accumulators=arch.core.pes * arch.core.accumulators,
         numerics=numerics_of(arch.numerics),
@@ -58,7 +79,42 @@ def build_program(
         outputs=outputs,
         init_threads=init,
         hashes={"arch": arch_hash(arch)},
+        external_words=memory.words if memory else 0,
+        external=_external_segments(faults, contents, word_bits),
+        row_words=1 if arch.core.weight_memory else arch.core.data_memory.banks // arch.core.pes,
     )
+    if complaint := external_complaint(made):
+        _blame_contents(faults, complaint, [*program, *_heads(cores)])
+    return made
+
+
+def _external_segments(
+    faults: Faults, parts: Sequence[Part], word_bits: int
+) -> tuple[Segment, ...]:
+    """Return the contents of external memory."""
+    made = []
+    for part in parts:
+        with collecting(faults, part.head):
+            made.append(segment(part, word_bits))
+    return tuple(made)
+
+
+def _heads(cores: Mapping[int, CoreGiven]) -> Iterator[Given]:
+    """Yield the directives of what lies in external memory."""
+    for given in cores.values():
+        for part in (*given.matrices, *given.external):
+            yield part.head
+
+
+def _blame_contents(faults: Faults, complaint: str, given: Sequence[Given]) -> None:
+    """Note what is wrong with external memory at the directive that the complaint begins with."""
+    name = complaint.split(" takes ")[0]
+    for each in given:
+        port = name == "the input port" and each.token.text == ".input"
+        if port or each.values.get("name") == name:
+            faults.add(each.line, each.at("external" if port else "name"), complaint)
+            return
+    faults.add(1, START, complaint)
 
 
 @contextmanager
@@ -100,6 +156,7 @@ class _CoreBuilder:
             code, threads, tuple(p.matrix for p in placed), tables,
             tuple(made for _, made in segments), tuple(symbols),
             windows=tuple(made for _, made in self.windows()),
+            transfers=tuple(made for _, made in self.each(self.given.transfers, built_transfer)),
         )  # fmt: skip
 
     def each(self, parts: Sequence[Part], make: Callable[[Part], T]) -> list[tuple[Part, T]]:
@@ -123,7 +180,10 @@ class _CoreBuilder:
                 depth = depth_rows(self.arch, matrix)
                 area = None
                 if shared:
-                    area = Area(part.head, part.name, matrix.base * banks, depth * banks)
+                    area = Area(
+                        part.head, part.name, matrix.base * banks, depth * banks,
+                        matrix.home is not None,
+                    )  # fmt: skip
                 placed.append(Placed(part.head, matrix, depth, area))
                 row = matrix.base + depth
                 index_base = matrix.index_base + index_words(matrix)
@@ -191,7 +251,8 @@ class _Ports:
             self.channel(given, port.channel, self.arch.link.channels)
             for core in port.cores:
                 self.thread(given, core, port.thread)
-            self.room(given, port)
+            if port.external is None:
+                self.room(given, port)
         return port
 
     def room(self, given: Given, port: InputPort) -> None:

@@ -70,7 +70,13 @@ PROGRAM: dict[str, Form] = {
     ".core": Form((("number", "integer"),)),
     ".input": Form(
         required={"elements": "integer"},
-        optional={"bits": ELEMENTS, "cores": "cores", "channel": "integer", "thread": "integer"},
+        optional={
+            "bits": ELEMENTS,
+            "cores": "cores",
+            "channel": "integer",
+            "thread": "integer",
+            "external": "integer",
+        },
     ),
     ".output": Form(
         required={"elements": "integer"},
@@ -93,6 +99,7 @@ CORE: dict[str, Form] = {
             "weights": "integer", "activations": "integer", "group": "integer", "extent": "integer",
             "index_bits": "integer", "pointer_bits": "integer", "bias_bits": "integer",
             "base": "integer", "index_base": "integer", "codebook": "integer",
+            "home": "integer",
         },
     ),
     ".window": Form(
@@ -111,6 +118,11 @@ CORE: dict[str, Form] = {
             "pooling": "max|average", "counted": "0|1", "multiplier": "integer",
         },
     ),
+    ".transfer": Form(
+        (("name", "name"),),
+        required={"words": "integer"},
+        optional={"runs": "integer", "local_stride": "integer", "external_stride": "integer"},
+    ),
     ".table": Form(
         (("name", "name"),),
         optional={
@@ -120,15 +132,16 @@ CORE: dict[str, Form] = {
         },
     ),
     ".data": Form(NAMED_PLACE, optional={"bits": ELEMENTS}),
+    ".external": Form(NAMED_PLACE, optional={"bits": ELEMENTS}),
     ".scales": Form(NAMED_PLACE),
     ".space": Form(NAMED_PLACE, required={"words": "integer"}),
 }  # fmt: skip
 # lines that go on with what the directive named here began
 BODY: dict[str, tuple[tuple[str, ...], Form]] = {
-    ".values": ((".matrix", ".data", ".table"), Form(items="values")),
+    ".values": ((".matrix", ".data", ".external", ".table"), Form(items="values")),
     ".bias": ((".matrix",), Form(items="a bias a row")),
     ".random": (
-        (".matrix", ".data"),
+        (".matrix", ".data", ".external"),
         Form(
             required={"density": "real", "seed": "integer"},
             optional={"count": "integer", "bits": "integer"},

@@ -12,7 +12,15 @@ from spusim.formats.codes import TERNARY_BITS
 from spusim.isa import Assembler, IsaError, encode_record, load_isa
 from spusim.isa.lexer import FaultError
 from spusim.numerics import build_table, table_entries
-from spusim.program import Matrix, Segment, Table, Window, window_record
+from spusim.program import (
+    Matrix,
+    Segment,
+    Table,
+    Transfer,
+    Window,
+    transfer_record,
+    window_record,
+)
 from spusim.source.directives import Given, LineFaultError
 from spusim.source.values import in_bits, limited_values, sparse_values
 
@@ -64,15 +72,20 @@ class CoreGiven:
     matrices: list[Part] = field(default_factory=list)
     tables: list[Part] = field(default_factory=list)
     windows: list[Part] = field(default_factory=list)
+    transfers: list[Part] = field(default_factory=list)
+    external: list[Part] = field(default_factory=list)  # contents of external memory
     places: list[Part] = field(default_factory=list)  # data, scales, spaces
 
     def begin(self, given: Given, assembler: Assembler) -> Part:
         """Take a directive that defines a name, and let the core's code know it."""
         part = Part(given)
         kind = given.token.text
-        lists = {".matrix": self.matrices, ".table": self.tables, ".window": self.windows}
+        lists = {
+            ".matrix": self.matrices, ".table": self.tables, ".window": self.windows,
+            ".transfer": self.transfers, ".external": self.external,
+        }  # fmt: skip
         home = lists.get(kind, self.places)
-        value = len(home) if home is not self.places else _address(given)
+        value = _address(given) if "address" in given.values else len(home)
         home.append(part)
         assembler.set_constant(given.line, given.at("name"), value)
         return part
@@ -168,6 +181,16 @@ def built_window(part: Part) -> Window:
     return window
 
 
+def built_transfer(part: Part) -> Transfer:
+    """Return the descriptor that a `.transfer` tells; raises LineFaultError."""
+    transfer = Transfer(**part.head.values)
+    try:
+        encode_record(load_isa(), "transfer", transfer_record(transfer))
+    except IsaError as error:
+        raise LineFaultError(part.head, str(error), "name") from error
+    return transfer
+
+
 # matrices
 
 
@@ -216,6 +239,7 @@ def packed_matrix(
         0 if preload else head.values.get("index_base", index_base),
         preload,
         codebook=head.values["codebook"] + 1 if codebook else 0,
+        home=head.values.get("home"),
     )
 
 

@@ -39,6 +39,8 @@ def _check_within(
 def _check_apart(faults: Faults, areas: Sequence[Area], what: str) -> None:
     for number, area in enumerate(areas):
         for other in areas[:number]:
+            if area.overlay and other.overlay:
+                continue
             if area.address <= other.last and other.address <= area.last:
                 later, earlier = sorted((other, area), key=lambda a: a.given.line)[::-1]
                 _add(
@@ -57,7 +59,7 @@ def check_matrices(faults: Faults, arch: Arch, placed: Sequence[Placed]) -> None
     for one in placed:
         for at, complaint in _complaints(arch, one):
             _add(faults, one.given, at, complaint)
-    own = [Area(p.given, p.matrix.name, p.matrix.base, p.depth_rows) for p in placed]
+    own = [Area(p.given, p.matrix.name, p.matrix.base, p.depth_rows, p.overlay) for p in placed]
     private = arch.core.weight_memory
     if private:
         setting = "core.weight_memory.words"
@@ -65,7 +67,8 @@ def check_matrices(faults: Faults, arch: Arch, placed: Sequence[Placed]) -> None
         _check_apart(faults, own, "weight memory words")
     resident = [p for p in placed if not p.matrix.preload]
     indices = [
-        Area(p.given, p.matrix.name, p.matrix.index_base, index_words(p.matrix)) for p in resident
+        Area(p.given, p.matrix.name, p.matrix.index_base, index_words(p.matrix), p.overlay)
+        for p in resident
     ]
     _check_apart(faults, indices, "index memory words")
 

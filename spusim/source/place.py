@@ -17,6 +17,7 @@ class Area:
     name: str
     address: int
     words: int
+    overlay: bool = False  # of a matrix that is fetched, and may share it with another such
 
     @property
     def last(self) -> int:
@@ -32,6 +33,11 @@ class Placed:
     matrix: Matrix
     depth_rows: int
     area: Area | None
+
+    @property
+    def overlay(self) -> bool:
+        """Whether it is fetched to its place."""
+        return self.matrix.home is not None
 
 
 def areas_of(places: Sequence[Part], segments: Sequence[tuple[Part, Segment]]) -> list[Area]:
