@@ -111,9 +111,7 @@ def compile_network(
     )
 
 
-def _lowered(
-    threading: Threading, blank: CoreSpace, share_words: bool, fed: bool
-) -> StreamedCore:
+def _lowered(threading: Threading, blank: CoreSpace, share_words: bool, fed: bool) -> StreamedCore:
     """Return a core's memories and threads: as they are, with shared words, or streamed.
 
     Each only where the one before does not hold everything. blank: memories of which nothing has

@@ -6,8 +6,10 @@ it: a load and a store run beside the computation between them, which is double 
 places follow from these times by first fit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.convolution import Windowed
@@ -26,11 +28,12 @@ from spusim.compiler.row_tiles import (
     tile_steps,
     tiles_of,
 )
-from spusim.network.records import Node
+from spusim.network.records import Constant, Node
 
 BEFORE = -1  # the step in which what the first one needs is loaded
 TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other
 LEAST_SHARE = 0.2
+UNIFORM_WORDS = 1024  # of a constant of one value; few instructions, and little memory
 
 Unit = Group | Node
 Symbols = list[tuple[str, int, int]]
@@ -46,8 +49,9 @@ class Copy:
 
 @dataclass(frozen=True)
 class Step:
-    """What is computed between two meetings of threads. origins: where the first element of each
-    tensor that is in a buffer would lie.
+    """What is computed between two meetings of threads.
+
+    origins: where the first element of each tensor that is in a buffer would lie.
     """
 
     unit: Unit
@@ -59,8 +63,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Residence:
-    """Where everything is. planned: as in `DataMap`, None for what has no words of its own;
-    outside: tensor -> first word of external memory; external_words: those that they take.
+    """Where everything is.
+
+    planned: as in `DataMap`, None for what has no words of its own; outside: tensor -> first word of external memory; external_words: those that they take.
+    uniform: constant of one value -> its words that are kept, behind all else.
     """
 
     steps: tuple[Step, ...]
@@ -69,6 +75,7 @@ class Residence:
     end: int
     outside: dict[str, int]
     external_words: int
+    uniform: dict[str, range]
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ class _Planner:
         self, arch: Arch, plan: Distribution, places: Places, symbols: Symbols, words: int,
         fed: bool,
     ) -> None:  # fmt: skip
-        self.arch, self.plan, self.graph, self.words = arch, plan, plan.graph, words
+        self.arch, self.plan, self.graph = arch, plan, plan.graph
         self.units = groups_of(plan)
         self.blocks = live_blocks(plan, 0, places, symbols)
         self.input = self.graph.network.input.name
@@ -119,6 +126,8 @@ class _Planner:
         self.end = times.end
         self.fed = fed
         self.outside: set[str] = set()
+        self.uniform = _uniform(plan, self._in_groups, words)
+        self.words = words - sum(map(len, set(self.uniform.values())))
         if fed and self._can_leave(self.input):
             self.outside.add(self.input)
 
@@ -131,7 +140,7 @@ class _Planner:
                 for share in _shares():
                     found = self._placed(share)
                     if found.end <= self.words:
-                        return found
+                        return _with_uniform(found, self.uniform)
                 tight = max(range(len(self.units)), key=self._pressure)
             self._move_out(tight, found.end if found else 0)
 
@@ -146,9 +155,13 @@ class _Planner:
             return False
         if maker is not None and not self._is_output(name, maker):
             return False
-        return bool(graph.readers[name]) and all(
-            isinstance(unit := self._unit(node), Group) and name in unit.inputs
-            for node in graph.readers[name]
+        return self._in_groups(name)
+
+    def _in_groups(self, name: str) -> bool:
+        """Tell whether all that read a tensor are in groups, and take it from outside of them."""
+        readers = self.graph.readers[name]
+        return bool(readers) and all(
+            isinstance(unit := self._unit(node), Group) and name in unit.inputs for node in readers
         )
 
     def _unit(self, node: Node) -> Unit | None:
@@ -167,7 +180,7 @@ class _Planner:
 
     def _residents(self) -> dict[int, tuple[Span, list[int]]]:
         """Return the words that stay, by their leading block: spans in units, and their blocks."""
-        gone = set(self.outside)
+        gone = self.outside | set(self.uniform)
         heads: set[str] = set()
         for unit in self.units:
             if isinstance(unit, Group) and self._tiled(unit):
@@ -341,7 +354,7 @@ class _Planner:
         if self.fed and self.input not in self.outside:
             done = self._with_input(done, planned)
         return Residence(
-            tuple(done), tuple(planned), tuple(buffers), end_of(spans, found), outside, words
+            tuple(done), tuple(planned), tuple(buffers), end_of(spans, found), outside, words, {}
         )
 
     def _steps(
@@ -390,6 +403,39 @@ class _Planner:
         if self.fed:
             outside[self.input] = 0
         return outside, kept + end_of(spans, found)
+
+
+def _uniform(
+    plan: Distribution, elementwise: Callable[[str], bool], words: int
+) -> dict[str, range]:
+    """Return the words, from 0 on, that constants of one value need; equal ones have the same.
+
+    A few words of such a constant stand for all: instructions read them again and again.
+    """
+    most = max(8, min(UNIFORM_WORDS, words // 32) // 8 * 8)
+    found: dict[str, range] = {}
+    places: dict[tuple[int, int], range] = {}
+    end = 0
+    for node in plan.graph.network.nodes:
+        if not isinstance(node, Constant) or np.ptp(node.values) or not node.values.size:
+            continue
+        layout = plan.layouts[node.output.name]
+        if layout.words[-1] > most and elementwise(node.output.name):
+            key = int(node.values[0]), layout.bits
+            if key not in places:
+                places[key] = range(end, end + most)
+                end += most
+            found[node.output.name] = places[key]
+    return found
+
+
+def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
+    """Put constants of one value behind all else."""
+    end = found.end
+    placed = {name: range(at.start + end, at.stop + end) for name, at in uniform.items()}
+    end = max((at.stop for at in placed.values()), default=found.end)
+    symbols = {(f"{name} (all alike)", at.start, len(at)) for name, at in placed.items()}
+    return replace(found, uniform=placed, end=end, buffers=(*found.buffers, *sorted(symbols)))
 
 
 def nodes_of(unit: Unit) -> tuple[Node, ...]:

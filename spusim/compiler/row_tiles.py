@@ -24,8 +24,10 @@ LEAST_TILES = 4  # so that loads and stores find something to run beside
 
 @dataclass(frozen=True)
 class Group:
-    """Nodes that are computed together; `inputs` come from outside. rows of the output, each of
-    `row_elements`; `step`: tiles begin at multiples of so many rows, which are whole words.
+    """Nodes that are computed together; `inputs` come from outside.
+
+    rows: of the output, each of `row_elements`; step: rows that are whole words, of which tiles
+    have a multiple.
     """
 
     nodes: tuple[Cuttable, ...]
@@ -177,5 +179,4 @@ def tile_window(window: Window, tile: Rows, under: Rows) -> Window:
 def tile_steps(group: Group) -> Iterator[int]:
     """Yield the numbers of rows that tiles may have, from few tiles to many."""
     most = -(-group.rows // LEAST_TILES)
-    for rows in range(-(-most // group.step) * group.step, 0, -group.step):
-        yield rows
+    yield from range(-(-most // group.step) * group.step, 0, -group.step)

@@ -21,14 +21,14 @@ from spusim.compiler.memory import (
 )
 from spusim.compiler.places import place
 from spusim.compiler.product import requant_rows
-from spusim.compiler.residence import plan_residence
+from spusim.compiler.residence import Residence, plan_residence
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import Storage, StoredMatrix, depth_rows
 from spusim.compiler.streaming import Schedule, schedule_of, scheduled, slots_of
 from spusim.compiler.threads import FRAME, Threading, init_ops, received_frame
 from spusim.compiler.weight_places import WeightPlaces, weight_places
 from spusim.formats import stored_words
-from spusim.network.records import Convolution, Network, Product, Requant
+from spusim.network.records import Constant, Convolution, Network, Product, Requant
 from spusim.numerics import STOCHASTIC
 from spusim.program import Matrix
 
@@ -61,6 +61,7 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
     site = Site(space, plan, place(space, plan))
     site.places.fills = [f for f in site.places.fills if f.vector.address < FAR_WORDS]
     space.data.buffers(residence.buffers, residence.end)
+    _keep_uniform(space, plan.graph.network, residence)
     slots, uses = slots_of(site, residence)
     tiles = space.matrices.tiles
     weights = weight_places(arch, tiles, uses, _first_row(arch, space.data.used_words))
@@ -90,6 +91,19 @@ def _check(arch: Arch, network: Network) -> None:
             "stochastically by bits that belong to a thread's run, which streaming cuts; set "
             "numerics.rounding=half_up, or enlarge the memories"
         )
+
+
+def _keep_uniform(space: CoreSpace, network: Network, residence: Residence) -> None:
+    """Have constants of one value in their words, and nowhere else."""
+    space.segments = [each for each in space.segments if each.address < FAR_WORDS]
+    stored: set[int] = set()
+    for node in network.nodes:
+        words = residence.uniform.get(node.output.name) if isinstance(node, Constant) else None
+        if isinstance(node, Constant) and words and words.start not in stored:
+            stored.add(words.start)
+            bits = node.output.quantum.bits
+            values = node.values[: len(words) * space.data.word_bits // bits]
+            space.constant(node.output.name, words.start, values, bits)
 
 
 def _vector_words(arch: Arch) -> int:
@@ -194,5 +208,3 @@ def _compute_ops(core: int, schedule: Schedule) -> list[Op]:
         if number + 1 < len(schedule.stages):
             ops.append(op("yield", "until the next stage's data is there"))
     return ops
-
-

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from spusim.compiler.code import Op, State, op
+from spusim.compiler.code import Op, op
 from spusim.compiler.convolution import Windowed
 from spusim.compiler.lowering import Site, lower, lower_move
 from spusim.compiler.memory import FAR_WORDS
@@ -22,6 +22,8 @@ from spusim.compiler.threads import sent_outputs
 from spusim.compiler.weight_places import Use, WeightPlaces
 from spusim.network.records import Convolution, Node, Product
 from spusim.program import Transfer, Window
+
+WIDTHS = {"d": "wd", "a": "wa", "b": "wb"}  # operand -> its width in the vector state
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class _Builder:
     def add(self, step: Step) -> None:
         """Add a step as a slot, or several if it uses several matrices."""
         nodes = nodes_of(step.unit)
-        ops = [each for node in nodes for each in self._ops(step, node)]
+        ops = [
+            part for node in nodes for each in self._ops(step, node) for part in self._uniform(each)
+        ]
         last = step.tile is None or step.tile.end == _group(step).rows
         if last:
             self.done |= {node.name for node in nodes}
@@ -122,9 +126,33 @@ class _Builder:
             self.reuse[tile.number] = reuse
         return ops
 
+    def _uniform(self, each: Op) -> list[Op]:
+        """Have an instruction read a constant of one value again and again, if it reads one."""
+        alike = {side: at for side in "ab" if (at := self._alike(each.operands.get(side)))}
+        if not alike:
+            return [each]
+        side, at = next(iter(alike.items()))
+        size = len(at) * self.space.data.word_bits // int(each.state[WIDTHS[side]])
+        ops = []
+        for first in range(0, int(each.state["len"]), size):
+            part = _shifted(self.space, each, first, min(size, int(each.state["len"]) - first))
+            operands = dict(part.operands) | {side: words.start for side, words in alike.items()}
+            ops.append(replace(part, operands=operands))
+        return ops
+
+    def _alike(self, address: int | str | None) -> range | None:
+        """Return the words that are kept of the constant of one value that a word is of."""
+        if address is None or int(address) < FAR_WORDS:
+            return None
+        for name, words in self.residence.uniform.items():
+            first = self.site.places.words[name, 0]
+            if first <= int(address) < first + self.site.plan.layouts[name].words[-1]:
+                return words
+        return None
+
     def moved(self, step: Step, address: int) -> int:
         """Return where a word lies in a step whose tensor it is in may be in a buffer."""
-        if address < FAR_WORDS:
+        if address < FAR_WORDS or self._alike(address):
             return address
         for name, origin in step.origins.items():
             first = self.site.places.words[name, 0]
@@ -149,14 +177,10 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
     source, target = int(each.operands["a"]), int(each.operands["d"])
     made = elements_of(plan, group, tile, node.output.name)
     target = builder.moved(step, target + span_words(plan, made).start)
-    if source >= FAR_WORDS:
-        part = elements_of(plan, group, tile, node.a)
-        row = node.geometry.width * node.geometry.channels
-        under = Rows(part.first // row, -(-part.end // row))
-        window = tile_window(window, tile, under)
-        source = builder.moved(step, source + span_words(plan, part).start)
-    else:
-        window = replace(window, first_row=tile.first, rows=tile.end - tile.first)
+    part = elements_of(plan, group, tile, node.a)
+    row = node.geometry.width * node.geometry.channels
+    window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+    source = builder.moved(step, source + span_words(plan, part).start)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
     return Op(each.mnemonic, comment, operands, each.state, each.modes)
@@ -178,15 +202,23 @@ def _elementwise(builder: _Builder, step: Step, node: Cuttable, template: list[O
 
 
 def _cut(builder: _Builder, step: Step, each: Op, skip: int, elements: int) -> Op:
+    """Return an instruction on some elements, at the places that they have in a step."""
+    part = _shifted(builder.space, each, skip, elements)
+    moved = {
+        name: builder.moved(step, int(value)) if name in WIDTHS else value
+        for name, value in part.operands.items()
+    }
+    return replace(part, operands=moved)
+
+
+def _shifted(space: CoreSpace, each: Op, skip: int, elements: int) -> Op:
     """Return an element-wise instruction without its first elements, on as many as wanted."""
-    widths = {"d": "wd", "a": "wa", "b": "wb"}
     operands = dict(each.operands)
-    for name, width in widths.items():
+    for name, width in WIDTHS.items():
         if name in operands:
-            words = skip * int(each.state[width]) // builder.space.data.word_bits
-            operands[name] = builder.moved(step, int(operands[name]) + words)
-    state: State = each.state | {"len": elements}
-    return Op(each.mnemonic, each.comment, operands, state, each.modes)
+            words = skip * int(each.state[width]) // space.data.word_bits
+            operands[name] = int(operands[name]) + words
+    return replace(each, operands=operands, state=each.state | {"len": elements})
 
 
 def _matrices(ops: Iterable[Op]) -> list[int]:
@@ -206,9 +238,7 @@ def _parts(ops: list[Op]) -> list[list[Op]]:
     return parts
 
 
-def scheduled(
-    slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]
-) -> list[Slot]:
+def scheduled(slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]) -> list[Slot]:
     """Return slots with what is fetched for each, and empty ones where the machine must wait.
 
     What one slot stores, another loads no sooner than in the stage behind that.
@@ -255,7 +285,7 @@ def schedule_of(
     """Return what the two threads do; stages without any transfer are put together."""
     movers = _Movers(space, residence, site, homes)
     loads = [movers.loads(slot) for slot in slots] + [[]]
-    stores = [[]] + [movers.stores(slot) for slot in slots]
+    stores: list[list[Op]] = [[]] + [movers.stores(slot) for slot in slots]
     stages: list[Stage] = []
     for number, slot in enumerate(slots):
         beside = (*stores[number], *loads[number + 1])

@@ -206,11 +206,11 @@ def sent_outputs(site: Site, done: set[str], sent: set[int]) -> list[Op]:
     ops = []
     for port, run in enumerate(site.plan.output):
         maker = site.plan.graph.makers.get(run.root)
-        if run.sender == site.space.core and port not in sent:
-            if maker is None or maker.name in done:
-                sent.add(port)
-                vector = _vector(site, run.root, run.pieces)
-                ops.append(_send("output", (HOST,), port, vector, 0))
+        made = maker is None or maker.name in done
+        if made and run.sender == site.space.core and port not in sent:
+            sent.add(port)
+            vector = _vector(site, run.root, run.pieces)
+            ops.append(_send("output", (HOST,), port, vector, 0))
     return ops
 
 

@@ -25,8 +25,9 @@ class Use:
 
 @dataclass(frozen=True)
 class WeightPlaces:
-    """bases, index_bases: of each matrix; streamed: those that are fetched; alone: those of them
-    that are fetched while nothing is computed. rows, index_words: what all take of a PE.
+    """Where each matrix lies in a PE's memories, and what all take of them.
+
+    streamed: matrices that are fetched; alone: those that are while nothing is computed.
     """
 
     bases: tuple[int, ...]
@@ -137,9 +138,7 @@ def _stay(memory: _Memory, streamed: set[int]) -> Iterable[tuple[int, int]]:
             word += words
 
 
-def _placed(
-    memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]
-) -> list[int]:
+def _placed(memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]) -> list[int]:
     """Return the first word of every matrix: those that stay first, the others behind them."""
     places = dict(_stay(memory, streamed))
     begin = memory.first + sum(memory.words[m] for m in places)
