@@ -47,7 +47,7 @@ from spusim.network.graph import inputs_of
 from spusim.network.identity import network_hash
 from spusim.network.records import Convolution, Network, Product, Prune
 from spusim.numerics import numerics_of
-from spusim.program import CoreImage, InputPort, OutputPort, Program
+from spusim.program import CoreImage, InputPort, OutputPort, Program, Segment
 
 
 def compile_network(
@@ -75,11 +75,13 @@ def compile_network(
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     fed, external_words = frame_is_external(arch, plan), 0
+    outside: list[Segment] = []
     for core in range(arch.cores):
         blank = CoreSpace(arch, core, formats, check_capacity, remembering(pack))
         lowered = _lowered(threading, blank, share_words, fed)
         cores.append(build_core(isa, lowered.space, lowered.threads, lowered.storage))
         external_words = max(external_words, lowered.external_words)
+        outside += lowered.outside
         layer_of |= {tile.name: tile.layer for tile in lowered.space.matrices.tiles}
     output = graph.tensors[graph.network.output]
     return Program(
@@ -108,6 +110,7 @@ def compile_network(
         layer_of=layer_of,
         notes=(*network.notes, *notes),
         external_words=external_words,
+        external=tuple(outside),
     )
 
 

@@ -65,7 +65,8 @@ class Step:
 class Residence:
     """Where everything is.
 
-    planned: as in `DataMap`, None for what has no words of its own; outside: tensor -> first word of external memory; external_words: those that they take.
+    planned: as in `DataMap`, None for what has no words of its own; outside: tensor -> first word
+    of external memory; external_words: those that they take.
     uniform: constant of one value -> its words that are kept, behind all else.
     """
 
@@ -134,15 +135,24 @@ class _Planner:
     def run(self) -> Residence:
         """Move tensors outside, the largest where it is tightest first, until all else fits."""
         while True:
-            tight = self._tightest()
-            found = None
+            tight, needed = self._tightest(), 0
             if tight is None:
-                for share in _shares():
-                    found = self._placed(share)
-                    if found.end <= self.words:
-                        return _with_uniform(found, self.uniform)
-                tight = max(range(len(self.units)), key=self._pressure)
-            self._move_out(tight, found.end if found else 0)
+                found = self._fitted()
+                if found.end <= self.words:
+                    return _with_uniform(found, self.uniform)
+                tight, needed = max(range(len(self.units)), key=self._pressure), found.end
+            self._move_out(tight, needed)
+
+    def _fitted(self) -> Residence:
+        """Return everything in its place, tiles made smaller where they do not fit together."""
+        shares = [1.0] * len(self.units)
+        while True:
+            found, over = self._placed(shares)
+            over = {unit for unit in over if shares[unit] > LEAST_SHARE}
+            if not over:
+                return found
+            for unit in over:
+                shares[unit] *= TIGHTER
 
     # what can be outside
 
@@ -321,8 +331,11 @@ class _Planner:
 
     # places
 
-    def _placed(self, share: float) -> Residence:
-        """Return everything in its place, with tiles that take a share of the room left."""
+    def _placed(self, shares: Sequence[float]) -> tuple[Residence, set[int]]:
+        """Return everything in its place, and the tiled units in whose time that is too much.
+
+        shares: of the room left in a unit's time, what its tiles may take.
+        """
         residents = self._residents()
         steps: list[tuple[Unit, _Tile | None]] = []
         begins, ends = [], []
@@ -330,7 +343,7 @@ class _Planner:
             begins.append(len(steps))
             if isinstance(unit, Group) and self._tiled(unit):
                 taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
-                rows = self._rows(unit, share * (self.words - taken))
+                rows = self._rows(unit, shares[number] * (self.words - taken))
                 steps += [(unit, tile) for tile in self._tiles(unit, rows)]
             else:
                 steps.append((unit, None))
@@ -345,6 +358,13 @@ class _Planner:
                 span = buffer.span
                 spans.append(replace(span, first=span.first + number, last=span.last + number))
         found = first_fit(spans)
+        late = [s for s, at in zip(spans, found, strict=True) if at + s.words > self.words]
+        over = {
+            number
+            for number, unit in enumerate(self.units)
+            if self._tiled(unit)
+            and any(span.first <= ends[number] and begins[number] <= span.last for span in late)
+        }
         planned: list[int | None] = [None] * len(self.blocks)
         for (_, members), address in zip(residents.values(), found[:stay], strict=True):
             for block in members:
@@ -353,9 +373,9 @@ class _Planner:
         outside, words = self._external(begins, ends)
         if self.fed and self.input not in self.outside:
             done = self._with_input(done, planned)
-        return Residence(
-            tuple(done), tuple(planned), tuple(buffers), end_of(spans, found), outside, words, {}
-        )
+        end = end_of(spans, found)
+        whole = Residence(tuple(done), tuple(planned), tuple(buffers), end, outside, words, {})
+        return whole, over
 
     def _steps(
         self, steps: Sequence[tuple[Unit, _Tile | None]], places: Iterator[int]
@@ -441,11 +461,3 @@ def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
 def nodes_of(unit: Unit) -> tuple[Node, ...]:
     """Return the nodes that are computed together."""
     return unit.nodes if isinstance(unit, Group) else (unit,)
-
-
-def _shares() -> Iterator[float]:
-    """Yield shares of the room that tiles may take."""
-    share = 1.0
-    while share > LEAST_SHARE:
-        yield share
-        share *= TIGHTER

@@ -97,6 +97,8 @@ class CoreSpace:
         self.windows: list[Window] = []
         self.transfers: list[Transfer] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
+        self.turns: dict[str, int] = {}  # scales that are loaded for each use -> address
+        self.loaded: dict[str, np.ndarray] = {}  # and their words (n, bytes) uint8
         self._pack = pack
 
     def again(self, planned: Sequence[int | None] = ()) -> "CoreSpace":
@@ -110,12 +112,15 @@ class CoreSpace:
         word_bytes = self.data.word_bits // 8
         entries = np.zeros(len(multiplier), _SCALE_ENTRY)
         entries["multiplier"], entries["shift"] = multiplier, shift
-        if entries.tobytes() in self._scales:
-            return self._scales[entries.tobytes()]
-        address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))
         words = -(-len(entries) * SCALE_ENTRY_BYTES // word_bytes)
         image = np.zeros(words * word_bytes, np.uint8)
         image[: entries.nbytes] = entries.view(np.uint8)
+        if name in self.turns:
+            self.loaded[name] = image.reshape(words, word_bytes)
+            return self.turns[name]
+        if entries.tobytes() in self._scales:
+            return self._scales[entries.tobytes()]
+        address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
 

@@ -16,21 +16,20 @@ from spusim.compiler.memory import (
     ADDRESS_WORDS,
     FAR_WORDS,
     SCALE_ALIGN_WORDS,
-    SCALE_ENTRY_BYTES,
-    words_of,
 )
 from spusim.compiler.places import place
-from spusim.compiler.product import requant_rows
 from spusim.compiler.residence import Residence, plan_residence
+from spusim.compiler.row_tiles import groups_of
+from spusim.compiler.scale_places import ScalePlaces, scale_places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import Storage, StoredMatrix, depth_rows
-from spusim.compiler.streaming import Schedule, schedule_of, scheduled, slots_of
+from spusim.compiler.streaming import Homes, Schedule, schedule_of, scheduled, slots_of
 from spusim.compiler.threads import FRAME, Threading, init_ops, received_frame
 from spusim.compiler.weight_places import WeightPlaces, weight_places
 from spusim.formats import stored_words
-from spusim.network.records import Constant, Convolution, Network, Product, Requant
+from spusim.network.records import Constant, Network
 from spusim.numerics import STOCHASTIC
-from spusim.program import Matrix
+from spusim.program import Matrix, Segment
 
 STREAM, COMPUTE = FRAME + 1, FRAME + 2
 EXTERNAL_ADDRESS_WORDS = 2**24
@@ -44,6 +43,7 @@ class StreamedCore:
     threads: list[ThreadCode]
     storage: Storage
     external_words: int
+    outside: tuple[Segment, ...] = ()
 
 
 def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> StreamedCore:
@@ -55,21 +55,26 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
     _check(arch, plan.graph.network)
     trial = blank.again()
     places = place(trial, plan)
-    words = _vector_words(arch) - _scale_words(plan.graph.network, arch)
-    residence = plan_residence(arch, plan, places, trial.data.symbols, words, fed)
+    words = _vector_words(arch)
+    scales = scale_places(arch, groups_of(plan), words)
+    taken = scales.words + scales.staying + SCALE_ALIGN_WORDS
+    residence = plan_residence(arch, plan, places, trial.data.symbols, words - taken, fed)
     space = blank.again(residence.planned)
+    _give_scales(space, scales, residence)
     site = Site(space, plan, place(space, plan))
     site.places.fills = [f for f in site.places.fills if f.vector.address < FAR_WORDS]
-    space.data.buffers(residence.buffers, residence.end)
     _keep_uniform(space, plan.graph.network, residence)
     slots, uses = slots_of(site, residence)
     tiles = space.matrices.tiles
-    weights = weight_places(arch, tiles, uses, _first_row(arch, space.data.used_words))
-    homes, end = _homes(arch, tiles, weights, residence.external_words)
-    _check_external(arch, plan.graph.network, end)
+    weights = weight_places(arch, tiles, uses)
+    homes = _homes(space, weights, residence.external_words)
+    _check_external(arch, plan.graph.network, homes.end)
     schedule = schedule_of(space, residence, site, scheduled(slots, weights, uses), homes)
-    threads = _threads(site, schedule, fed)
-    return StreamedCore(space, threads, _storage(arch, tiles, weights, homes), end)
+    outside = [Segment(name, home, space.loaded[name]) for name, home in homes.scales.items()]
+    return StreamedCore(
+        space, _threads(site, schedule, fed), _storage(arch, tiles, weights, homes.matrices),
+        homes.end, tuple(outside),
+    )  # fmt: skip
 
 
 def _check(arch: Arch, network: Network) -> None:
@@ -111,37 +116,25 @@ def _vector_words(arch: Arch) -> int:
     return min(memory.banks * memory.words, ADDRESS_WORDS)
 
 
-def _first_row(arch: Arch, vector_words: int) -> int:
-    return 0 if arch.core.weight_memory else -(-vector_words // arch.core.data_memory.banks)
+def _give_scales(space: CoreSpace, scales: ScalePlaces, residence: Residence) -> None:
+    """Give scales that take turns words behind all that is planned, which is noted too."""
+    first = -(-residence.end // SCALE_ALIGN_WORDS) * SCALE_ALIGN_WORDS
+    space.turns = {name: first + word for name, word in scales.loaded.items()}
+    turns = [("scale entries in turns", first, scales.words)] if scales.words else []
+    space.data.buffers([*residence.buffers, *turns], first + scales.words)
 
 
-def _scale_words(network: Network, arch: Arch) -> int:
-    """Return the most words that scale entries can take."""
-    requants: list[tuple[Requant, int]] = []
-    for node in network.nodes:
-        if isinstance(node, Convolution):
-            requants.append((node.requant, node.geometry.filters))
-        elif isinstance(node, Product):
-            requants += [(head.requant, len(node.weight)) for head in node.heads]
-    total = 0
-    for requant, rows in requants:
-        multiplier, _ = requant_rows(requant, slice(None))
-        if len(multiplier) > 1 or multiplier[0] > 1:
-            entries = min(rows, max(1, len(multiplier)))
-            words = words_of(entries, 8 * SCALE_ENTRY_BYTES, arch.core.data_memory.word_bits)
-            total += words + SCALE_ALIGN_WORDS
-    return total
-
-
-def _homes(
-    arch: Arch, tiles: Sequence[StoredMatrix], weights: WeightPlaces, first: int
-) -> tuple[dict[int, int], int]:
-    """Return the home of every matrix that is fetched, and the word behind the last."""
-    homes, at = {}, first
+def _homes(space: CoreSpace, weights: WeightPlaces, first: int) -> Homes:
+    """Return the homes of what is loaded, behind the tensors."""
+    matrices, scales, at = {}, {}, first
     for number in sorted(weights.streamed):
-        homes[number] = at
-        at += stored_words(tiles[number].packed, arch.core.data_memory.word_bits)
-    return homes, at
+        matrices[number] = at
+        packed = space.matrices.tiles[number].packed
+        at += stored_words(packed, space.data.word_bits)
+    for name, words in space.loaded.items():
+        scales[name] = at
+        at += len(words)
+    return Homes(matrices, scales, at)
 
 
 def _check_external(arch: Arch, network: Network, words: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spusim.compiler.code import Op, op
-from spusim.compiler.convolution import Windowed
+from spusim.compiler.convolution import Windowed, scale_name
 from spusim.compiler.lowering import Site, lower, lower_move
 from spusim.compiler.memory import FAR_WORDS
 from spusim.compiler.residence import Copy, Residence, Step, nodes_of
@@ -34,12 +34,18 @@ class Template:
     window: Window | None
 
 
+@dataclass(frozen=True)
+class Homes:
+    """First words in external memory of matrices that are fetched, and of scales; `end` of all."""
+
+    matrices: dict[int, int]
+    scales: dict[str, int]
+    end: int
+
+
 @dataclass
 class Slot:
-    """What one thread computes between two meetings; `loads` and matrices must be there before.
-
-    steps: the steps of the residence that it is of.
-    """
+    """What one thread computes between two meetings, and what must be there before."""
 
     layer: str
     ops: list[Op] = field(default_factory=list)
@@ -47,6 +53,7 @@ class Slot:
     stores: tuple[Copy, ...] = ()
     matrices: frozenset[int] = frozenset()
     fetches: tuple[int, ...] = ()
+    scales: tuple[str, ...] = ()
 
 
 def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
@@ -83,6 +90,9 @@ class _Builder:
         first = len(self.slots)
         self.slots += [Slot(nodes[0].layer, part) for part in _parts(ops)]
         self.slots[first].loads = step.loads
+        if step.tile is None or step.tile.first == 0:
+            names = [scale_name(node) for node in nodes if isinstance(node, Convolution)]
+            self.slots[first].scales = tuple(n for n in names if n in self.space.turns)
         self.slots[-1].stores = step.stores
         for slot in self.slots[first:]:
             slot.matrices = frozenset(_matrices(slot.ops))
@@ -280,7 +290,7 @@ class Schedule:
 
 
 def schedule_of(
-    space: CoreSpace, residence: Residence, site: Site, slots: Sequence[Slot], homes: dict[int, int]
+    space: CoreSpace, residence: Residence, site: Site, slots: Sequence[Slot], homes: Homes
 ) -> Schedule:
     """Return what the two threads do; stages without any transfer are put together."""
     movers = _Movers(space, residence, site, homes)
@@ -304,7 +314,7 @@ class _Movers:
     space: CoreSpace
     residence: Residence
     site: Site
-    homes: dict[int, int]
+    homes: Homes
 
     def loads(self, slot: Slot) -> list[Op]:
         """Return what brings a slot's operands and matrices."""
@@ -312,7 +322,12 @@ class _Movers:
         for matrix in slot.fetches:
             tile = self.space.matrices.tiles[matrix]
             comment = f"{slot.layer}: fetch weights of {tile.name}"
-            ops.append(op("fetch", comment, m=matrix, external=self.homes[matrix]))
+            ops.append(op("fetch", comment, m=matrix, external=self.homes.matrices[matrix]))
+        for name in slot.scales:
+            words = len(self.space.loaded[name])
+            operands = {"d": self.space.turns[name], "external": self.homes.scales[name]}
+            told = f"{slot.layer}: load {name}"
+            ops.append(op("xld", told, t=self._transfer(words), **operands))
         return ops
 
     def stores(self, slot: Slot) -> list[Op]:
@@ -321,11 +336,13 @@ class _Movers:
 
     def _move(self, mnemonic: str, side: str, comment: str, copy: Copy) -> Op:
         words = span_words(self.site.plan, copy.part)
-        transfer = self.space.transfer(Transfer(f"{len(words)} words", len(words)))
         operands = {
             side: copy.address,
             "external": self.residence.outside[copy.part.tensor] + words.start,
-            "t": transfer,
+            "t": self._transfer(len(words)),
         }
         told = f"{comment} {copy.part.tensor}, elements {copy.part.first} to {copy.part.end - 1}"
         return op(mnemonic, told, **operands)
+
+    def _transfer(self, words: int) -> int:
+        return self.space.transfer(Transfer(f"{words} words", words))

@@ -40,23 +40,19 @@ class WeightPlaces:
 
 @dataclass(frozen=True)
 class _Memory:
-    """One of the memories of a PE: what each matrix takes of it, from `first` on, and its size."""
+    """One of the memories of a PE: what each matrix takes of it, and its size."""
 
     name: str
     words: tuple[int, ...]
-    first: int
     size: int
 
 
-def weight_places(
-    arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use], first_row: int
-) -> WeightPlaces:
+def weight_places(arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use]) -> WeightPlaces:
     """Keep the matrices whose weights are used most, and have the others take turns.
 
-    first_row: of weight memory that matrices may take. Raises CompileError for one that does not
-    fit even alone.
+    Raises CompileError for one that does not fit even alone.
     """
-    memories = _memories(arch, tiles, first_row)
+    memories = _memories(arch, tiles)
     order = sorted(range(len(tiles)), key=lambda m: (uses[m].reuse, -memories[0].words[m], m))
     streamed: set[int] = set()
     alone: set[int] = set()
@@ -74,16 +70,15 @@ def weight_places(
     )
 
 
-def _memories(arch: Arch, tiles: Sequence[StoredMatrix], first_row: int) -> tuple[_Memory, _Memory]:
+def _memories(arch: Arch, tiles: Sequence[StoredMatrix]) -> tuple[_Memory, _Memory]:
     core = arch.core
     preload = core.index_memory.mode == "preload"
     size = core.weight_memory.words if core.weight_memory else core.data_memory.words
     return (
-        _Memory("weight memory", tuple(depth_rows(arch, t) for t in tiles), first_row, size),
+        _Memory("weight memory", tuple(depth_rows(arch, t) for t in tiles), size),
         _Memory(
             "index memory",
             tuple(0 if preload else tile.index_words for tile in tiles),
-            0,
             core.index_memory.words,
         ),
     )
@@ -113,7 +108,7 @@ def _refusal(
     key = "weight_memory" if memory.name == "weight memory" else "index_memory"
     return (
         f"{arch.name}: layer {tiles[largest].layer} needs {memory.words[largest]} words of a PE's "
-        f"{memory.name} for {tiles[largest].name}, and there are {memory.size - memory.first} even "
+        f"{memory.name} for {tiles[largest].name}, and there are {memory.size} even "
         f"when all other weights come from external memory; set core.{key}.words={end}, use more "
         "PEs or prune it"
     )
@@ -131,7 +126,7 @@ def _spans(
 
 def _stay(memory: _Memory, streamed: set[int]) -> Iterable[tuple[int, int]]:
     """Yield the matrices that stay, with their first word."""
-    word = memory.first
+    word = 0
     for number, words in enumerate(memory.words):
         if number not in streamed:
             yield number, word
@@ -141,7 +136,7 @@ def _stay(memory: _Memory, streamed: set[int]) -> Iterable[tuple[int, int]]:
 def _placed(memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]) -> list[int]:
     """Return the first word of every matrix: those that stay first, the others behind them."""
     places = dict(_stay(memory, streamed))
-    begin = memory.first + sum(memory.words[m] for m in places)
+    begin = sum(memory.words[m] for m in places)
     turns = _spans(memory, uses, streamed, alone)
     for (number, _), at in zip(turns, first_fit([span for _, span in turns]), strict=True):
         places[number] = begin + at
@@ -152,4 +147,4 @@ def _end(memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[in
     """Return the word behind the last that any matrix takes."""
     stay = sum(words for m, words in enumerate(memory.words) if m not in streamed)
     spans = [span for _, span in _spans(memory, uses, streamed, alone)]
-    return memory.first + stay + end_of(spans, first_fit(spans))
+    return stay + end_of(spans, first_fit(spans))
