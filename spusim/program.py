@@ -308,7 +308,7 @@ class Program:
     notes: tuple[str, ...] = ()
     external_words: int = 0  # of external memory that it may use; 0: it needs none
     external: tuple[Segment, ...] = ()  # contents at first, besides the matrices at home
-    row_words: int = 1  # of a slice in a row of weight memory: more than 1 where it is data banks
+    row_words: int = 0  # of a slice in a row of the data banks where they hold weights, else 0
 
 
 def weight_place(program: Program, matrix: Matrix) -> tuple[int, int]:
@@ -317,7 +317,23 @@ def weight_place(program: Program, matrix: Matrix) -> tuple[int, int]:
     words = [len(part) for part in packed.slices]
     if matrix.preload:
         words = [own + len(index) for own, index in zip(words, packed.indices, strict=True)]
-    return matrix.base, matrix.base - -max(words, default=0) // program.row_words
+    return matrix.base, matrix.base - -max(words, default=0) // max(program.row_words, 1)
+
+
+def bank_places(program: Program, matrix: Matrix) -> np.ndarray:
+    """Return where data banks hold the words of a matrix's image (T3): (words,) word addresses.
+
+    With a private weight memory, and without words, there are none.
+    """
+    per_pe, pes = program.row_words, program.pes
+    if not per_pe:
+        return np.zeros(0, np.int64)
+    parts = zip(matrix.packed.indices, matrix.packed.slices, strict=True)
+    places = []
+    for p, (index, entries) in enumerate(parts):
+        k = np.arange(len(index) * matrix.preload + len(entries))
+        places.append((matrix.base + k // per_pe) * per_pe * pes + p + pes * (k % per_pe))
+    return np.concatenate(places)
 
 
 def index_place(matrix: Matrix) -> tuple[int, int]:
@@ -371,13 +387,19 @@ def images_at_home(program: Program) -> list[Area]:
     ]
 
 
-def external_complaint(program: Program) -> str:
-    """Return what is wrong with the contents of external memory (T51), "" if nothing is."""
+def external_areas(program: Program) -> list[Area]:
+    """Return all that has a place in external memory: images, segments, the input port's frame."""
     areas = images_at_home(program) + [Area(s.name, s.address, s.words) for s in program.external]
     port = program.input
     if port.external is not None:
         words = -(-port.elements * port.bits // program.word_bits)
         areas.append(Area("the input port", port.external, np.zeros((words, 0), np.uint8)))
+    return areas
+
+
+def external_complaint(program: Program) -> str:
+    """Return what is wrong with the contents of external memory (T51), "" if nothing is."""
+    areas = external_areas(program)
     for area in areas:
         if area.first < 0 or area.end > program.external_words:
             return (

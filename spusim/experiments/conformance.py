@@ -122,16 +122,22 @@ def load_case(path: Path) -> ConformanceCase:
 
 
 def signature(
-    outputs: np.ndarray, data_memory: Iterable[np.ndarray], accumulators: Iterable[np.ndarray]
+    outputs: np.ndarray,
+    data_memory: Iterable[np.ndarray],
+    accumulators: Iterable[np.ndarray],
+    external_memory: np.ndarray | None = None,
 ) -> str:
     """Return the SHA-256 of outputs (frames, features), and all cores' final memories.
 
     data_memory: per core (words, word bytes) uint8, all words that the core has; accumulators:
-    per core (rows,). Integers count as little-endian int64, each array after its shape.
+    per core (rows,); external_memory: (words, word bytes) uint8, where the program has one.
+    Integers count as little-endian int64, each array after its shape.
     """
     digest = hashlib.sha256()
     arrays = [np.asarray(outputs, "<i8"), *data_memory]
     arrays += [np.asarray(values, "<i8") for values in accumulators]
+    if external_memory is not None and external_memory.size:
+        arrays.append(external_memory)
     for array in arrays:
         digest.update(np.array(array.shape, "<i8").tobytes())
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -151,7 +157,9 @@ def run_case(case: ConformanceCase) -> tuple[dict[str, Any], str | None]:
     record = {
         "schema_version": SCHEMA_VERSION,
         "isa": case.program.isa_version,
-        "signature": signature(result.outputs, state.data_memory, state.accumulators),
+        "signature": signature(
+            result.outputs, state.data_memory, state.accumulators, state.external_memory
+        ),
         "cycles": int(result.cycles),
         "frame_cycles": result.frame_cycles.tolist(),
         "outputs": result.outputs.tolist(),
@@ -285,6 +293,7 @@ def _disagreement(
         parts.append((f"core {core} data memory (word, byte)", a, b))
     for core, (a, b) in enumerate(zip(meant.accumulators, state.accumulators, strict=True)):
         parts.append((f"core {core} accumulators (row)", a, b))
+    parts.append(("external memory (word, byte)", meant.external_memory, state.external_memory))
     for what, a, b in parts:
         if a.shape != b.shape:
             return f"golden and machine disagree: {what} of shape {a.shape} and {b.shape}"

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.program import CoreImage, Matrix, Program, Segment
+from spusim.program import CoreImage, Matrix, Program, Segment, external_areas
 
 POISON = 0xA5
+EXTERNAL = 15  # stands for the external memory among the cores
 _PLACE_STEP, _CORE_STEP = 2654435761, 0x85EBCA6B  # 2**32 / golden ratio; an odd number
 _ROW_STEP = 0x5A5A5A5A5A5B
 
@@ -22,7 +23,7 @@ def poisoned(program: Program, arch: Arch) -> Program:
         replace(image, segments=(_whole_memory(number, image, program, arch),))
         for number, image in enumerate(program.cores)
     )
-    return replace(program, cores=cores)
+    return replace(program, cores=cores, external=_whole_external(program))
 
 
 def poisoned_accumulators(program: Program) -> tuple[np.ndarray, ...]:
@@ -48,10 +49,24 @@ def _whole_memory(number: int, image: CoreImage, program: Program, arch: Arch) -
     words = pattern(number, spec.banks * spec.words, program.word_bits // 8)
     if arch.core.weight_memory is None:
         for matrix in image.matrices:
-            _lay_matrix(words, matrix, arch)
+            if matrix.home is None:
+                _lay_matrix(words, matrix, arch)
     for segment in image.segments:
         words[segment.address : segment.address + len(segment.words)] = segment.words
     return Segment("poisoned", 0, words)
+
+
+def _whole_external(program: Program) -> tuple[Segment, ...]:
+    """Return the external segments, and the pattern wherever nothing lies."""
+    words = pattern(EXTERNAL, program.external_words, program.word_bits // 8)
+    taken = np.zeros(len(words), bool)
+    for _, first, there in external_areas(program):
+        taken[first : first + len(there)] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], taken, [True]])))
+    gaps = (
+        Segment("poisoned", int(first), words[first:end]) for first, end in edges.reshape(-1, 2)
+    )
+    return (*program.external, *gaps)
 
 
 def _lay_matrix(words: np.ndarray, matrix: Matrix, arch: Arch) -> None:

@@ -133,10 +133,18 @@ class Activation:
             self._access_place(number, write=False)
             residence.check(number)
 
-    def fetch_matrix(self, number: int) -> None:
-        """Write a matrix's words to its place."""
+    def fetch_matrix(self, number: int, image: np.ndarray) -> None:
+        """Write a matrix's image (n,) uint8 to its place, data memory words where they are it."""
         self._access_place(number, write=True)
-        self.core.residence.bring(number)
+        residence, memory = self.core.residence, self.core.memory
+        residence.bring(number)
+        words = residence.bank_words[number]
+        order = np.argsort(words)
+        rows = image[: len(words) * memory.word_bytes].reshape(-1, memory.word_bytes)[order]
+        ends = np.flatnonzero(np.diff(words[order]) > 1) + 1
+        for run, part in zip(np.split(words[order], ends), np.split(rows, ends), strict=True):
+            if len(run):
+                self.write_bytes(int(run[0]), part.reshape(-1))
 
     def _access_place(self, number: int, write: bool) -> None:
         residence, races = self.core.residence, self.chip.races

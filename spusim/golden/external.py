@@ -43,10 +43,10 @@ def fetch(t: Activation, o: Operands) -> None:
             f"fetches matrix {matrix.name} from external memory word {o['external']}, and it has "
             f"{home}; fetch matrices from their homes"
         )
-    t.fetch_matrix(o["m"])
     memory = t.chip.external
     words = stored_words(matrix.packed, 8 * memory.word_bytes)
     data = memory.read_bytes(matrix.home, words * memory.word_bytes)
+    t.fetch_matrix(o["m"], data)
     t.core.matrices[o["m"]] = decoded(matrix, t.core.image.tables, data)
 
 

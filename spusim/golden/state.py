@@ -16,6 +16,7 @@ from spusim.program import (
     Segment,
     Table,
     absence,
+    bank_places,
     external_complaint,
     images_at_home,
     index_place,
@@ -232,6 +233,7 @@ class Residence:
         self._overwriter: list[Matrix | None] = [None] * len(matrices)
         self.rows = [weight_place(program, matrix) for matrix in matrices]
         self.index_words = [index_place(matrix) for matrix in matrices]
+        self.bank_words = [bank_places(program, matrix) for matrix in matrices]
         self._overlaps = [
             overlapping(program, matrices, m) if matrices[m].home is not None else ()
             for m in range(len(matrices))

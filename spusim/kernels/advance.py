@@ -145,7 +145,7 @@ def chip_state(
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
     frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
     pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
-    log, notes, external, homes, transfers, places, overlaps, fetch_banks, dma,
+    log, notes, external, homes, transfers, places, overlaps, fetch_banks, bank_words, dma,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
     return ChipState(
@@ -195,5 +195,6 @@ def chip_state(
         borrow(places),
         borrow(overlaps),
         borrow(fetch_banks),
+        borrow(bank_words),
         borrow(dma),
     )

@@ -233,7 +233,8 @@ class V(IntEnum):
     INDICES = 4  # and to index memory
     IN_BANKS = 5  # weight memory is the data banks
     BANKS = 6  # mask of those
-    COUNT = 7
+    FIRST = 7  # of `bank_words`: where its words go, if to data banks
+    COUNT = 8
 
 
 class Stop(IntEnum):
@@ -293,6 +294,7 @@ FIELDS = (
     "places",  # (cores, matrices, V.COUNT)
     "overlaps",  # (cores, matrices, matrices) uint8: whether the first one's fetch overwrites
     "fetch_banks",  # (cores, matrices, banks): words of an image in each data bank
+    "bank_words",  # (words,): data memory words of images that go there, image after image
     "dma",  # (cores, D.COUNT)
 )
 

@@ -20,6 +20,7 @@ _WAITING, _CONTEXT, _REQUESTED, _TAKES = (
 _HELD, _BUSY, _IN_CHANNEL, _LATE = int(D.HELD), int(D.BUSY), int(D.CHANNEL), int(D.LATENCY)
 _HOME, _IMAGE_WORDS, _MOST, _WEIGHTS = int(V.HOME), int(V.WORDS), int(V.MOST), int(V.WEIGHTS)
 _INDICES, _IN_BANKS, _V_BANKS = int(V.INDICES), int(V.IN_BANKS), int(V.BANKS)
+_FIRST = int(V.FIRST)
 _XLD, _FETCH, _DMA, _X_PC = int(Op.LOAD_EXTERNAL), int(Op.FETCH), int(Unit.DMA), int(X.PC)
 _P_BANKS, _WORD_BYTES = int(P.BANKS), int(P.WORD_BYTES)
 _READY_AT, _RUNNING, _NEXT = int(F.READY_AT), int(F.RUNNING), int(K.NEXT)
@@ -113,6 +114,17 @@ def _copy(chip, c, row, address):
 
 
 @nb.njit(cache=True)
+def _lay(chip, c, place):
+    """Write an image to the data banks that it belongs in (T3)."""
+    core = chip.cores[c]
+    width = core.params[_WORD_BYTES]
+    image = chip.external[place[_HOME] * width :]
+    for k in range(place[_WEIGHTS]):
+        at = chip.bank_words[place[_FIRST] + k] * width
+        core.memory[at : at + width] = image[k * width : k * width + width]
+
+
+@nb.njit(cache=True)
 def _bring(chip, c, row):
     """Make a matrix resident, and what it overlaps not; False unless it is at home (T53)."""
     m = row[2]
@@ -120,6 +132,9 @@ def _bring(chip, c, row):
     if m >= matrices.shape[0] or chip.places[c, m, _HOME] != row[3]:
         return False
     matrices[m, _ABSENT] = 0
+    place = chip.places[c, m]
+    if place[_IN_BANKS]:
+        _lay(chip, c, place)
     for other in range(matrices.shape[0]):
         if chip.overlaps[c, m, other]:
             matrices[other, _ABSENT] = OVERWRITTEN + m

@@ -18,6 +18,7 @@ from spusim.program import (
     Program,
     Transfer,
     absence,
+    bank_places,
     external_complaint,
     images_at_home,
     overlapping,
@@ -52,13 +53,16 @@ def external_arrays(
         "dma": np.zeros((cores, D.COUNT), np.int64),
     }
     arrays["places"][:, :, V.HOME] = -1
+    bank_words = [np.zeros(0, np.int64)]
     for c, core in enumerate(loaded):
         for k, t in enumerate(core.image.transfers):
             arrays["transfers"][c, k] = t.words, t.runs, t.local_stride, t.external_stride
         for m, matrix in enumerate(core.image.matrices):
             if matrix.home is not None:
                 _place(program, arch, arrays, core, (c, m), matrix)
-    return arrays
+                arrays["places"][c, m, V.FIRST] = sum(map(len, bank_words))
+                bank_words.append(_bank_words(program, core, matrix))
+    return arrays | {"bank_words": np.concatenate(bank_words)}
 
 
 def set_channel(registers: np.ndarray, program: Program, arch: Arch) -> None:
@@ -84,6 +88,26 @@ def _check_fit(program: Program, arch: Arch) -> None:
         )
     if complaint := external_complaint(program):
         raise MachineError(complaint)
+    core = arch.core
+    row_words = 0 if core.weight_memory else core.data_memory.banks // core.pes
+    fetched = any(m.home is not None for image in program.cores for m in image.matrices)
+    if fetched and program.row_words != row_words:
+        raise MachineError(
+            f"program {program.name} fetches matrices to places of {program.row_words} words a "
+            f"row, and {arch.name} has rows of {row_words}; recompile it"
+        )
+
+
+def _bank_words(program: Program, core: LoadedCore, matrix: Matrix) -> np.ndarray:
+    """Return the data memory words that a matrix's image goes to; raises MachineError."""
+    words = bank_places(program, matrix)
+    there = core.arrays.memory.size // core.word_bytes
+    if len(words) and words.max() >= there:
+        raise MachineError(
+            f"matrix {matrix.name} is fetched to data memory word {words.max()}, and the last one "
+            f"is {there - 1}; recompile the program for this architecture"
+        )
+    return words
 
 
 def _place(

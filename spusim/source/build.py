@@ -81,7 +81,7 @@ def build_program(
         hashes={"arch": arch_hash(arch)},
         external_words=memory.words if memory else 0,
         external=_external_segments(faults, contents, word_bits),
-        row_words=1 if arch.core.weight_memory else arch.core.data_memory.banks // arch.core.pes,
+        row_words=0 if arch.core.weight_memory else arch.core.data_memory.banks // arch.core.pes,
     )
     if complaint := external_complaint(made):
         _blame_contents(faults, complaint, [*program, *_heads(cores)])

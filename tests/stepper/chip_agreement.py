@@ -41,6 +41,8 @@ def final_differences(run: ChipRun, cores: list[LoadedCore]) -> list[str]:
 def golden_differences(run: ChipRun, meant: golden.GoldenResult) -> list[str]:
     """Tell outputs, data memory and accumulators that golden has otherwise."""
     found = ["outputs are not golden's"] if run.outputs != meant.outputs.tolist() else []
+    if run.external_memory != meant.external_memory.tobytes():
+        found.append("external memory is not golden's")
     for c, image in enumerate(meant.data_memory):
         touched = image.tobytes()
         if run.data_memory[c][: len(touched)] != touched:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from chip_dma import DmaUnit, External
 from chip_engine import EngineUnit
 from chip_errors import ChipError
 from chip_memory import DataMemory
@@ -21,7 +22,7 @@ class Core:
 
     def __init__(
         self, number: int, program: Program, code: list[Instruction], arch: Arch, network: Network,
-        accumulators: list[int],
+        external: External, accumulators: list[int],
     ) -> None:  # fmt: skip
         image = program.cores[number]
         self.number, self.network = number, network
@@ -32,6 +33,7 @@ class Core:
         self.router = RouterUnit(number, network, self.memory)
         self.vector = VectorUnit(image, arch, program.numerics, self.memory)
         self.engine = EngineUnit(image, arch, program.numerics, self.memory)
+        self.dma = DmaUnit(number, program, arch, external, self.memory)
         self.issued = False  # in this cycle
         self.tokens: list[int] = []  # threads of the tokens of this cycle
 
@@ -39,14 +41,14 @@ class Core:
 
     def complete(self, now: int) -> None:
         """Free units and banks of what completes, and contexts of what has ended, T24."""
-        for unit in (self.router, self.vector, self.engine):
+        for unit in (self.router, self.vector, self.engine, self.dma):
             if unit.busy and unit.done:
                 unit.busy = False
                 self.memory.release(unit.name)
                 for flight in self.sequencer.flights:
                     flight.running = None if flight.running == unit.name else flight.running
-                if unit is self.router:
-                    self.router.complete()
+                if unit in (self.router, self.dma):
+                    unit.complete()
         self.sequencer.retire(now)
 
     # --- issue
@@ -59,6 +61,8 @@ class Core:
             return self.engine.banks(instruction, o)
         if instruction.unit == "vector":
             return self.vector.banks(instruction, o, flight.vector)
+        if instruction.unit == "dma":
+            return self.dma.banks(instruction.mnemonic, o)
         return self.router.banks(instruction.mnemonic, o)
 
     def blocked_by(self, flight: Flight) -> str | None:
@@ -100,9 +104,12 @@ class Core:
         self.memory.hold(self.banks(flight, instruction, o), instruction.unit)
         flight.running = instruction.unit
         if instruction.unit == "engine":
+            self.dma.check_resident(o["m"])
             self.engine.start(instruction, o, flight.vector, self.accumulators)
         elif instruction.unit == "vector":
             self.vector.start(instruction, o, flight.vector, self.accumulators)
+        elif instruction.unit == "dma":
+            self.dma.start(now, instruction.mnemonic, o)
         else:
             self.router.start(now, instruction.mnemonic, o)
 
@@ -131,6 +138,8 @@ class Core:
         before = (cause, *self.threads_in_flight(), *self.unit_states())
         if self.router.busy:
             self.router.cycle(now)
+        if self.dma.busy:
+            self.dma.cycle(now)
         if self.vector.busy:
             self.vector.cycle()
         if self.engine.busy:
@@ -159,7 +168,8 @@ class Core:
     def can_move(self, now: int) -> bool:
         """Tell whether this cycle did, or time alone will do, anything."""
         waits = any(flight.ready_at > now for flight in self.sequencer.flights)
-        return self.issued or waits or self.router.moves or self.vector.busy or self.engine.busy
+        units = self.router.moves or self.vector.busy or self.engine.busy or self.dma.busy
+        return self.issued or waits or units
 
     def word_names(self) -> tuple[str, ...]:
         """Return the names of the core's fields of the state word."""

@@ -53,7 +53,9 @@ class Host:
             frame = self.frames[self.next]
             value = frame[k] if k < port.elements else port.fill
             put_element(data, k * port.bits, port.bits, value)
-        self.message = Message(HOST, port.cores, port.channel, words, port.thread, now, data)
+        cores = port.cores if port.external is None else ()
+        self.message = Message(HOST, cores, port.channel, words, port.thread, now, data)
+        self.message.external = port.external
         self.network.requests.append(self.message)
         self.next += 1
         self.next_at = None
@@ -63,9 +65,13 @@ class Host:
         if self.message is None or self.message.granted != now:
             return
         self.began.append(now + 1)
-        if self.period is not None and self.next < self.end:
+        if self.period is not None and self.next < self.end and not self.outside():
             due = self.start + (self.next - self.first) * self.period
             self.next_at = max(due, now + 1)
+
+    def outside(self) -> bool:
+        """Tell whether frames go to external memory, where none is overwritten in use, T60."""
+        return self.program.input.external is not None
 
     # --- in
 
@@ -79,8 +85,9 @@ class Host:
         self.served[key] += 1
         if all(served > frame for served in self.served.values()):
             self.ended.append(now)
-            if self.period is None and self.next < self.end:
-                self.next_at = now
+            if self.next < self.end and (self.period is None or self.outside()):
+                due = self.start + (self.next - self.first) * (self.period or 0)
+                self.next_at = max(due, now)
 
     def store(self, port: OutputPort, row: list[int], message: Message) -> None:
         """Put a port's elements at their places of the frame."""

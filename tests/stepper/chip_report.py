@@ -24,6 +24,7 @@ class ChipRun:
     layers: dict[str, dict[str, int]]
     data_memory: tuple[bytes, ...]
     accumulators: tuple[list[int], ...]
+    external_memory: bytes
     trace: list[tuple[object, ...]]
     trace_names: tuple[str, ...]
     frame_spans: list[tuple[int, int]]  # cycle of the first input word, of the last output word
@@ -79,7 +80,7 @@ def _figures(run: ChipRun, other: ChipRun | RunResult) -> Iterator[str]:
     for layer in sorted({*run.layers, *other.layers}):
         yield from _mapping(f"layer {layer}", run.layers.get(layer), other.layers.get(layer))
     if isinstance(other, ChipRun):
-        for what in ("data_memory", "accumulators"):
+        for what in ("data_memory", "accumulators", "external_memory"):
             if getattr(run, what) != getattr(other, what):
                 yield f"{what} at the end"
 

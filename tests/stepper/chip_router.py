@@ -26,6 +26,7 @@ class Message:
     data: bytearray
     granted: int | None = None
     cycles: int = 0  # of the transfer, T27
+    external: int | None = None  # the external memory word that a frame goes to, T60
 
     def moves_in(self, now: int) -> bool:
         """Tell whether the transfer runs in a cycle."""

@@ -30,6 +30,7 @@ class ThreadEntry:
     running: bool = False
     arming_waits: bool = False
     activations: int = 0  # in this file
+    resume: int = 0  # the instruction that it goes on with, T59
 
 
 @dataclass
@@ -85,7 +86,8 @@ class Sequencer:
         self.contexts = arch.core.sequencer.contexts
         self.dispatch_cycles = arch.core.pipeline.dispatch_cycles
         self.threads = [
-            ThreadEntry(t.name, t.entry, t.tokens, missing=t.tokens) for t in image.threads
+            ThreadEntry(t.name, t.entry, t.tokens, missing=t.tokens, resume=t.entry)
+            for t in image.threads
         ]
         self.ready: deque[int] = deque()
         self.flights: list[Flight] = []  # in the order of their dispatch
@@ -100,6 +102,7 @@ class Sequencer:
         for thread in self.threads:
             thread.missing, thread.arming_waits = thread.tokens, False
             thread.activations = 0
+            thread.resume = thread.entry
 
     def quiet(self) -> bool:
         """Tell whether every thread has ended."""
@@ -144,7 +147,7 @@ class Sequencer:
         number = self.ready.popleft()
         thread = self.threads[number]
         thread.queued, thread.running = False, True
-        flight = Flight(number, thread.entry, now + self.dispatch_cycles)
+        flight = Flight(number, thread.resume, now + self.dispatch_cycles)
         flight.vector.activation = thread.activations
         thread.activations += 1
         self.flights.append(flight)
@@ -175,8 +178,17 @@ class Sequencer:
         """Do nothing."""
 
     def end(self, now: int, flight: Flight, o: dict[str, int]) -> None:
-        """End the thread in the next cycle."""
+        """End the thread in the next cycle; it begins at its entry again."""
         flight.ended_at = now + 1
+        entry = self.threads[flight.thread]
+        entry.resume = entry.entry
+
+    def pause(self, now: int, flight: Flight, o: dict[str, int]) -> None:
+        """Leave the context as `end` does, to go on behind this instruction, T59."""
+        if flight.loops:
+            raise ChipError("a yield inside a loop (T59)")
+        flight.ended_at = now + 1
+        self.threads[flight.thread].resume = flight.next + 1
 
     def post(self, now: int, flight: Flight, o: dict[str, int]) -> None:
         """Post a token."""
@@ -225,6 +237,7 @@ class Sequencer:
 CONTROL = {
     "nop": Sequencer.nop,
     "end": Sequencer.end,
+    "yield": Sequencer.pause,
     "post": Sequencer.post,
     "loop": Sequencer.loop,
     "vset": Sequencer.vset,

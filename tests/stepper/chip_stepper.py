@@ -1,9 +1,10 @@
 """The naive stepper of whole programs: every cycle, every unit, plain integers and lists.
 
-It is written from docs/timing.md (T1 to T32) and from what isa/spu.isa and DESIGN section 2 say of
-values; it shares no code with the machine, its kernels or golden. In a cycle, what completes frees
-its unit; each core issues an instruction; router, vector unit and engine take their cycle, in the
-arbiter's order; and at the end tokens, dispatch and the grants of messages are settled.
+It is written from docs/timing.md (T1 to T32), docs/timing_memory.md (T51 to T60), and from what
+isa/spu.isa and DESIGN section 2 say of values; it shares no code with the machine, its kernels or
+golden. In a cycle, what completes frees its unit; each core issues an instruction; router, dma,
+vector unit and engine take their cycle, in the arbiter's order; and at the end tokens, dispatch
+and the grants of messages and of the channel are settled.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 from chip_core import Core
+from chip_dma import External
 from chip_errors import ChipDeadlock, ChipError
 from chip_host import Host
 from chip_report import ChipRun, first_difference
@@ -43,11 +45,21 @@ class Chip:
         isa = load_isa()
         first = accumulators or [[0] * program.accumulators for _ in program.cores]
         self.network = Network(arch)
+        self.external = External(program, arch)
         self.cores = [
-            Core(c, program, decode_all(isa, image.code), arch, self.network, [*first[c]])
+            Core(
+                c,
+                program,
+                decode_all(isa, image.code),
+                arch,
+                self.network,
+                self.external,
+                [*first[c]],
+            )
             for c, image in enumerate(program.cores)
         ]
         self.host = Host(program, self.network, frames, input_period)
+        self.has_external = arch.external_memory is not None
         self.init_threads = program.init_threads
         self.layer_of = program.layer_of
         self.traced = traced
@@ -102,6 +114,9 @@ class Chip:
         """Deliver messages and tokens that arrive in this cycle, T29."""
         messages, tokens = self.network.arrivals(now)
         for message in messages:
+            if message.external is not None:
+                self.external.put(message.external, bytes(message.data))
+                tokens += [(core, message.thread) for core in self.host.program.input.cores]
             for node in message.destinations:
                 if node == HOST:
                     self.host.receive(now, message)
@@ -133,6 +148,7 @@ class Chip:
             core.tokens.clear()
             moved |= core.sequencer.dispatch(now) | core.can_move(now)
         self.network.settle(now)
+        self.external.settle(now)
         self.host.granted(now)
         on_its_way = bool(self.network.moving or self.network.tokens)
         return moved or on_its_way or self.host.waits_for_a_time(now)
@@ -165,6 +181,8 @@ class Chip:
                 units[f"core{core.number}.{unit}"] = causes
             units[f"core{core.number}.vector"] = core.vector.stalls
             units[f"core{core.number}.router"] = core.router.stalls
+            if self.has_external:
+                units[f"core{core.number}.dma"] = core.dma.stalls
             for bank, causes in enumerate(core.memory.stalls):
                 units[f"core{core.number}.data_memory.bank{bank}"] = causes
         units.update(self.host.stalls)
@@ -175,7 +193,7 @@ class Chip:
         total = self.network.counts + Counter(cycle=cycles)
         for core in self.cores:
             total["instruction_memory.read"] += core.sequencer.executed
-            for unit in (core.engine, core.vector, core.router):
+            for unit in (core.engine, core.vector, core.router, core.dma):
                 total += unit.counts
         return dict(total)
 
@@ -241,6 +259,7 @@ def step_program(
         layers=chip.layers(),
         data_memory=tuple(bytes(core.memory.bytes) for core in chip.cores),
         accumulators=tuple(list(core.accumulators) for core in chip.cores),
+        external_memory=bytes(chip.external.bytes),
         trace=chip.trace[:cycles],
         trace_names=(*names, "host.out", "host.in"),
         frame_spans=list(zip(chip.host.began, chip.host.ended, strict=True)),

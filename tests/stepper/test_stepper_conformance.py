@@ -37,9 +37,10 @@ def record_of(run: ChipRun, case: ConformanceCase) -> dict[str, Any]:
     """Return what a golden file would say of a run."""
     width = case.program.word_bits // 8
     memories = [np.frombuffer(data, np.uint8).reshape(-1, width) for data in run.data_memory]
+    external = np.frombuffer(run.external_memory, np.uint8).reshape(-1, width)
     rows = [np.array(values, np.int64) for values in run.accumulators]
     return {
-        "signature": signature(np.array(run.outputs, np.int64), memories, rows),
+        "signature": signature(np.array(run.outputs, np.int64), memories, rows, external),
         "outputs": run.outputs,
         "cycles": run.cycles,
         "frame_cycles": run.frame_cycles,
