@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from spusim.arch import Arch, presets_computing
 from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
+from spusim.compiler.memory import ADDRESS_WORDS
+from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import (
     Storage,
     StoredMatrix,
     bias_width,
     depth_rows,
+    place_matrices,
     words_per_row,
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
@@ -20,6 +23,7 @@ from spusim.numerics import fits
 
 MATRIX_NUMBERS = 256  # what the operand `matrix` can name
 WINDOW_NUMBERS = 256  # and `window`
+TRANSFER_NUMBERS = 256  # and `transfer`
 TABLE_NUMBERS = 62  # and `table`, whose last two numbers are built in
 THREAD_NUMBERS = 64
 OUTPUT_PORTS = 16  # the host's channels
@@ -42,6 +46,7 @@ class CoreNeeds:
     threads: int
     vector_words: int
     windows: int = 0
+    transfers: int = 0
 
 
 def check_precision(arch: Arch, name: str, weights: str, activation_bits: int) -> None:
@@ -100,6 +105,30 @@ def check_core(arch: Arch, needs: CoreNeeds, check_capacity: bool) -> None:
         _check_weights(arch, needs)
 
 
+def holds_vectors(space: CoreSpace) -> bool:
+    """Tell whether data memory holds a core's vectors, and the weights that lie behind them."""
+    memory, words = space.arch.core.data_memory, space.data.used_words
+    if words > ADDRESS_WORDS:
+        return False
+    if not space.check_capacity:
+        return True
+    if space.arch.core.weight_memory:
+        return words <= memory.banks * memory.words
+    return place_matrices(space.arch, space.matrices.tiles, words).end_row <= memory.words
+
+
+def holds(space: CoreSpace, storage: Storage) -> bool:
+    """Tell whether a core's memories hold its vectors and matrices, be that asked for or not."""
+    core, words = space.arch.core, space.data.used_words
+    memory = core.data_memory
+    rows = core.weight_memory.words if core.weight_memory else memory.words
+    return (
+        words <= min(ADDRESS_WORDS, memory.banks * memory.words)
+        and storage.end_row <= rows
+        and storage.index_words <= core.index_memory.words
+    )
+
+
 @dataclass(frozen=True)
 class _Limit:
     what: str
@@ -113,6 +142,7 @@ def _encoded(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
     return (
         _Limit("matrix descriptors", len(needs.tiles), MATRIX_NUMBERS, layers),
         _Limit("window descriptors", needs.windows, WINDOW_NUMBERS, "use fewer layers"),
+        _Limit("transfer descriptors", needs.transfers, TRANSFER_NUMBERS, "use fewer layers"),
         _Limit("tables", needs.tables, TABLE_NUMBERS, "give activations the same quanta"),
         _Limit("threads", needs.threads, THREAD_NUMBERS, "use fewer layers or one core"),
         _Limit(
@@ -283,10 +313,9 @@ def _saved_rows(arch: Arch, tiles: tuple[StoredMatrix, ...], bits: int) -> int:
 
 def check_link(arch: Arch, plan: Distribution) -> None:
     """Raise CompileError where channels are too few, or too short for what they must hold."""
-    first = plan.graph.network.input
-    word_bits = arch.core.data_memory.word_bits
-    words = [-(-first.size * first.quantum.bits // word_bits)]
-    _check_channel(arch, HOST_CHANNEL, f"a frame of {first.size} inputs", words)
+    if not frame_is_external(arch, plan):
+        size = plan.graph.network.input.size
+        _check_channel(arch, HOST_CHANNEL, f"a frame of {size} inputs", [_frame_words(arch, plan)])
     for runs in plan.exchanges:
         for sender, receiver in sorted({(r.sender, core) for r in runs for core in r.receivers}):
             mine = [r for r in runs if r.sender == sender and receiver in r.receivers]
@@ -301,6 +330,17 @@ def check_link(arch: Arch, plan: Distribution) -> None:
         )
     for run in plan.output:
         _check_message(arch, f"core {run.sender}'s output", _run_words(plan, run))
+
+
+def frame_is_external(arch: Arch, plan: Distribution) -> bool:
+    """Tell whether the host writes frames to external memory: no channel takes them."""
+    most = min(arch.link.channel_words, MESSAGE_WORDS)
+    return arch.external_memory is not None and _frame_words(arch, plan) > most
+
+
+def _frame_words(arch: Arch, plan: Distribution) -> int:
+    first = plan.graph.network.input
+    return -(-first.size * first.quantum.bits // arch.core.data_memory.word_bits)
 
 
 def _run_words(plan: Distribution, run: Run) -> int:

@@ -153,7 +153,7 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
     for thread in threads:
         entries.append(None if thread.ops is None else len(ops))
         if thread.ops is not None:
-            ops += [*with_vector_state(with_modes(thread.ops)), op("end", f"end of {thread.name}")]
+            ops += [*_with_state(thread.ops), op("end", f"end of {thread.name}")]
     last = len(ops) - 1
     return CoreCode(
         np.array([_word(isa, each) for each in ops], dtype=np.uint64),
@@ -163,6 +163,18 @@ def assemble_core(isa: Isa, threads: Sequence[ThreadCode]) -> CoreCode:
         ),
         {index: each.comment for index, each in enumerate(ops) if each.comment},
     )
+
+
+def _with_state(ops: Iterable[Op]) -> list[Op]:
+    """Insert what instructions depend on; behind a `yield` nothing is set."""
+    done: list[Op] = []
+    run: list[Op] = []
+    for each in ops:
+        run.append(each)
+        if each.mnemonic == "yield":
+            done += with_vector_state(with_modes(run))
+            run = []
+    return done + with_vector_state(with_modes(run))
 
 
 def _binary(operands: Mapping[str, int | str]) -> Mapping[str, int | str]:

@@ -103,7 +103,7 @@ def lower_convolution(
     """Store a convolution's filters, window and scales, and return its instruction."""
     tile = _store(space, node, plan.graph.tensors[node.a])
     window = _window(node.name, node.geometry, plan.graph.tensors[node.a], node)
-    scaling, shift, scale = _scaling(space, f"{node.output.name}.scale", node.requant)
+    scaling, shift, scale = _scaling(space, scale_name(node), node.requant)
     window = replace(window, scaling=scaling, shift=shift, scale=scale)
     return [
         op(
@@ -187,6 +187,11 @@ def _store(space: CoreSpace, node: Convolution, source: Tensor) -> int:
         weight.size - node.weight.size, space.tables.codebook(node.codebook),
     )  # fmt: skip
     return tile.number
+
+
+def scale_name(node: Convolution) -> str:
+    """Return the name of a convolution's scale entries."""
+    return f"{node.output.name}.scale"
 
 
 def _scaling(space: CoreSpace, name: str, requant: Requant) -> tuple[int, int, int]:

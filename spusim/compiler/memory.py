@@ -1,11 +1,13 @@
 """Where vectors lie in a core's data memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 
 ADDRESS_WORDS = 2**16
+FAR_WORDS = 2**20  # from here on: what has no words of its own, but comes and goes by tiles
 SCALE_ALIGN_WORDS = 4  # the operand `scale` counts in these
 SCALE_ENTRY_BYTES = 8
 
@@ -48,31 +50,51 @@ class Vector:
 
 
 class DataMap:
-    """A core's data memory as it is given away, from word 0 on."""
+    """A core's data memory as it is given away, from word 0 on.
 
-    def __init__(self, arch: Arch, core: int) -> None:
+    planned: first words of the vectors, in the order in which they are asked for, None for those
+    that get addresses beyond FAR_WORDS and no words; without it each gets words of its own.
+    """
+
+    def __init__(self, arch: Arch, core: int, planned: Sequence[int | None] = ()) -> None:
         self.word_bits = arch.core.data_memory.word_bits
         self.core = core
         self.symbols: list[tuple[str, int, int]] = []
         self.used_words = 0
+        self._planned = iter(planned)
+        self._far = FAR_WORDS
 
     def vector(self, name: str, elements: int, bits: int) -> Vector:
-        """Give a vector whole words of its own."""
+        """Give a vector whole words."""
         words = words_of(elements, bits, self.word_bits)
-        return Vector(self._take(name, words), elements, bits, self.word_bits)
+        planned = next(self._planned, self.used_words)
+        if planned is None:
+            address, self._far = self._far, self._far + words
+        else:
+            address = self._take(name, words, planned)
+        return Vector(address, elements, bits, self.word_bits)
+
+    def buffers(self, symbols: Sequence[tuple[str, int, int]], end: int) -> None:
+        """Note (name, address, words) of what comes and goes, all of it before word `end`."""
+        self.symbols += symbols
+        self.used_words = max(self.used_words, end)
 
     def scale(self, name: str, entries: int) -> int:
         """Give room to scale entries; returns the first word's address, a multiple of 4."""
         self.used_words += -self.used_words % SCALE_ALIGN_WORDS
-        return self._take(name, words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits))
+        words = words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits)
+        return self._take(name, words, self.used_words)
 
-    def _take(self, name: str, words: int) -> int:
-        address = self.used_words
-        self.used_words += words
-        self.symbols.append((name, address, words))
+    def check_reach(self) -> None:
+        """Raise CompileError for words that addresses do not reach."""
         if self.used_words > ADDRESS_WORDS:
+            past = next(name for name, at, words in self.symbols if at + words > ADDRESS_WORDS)
             raise CompileError(
-                f"core {self.core} needs {self.used_words} words for vectors up to {name}, and "
+                f"core {self.core} needs {self.used_words} words for vectors up to {past}, and "
                 f"16-bit addresses reach {ADDRESS_WORDS}; use more cores or smaller layers"
             )
+
+    def _take(self, name: str, words: int, address: int) -> int:
+        self.used_words = max(self.used_words, address + words)
+        self.symbols.append((name, address, words))
         return address

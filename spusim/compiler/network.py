@@ -13,11 +13,16 @@ from spusim.compiler.capacity import (
     check_link,
     check_precision,
     check_zero_point,
+    frame_is_external,
+    holds,
+    holds_vectors,
 )
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
 from spusim.compiler.convolution import check_windows, stored_filters
 from spusim.compiler.distribution import Distribution, distribute
+from spusim.compiler.errors import CompileError
 from spusim.compiler.graph import Graph
+from spusim.compiler.liveness import shared_words
 from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
@@ -30,9 +35,11 @@ from spusim.compiler.storage import (
     choose_format,
     packing_note,
     place_matrices,
+    remembering,
     short_note,
 )
-from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
+from spusim.compiler.stream_core import StreamedCore, streamed_core
+from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_threading
 from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
@@ -40,15 +47,18 @@ from spusim.network.graph import inputs_of
 from spusim.network.identity import network_hash
 from spusim.network.records import Convolution, Network, Product, Prune
 from spusim.numerics import numerics_of
-from spusim.program import CoreImage, InputPort, OutputPort, Program
+from spusim.program import CoreImage, InputPort, OutputPort, Program, Segment
 
 
 def compile_network(
-    network: Network, arch: Arch, *, check_capacity: bool = True, pack: Packing = pack
-) -> Program:
+    network: Network, arch: Arch, *, check_capacity: bool = True, pack: Packing = pack,
+    share_words: bool = False,
+) -> Program:  # fmt: skip
     """Compile a quantised network for an architecture.
 
     pack: `formats.outline` makes a program that can be placed and timed, but not computed.
+    share_words: vectors that are never needed together share words of data memory even where each
+    could have its own; else only where they could not.
     check_capacity False: memories may overflow, as for a dense baseline; what instructions cannot
     encode, lanes cannot compute and channels cannot carry is refused all the same. Raises
     CompileError with the numbers and a remedy, and NetworkError for an inconsistent network.
@@ -64,11 +74,15 @@ def compile_network(
     isa = load_isa()
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
+    fed, external_words = frame_is_external(arch, plan), 0
+    outside: list[Segment] = []
     for core in range(arch.cores):
-        space = CoreSpace(arch, core, formats, check_capacity, pack)
-        threads = core_threads(threading, Site(space, plan, place(space, plan)))
-        cores.append(build_core(isa, space, threads))
-        layer_of |= {tile.name: tile.layer for tile in space.matrices.tiles}
+        blank = CoreSpace(arch, core, formats, check_capacity, remembering(pack))
+        lowered = _lowered(threading, blank, share_words, fed)
+        cores.append(build_core(isa, lowered.space, lowered.threads, lowered.storage))
+        external_words = max(external_words, lowered.external_words)
+        outside += lowered.outside
+        layer_of |= {tile.name: tile.layer for tile in lowered.space.matrices.tiles}
     output = graph.tensors[graph.network.output]
     return Program(
         name=network.name,
@@ -86,6 +100,7 @@ def compile_network(
             network.input.size,
             network.input.quantum.bits,
             network.input.quantum.zero_point,
+            0 if fed else None,
         ),
         outputs=_output_ports(plan, output.quantum.bits),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
@@ -94,7 +109,46 @@ def compile_network(
         hashes={"network": network_hash(network), "arch": arch_hash(arch)},
         layer_of=layer_of,
         notes=(*network.notes, *notes),
+        external_words=external_words,
+        external=tuple(outside),
     )
+
+
+def _lowered(threading: Threading, blank: CoreSpace, share_words: bool, fed: bool) -> StreamedCore:
+    """Return a core's memories and threads: as they are, with shared words, or streamed.
+
+    Each only where the one before does not hold everything. blank: memories of which nothing has
+    been given away; fed: frames come through external memory.
+    """
+    if fed:
+        return streamed_core(threading, blank, fed)
+    found = _resident(threading, blank, share_words)
+    if blank.arch.external_memory is None or holds(found.space, found.storage):
+        return found
+    try:
+        return streamed_core(threading, blank, fed)
+    except CompileError:
+        if blank.check_capacity:
+            raise
+        return found  # a baseline, whose memories may overflow
+
+
+def _resident(threading: Threading, blank: CoreSpace, share_words: bool) -> StreamedCore:
+    """Return a core with everything in place, words shared if wanted or else all is not held."""
+    plan, space = threading.plan, blank.again()
+    places = place(space, plan)
+    symbols = [*space.data.symbols]
+    if not share_words:
+        threads = core_threads(threading, Site(space, plan, places))
+        if holds_vectors(space):
+            return _placed(space, threads)
+    shared = blank.again(shared_words(plan, space.core, places, symbols))
+    return _placed(shared, core_threads(threading, Site(shared, plan, place(shared, plan))))
+
+
+def _placed(space: CoreSpace, threads: list[ThreadCode]) -> StreamedCore:
+    storage = place_matrices(space.arch, space.matrices.tiles, space.data.used_words)
+    return StreamedCore(space, threads, storage, 0)
 
 
 def plan_network(network: Network, arch: Arch) -> Distribution:
@@ -125,9 +179,16 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
     return plan
 
 
-def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreImage:
-    """Encode a core's threads and place its matrices; raises CompileError if they do not fit."""
-    storage = place_matrices(space.arch, space.matrices.tiles, space.data.used_words)
+def build_core(
+    isa: Isa, space: CoreSpace, threads: list[ThreadCode], storage: Storage | None = None
+) -> CoreImage:
+    """Encode a core's threads; raises CompileError if they or the core's data do not fit.
+
+    storage: where matrices lie; without it they are placed one after the other.
+    """
+    space.data.check_reach()
+    if storage is None:
+        storage = place_matrices(space.arch, space.matrices.tiles, space.data.used_words)
     code = assemble_core(isa, threads)
     needs = CoreNeeds(
         core=space.core,
@@ -140,6 +201,7 @@ def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreIma
         threads=len(threads),
         vector_words=space.data.used_words,
         windows=len(space.windows),
+        transfers=len(space.transfers),
     )
     check_core(space.arch, needs, space.check_capacity)
     return _image(space, storage, code)
@@ -155,6 +217,7 @@ def _image(space: CoreSpace, storage: Storage, code: CoreCode) -> CoreImage:
         symbols=(*space.data.symbols, *_matrix_symbols(space.arch, storage)),
         comments=code.comments,
         windows=tuple(space.windows),
+        transfers=tuple(space.transfers),
     )
 
 

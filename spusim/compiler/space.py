@@ -1,5 +1,8 @@
 """What a core gives away while its program is planned: memory, tables, matrix descriptors."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from spusim.arch import Arch
@@ -9,7 +12,7 @@ from spusim.formats import pack, pack_elements, padded_codebook
 from spusim.formats.codes import INDEX_BITS as CODEBOOK_INDEX_BITS
 from spusim.network.records import Curve, Function, Lut, Quantum
 from spusim.numerics import build_table
-from spusim.program import TABLE_RELU, Segment, Table, Window
+from spusim.program import TABLE_RELU, Segment, Table, Transfer, Window
 
 TABLE_INPUT_BITS = 16
 
@@ -81,29 +84,43 @@ class CoreSpace:
         formats: dict[str, str],
         check_capacity: bool,
         pack: Packing = pack,
+        planned: Sequence[int | None] = (),
     ) -> None:
         self.arch = arch
         self.core = core
         self.formats = formats  # product -> format
         self.check_capacity = check_capacity
-        self.data = DataMap(arch, core)
+        self.data = DataMap(arch, core, planned)
         self.tables = TableStore(arch)
         self.matrices = MatrixStore(arch, pack)
         self.segments: list[Segment] = []
         self.windows: list[Window] = []
+        self.transfers: list[Transfer] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
+        self.turns: dict[str, int] = {}  # scales that are loaded for each use -> address
+        self.loaded: dict[str, np.ndarray] = {}  # and their words (n, bytes) uint8
+        self._pack = pack
+
+    def again(self, planned: Sequence[int | None] = ()) -> "CoreSpace":
+        """Return the same memories with nothing given away; planned: as in `DataMap`."""
+        return CoreSpace(
+            self.arch, self.core, self.formats, self.check_capacity, self._pack, planned
+        )
 
     def scale(self, name: str, multiplier: np.ndarray, shift: np.ndarray) -> int:
         """Store scale entries, (n,) each, equal ones once; returns the first word's address."""
         word_bytes = self.data.word_bits // 8
         entries = np.zeros(len(multiplier), _SCALE_ENTRY)
         entries["multiplier"], entries["shift"] = multiplier, shift
-        if entries.tobytes() in self._scales:
-            return self._scales[entries.tobytes()]
-        address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))
         words = -(-len(entries) * SCALE_ENTRY_BYTES // word_bytes)
         image = np.zeros(words * word_bytes, np.uint8)
         image[: entries.nbytes] = entries.view(np.uint8)
+        if name in self.turns:
+            self.loaded[name] = image.reshape(words, word_bytes)
+            return self.turns[name]
+        if entries.tobytes() in self._scales:
+            return self._scales[entries.tobytes()]
+        address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))
         self.segments.append(Segment(name, address, image.reshape(words, word_bytes)))
         return address
 
@@ -111,6 +128,19 @@ class CoreSpace:
         """Add a window descriptor; returns its number."""
         self.windows.append(window)
         return len(self.windows) - 1
+
+    def equal_window(self, window: Window) -> int:
+        """Return the number of a descriptor that says the same; adds it if there is none."""
+        for number, known in enumerate(self.windows):
+            if replace(known, name=window.name) == window:
+                return number
+        return self.window(window)
+
+    def transfer(self, transfer: Transfer) -> int:
+        """Return the number of a transfer descriptor; adds it if there is none."""
+        if transfer not in self.transfers:
+            self.transfers.append(transfer)
+        return self.transfers.index(transfer)
 
     def constant(
         self, name: str, address: int, values: np.ndarray, bits: int, rest: int = 0

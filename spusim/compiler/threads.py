@@ -95,7 +95,7 @@ def core_threads(threading: Threading, site: Site) -> list[ThreadCode]:
     target, thread = threading.ready_target(core)
     ready = op("post", "ready for the next frame", core=target, thread=thread)
     chain.ops[chain.current].append(ready)
-    bodies = {INIT: ("init", 1, [*_init_ops(site), ready])}
+    bodies = {INIT: ("init", 1, [*init_ops(site), ready])}
     if FRAME in chain.ops:
         bodies[FRAME] = ("frame", 2, chain.ops[FRAME])
     for phase, number in threading.numbers.items():
@@ -120,7 +120,8 @@ def _barrier_ops(threading: Threading) -> list[Op]:
     ]
 
 
-def _init_ops(site: Site) -> list[Op]:
+def init_ops(site: Site) -> list[Op]:
+    """Return what a core does when a file starts."""
     places = site.places
     fills = [each for fill in places.fills for each in lower_fill(fill)]
     return fills + [each for move in places.restores for each in lower_move(move)]
@@ -142,7 +143,7 @@ class _Chain:
         """Go through all phases."""
         if self.core in self.threading.starters:
             self.current, self.ops[FRAME] = FRAME, []
-            self._take_input()
+            self._add([received_frame(self.site)])
         for phase in range(len(self.plan.exchanges) + 1):
             self._receive(phase)
             self._output()
@@ -160,25 +161,8 @@ class _Chain:
         if ops:
             self.ops[self.current] += ops
 
-    def _take_input(self) -> None:
-        network = self.plan.graph.network
-        vector = self._vector(network.input.name, range(len(self._layout(network.input.name))))
-        self._add([_receive("frame from the host", HOST_CHANNEL, vector)])
-
-    def _layout(self, name: str) -> tuple[int, ...]:
-        return self.plan.layouts[name].firsts
-
     def _output(self) -> None:
-        """Send what of the output is there and has not been sent."""
-        for port, run in enumerate(self.plan.output):
-            if run.sender == self.core and port not in self.sent and self._made(run):
-                self.sent.add(port)
-                self._add([_send("output", (HOST,), port, self._run(run), 0)])
-
-    def _made(self, run: Run) -> bool:
-        """Tell whether a root has been made by the instructions so far."""
-        maker = self.plan.graph.makers.get(run.root)
-        return maker is None or maker.name in self.done
+        self._add(sent_outputs(self.site, self.done, self.sent))
 
     def _receive(self, phase: int) -> None:
         """Take the other cores' messages, in a thread of its own."""
@@ -204,14 +188,37 @@ class _Chain:
                 self._add([_send(what, run.receivers, channel, self._run(run), thread)])
 
     def _run(self, run: Run) -> Vector:
-        return self._vector(run.root, run.pieces)
+        return _vector(self.site, run.root, run.pieces)
 
-    def _vector(self, root: str, pieces: range) -> Vector:
-        """Return a run of a root's pieces, as they lie here."""
-        layout = self.plan.layouts[root]
-        elements = sum(layout.sizes[piece] for piece in pieces)
-        address = self.site.places.words[root, pieces.start]
-        return Vector(address, elements, layout.bits, layout.word_bits)
+
+def received_frame(site: Site) -> Op:
+    """Return what takes a frame from the host."""
+    name = site.plan.graph.network.input.name
+    vector = _vector(site, name, range(len(site.plan.layouts[name].firsts)))
+    return _receive("frame from the host", HOST_CHANNEL, vector)
+
+
+def sent_outputs(site: Site, done: set[str], sent: set[int]) -> list[Op]:
+    """Return what sends the outputs that are there and have not been sent; notes them as `sent`.
+
+    done: nodes that have been computed; sent: output ports.
+    """
+    ops = []
+    for port, run in enumerate(site.plan.output):
+        maker = site.plan.graph.makers.get(run.root)
+        made = maker is None or maker.name in done
+        if made and run.sender == site.space.core and port not in sent:
+            sent.add(port)
+            vector = _vector(site, run.root, run.pieces)
+            ops.append(_send("output", (HOST,), port, vector, 0))
+    return ops
+
+
+def _vector(site: Site, root: str, pieces: range) -> Vector:
+    """Return a run of a root's pieces, as they lie on a core."""
+    layout = site.plan.layouts[root]
+    elements = sum(layout.sizes[piece] for piece in pieces)
+    return Vector(site.places.words[root, pieces.start], elements, layout.bits, layout.word_bits)
 
 
 def _receive(comment: str, channel: int, vector: Vector) -> Op:

@@ -1,0 +1,463 @@
+"""Which tensors of a core stay in data memory, and which are kept outside and come by tiles.
+
+Time is counted in steps: a tile of a group is one, and so is any other node. What is loaded for a
+step is there from the step before on, what a step makes for outside is there until the step behind
+it: a load and a store run beside the computation between them, which is double buffering. All
+places follow from these times by first fit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from spusim.arch import Arch
+from spusim.compiler.convolution import Windowed
+from spusim.compiler.distribution import Distribution
+from spusim.compiler.errors import CompileError
+from spusim.compiler.first_fit import Span, end_of, first_fit
+from spusim.compiler.liveness import Block, live_blocks, made_in_place, timeline
+from spusim.compiler.places import Places
+from spusim.compiler.row_tiles import (
+    Elements,
+    Group,
+    Rows,
+    elements_of,
+    groups_of,
+    span_words,
+    tile_steps,
+    tiles_of,
+)
+from spusim.network.records import Constant, Node
+
+BEFORE = -1  # the step in which what the first one needs is loaded
+TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other
+LEAST_SHARE = 0.2
+UNIFORM_WORDS = 1024  # of a constant of one value; few instructions, and little memory
+
+Unit = Group | Node
+Symbols = list[tuple[str, int, int]]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Elements of a tensor that are loaded to, or stored from, words of data memory."""
+
+    part: Elements
+    address: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is computed between two meetings of threads.
+
+    origins: where the first element of each tensor that is in a buffer would lie.
+    """
+
+    unit: Unit
+    tile: Rows | None = None
+    origins: Mapping[str, int] = field(default_factory=dict)
+    loads: tuple[Copy, ...] = ()
+    stores: tuple[Copy, ...] = ()
+
+
+@dataclass(frozen=True)
+class Residence:
+    """Where everything is.
+
+    planned: as in `DataMap`, None for what has no words of its own; outside: tensor -> first word
+    of external memory; external_words: those that they take.
+    uniform: constant of one value -> its words that are kept, behind all else.
+    """
+
+    steps: tuple[Step, ...]
+    planned: tuple[int | None, ...]
+    buffers: tuple[tuple[str, int, int], ...]
+    end: int
+    outside: dict[str, int]
+    external_words: int
+    uniform: dict[str, range]
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """Words for a time, for some tensors' elements one after the other in the same place."""
+
+    span: Span
+    parts: tuple[Elements, ...]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile's buffers before they have places; indices of those that are loaded and stored."""
+
+    tile: Rows
+    buffers: tuple[_Buffer, ...]
+    loaded: tuple[int, ...]
+    stored: tuple[int, ...]
+
+
+def plan_residence(
+    arch: Arch, plan: Distribution, places: Places, symbols: Symbols, words: int, fed: bool
+) -> Residence:
+    """Decide what stays of a core's tensors, which `places` gave words of their own each.
+
+    words: what data memory has for them; fed: the host writes frames to external memory. Raises
+    CompileError with the numbers for what does not fit even in tiles of single rows.
+    """
+    return _Planner(arch, plan, places, symbols, words, fed).run()
+
+
+class _Planner:
+    """The decisions while they are made."""
+
+    def __init__(
+        self, arch: Arch, plan: Distribution, places: Places, symbols: Symbols, words: int,
+        fed: bool,
+    ) -> None:  # fmt: skip
+        self.arch, self.plan, self.graph = arch, plan, plan.graph
+        self.units = groups_of(plan)
+        self.blocks = live_blocks(plan, 0, places, symbols)
+        self.input = self.graph.network.input.name
+        times = timeline(plan, 0)
+        self.unit_of = {node.name: n for n, u in enumerate(self.units) for node in nodes_of(u)}
+        self.unit_at = {
+            time: self.unit_of[name] for name, time in times.nodes.items() if name in self.unit_of
+        }
+        self.end = times.end
+        self.fed = fed
+        self.outside: set[str] = set()
+        self.uniform = _uniform(plan, self._in_groups, words)
+        self.words = words - sum(map(len, set(self.uniform.values())))
+        if fed and self._can_leave(self.input):
+            self.outside.add(self.input)
+
+    def run(self) -> Residence:
+        """Move tensors outside, the largest where it is tightest first, until all else fits."""
+        while True:
+            tight, needed = self._tightest(), 0
+            if tight is None:
+                found = self._fitted()
+                if found.end <= self.words:
+                    return _with_uniform(found, self.uniform)
+                tight, needed = max(range(len(self.units)), key=self._pressure), found.end
+            self._move_out(tight, needed)
+
+    def _fitted(self) -> Residence:
+        """Return everything in its place, tiles made smaller where they do not fit together."""
+        shares = [1.0] * len(self.units)
+        while True:
+            found, over = self._placed(shares)
+            over = {unit for unit in over if shares[unit] > LEAST_SHARE}
+            if not over:
+                return found
+            for unit in over:
+                shares[unit] *= TIGHTER
+
+    # what can be outside
+
+    def _can_leave(self, name: str) -> bool:
+        """Tell whether a tensor can be made and read by tiles."""
+        graph, maker = self.graph, self.graph.makers.get(name)
+        if name in graph.kept or name in graph.states or len(self.plan.layouts[name].firsts) > 1:
+            return False
+        if maker is None and not self.fed:
+            return False
+        if maker is not None and not self._is_output(name, maker):
+            return False
+        return self._in_groups(name)
+
+    def _in_groups(self, name: str) -> bool:
+        """Tell whether all that read a tensor are in groups, and take it from outside of them."""
+        readers = self.graph.readers[name]
+        return bool(readers) and all(
+            isinstance(unit := self._unit(node), Group) and name in unit.inputs for node in readers
+        )
+
+    def _unit(self, node: Node) -> Unit | None:
+        number = self.unit_of.get(node.name)
+        return None if number is None else self.units[number]
+
+    def _is_output(self, name: str, maker: Node) -> bool:
+        unit = self._unit(maker)
+        return isinstance(unit, Group) and unit.output == name
+
+    def _tiled(self, unit: Unit) -> bool:
+        """Tell whether a unit is computed by tiles."""
+        return isinstance(unit, Group) and not self.outside.isdisjoint((*unit.inputs, unit.output))
+
+    # how much is there
+
+    def _residents(self) -> dict[int, tuple[Span, list[int]]]:
+        """Return the words that stay, by their leading block: spans in units, and their blocks."""
+        gone = self.outside | set(self.uniform)
+        heads: set[str] = set()
+        for unit in self.units:
+            if isinstance(unit, Group) and self._tiled(unit):
+                gone |= set(unit.inner)
+                if isinstance(unit.head, Windowed):
+                    heads.add(unit.head.a)  # its rows are read again for the next tile
+        blocks = [replace(b, span=None) if b.roots & gone else b for b in self.blocks]
+        movable = [replace(b, span=None) if b.roots & heads else b for b in blocks]
+        leaders = made_in_place(self.plan, 0, movable)
+        found: dict[int, tuple[Span, list[int]]] = {}
+        for number, block in enumerate(self.blocks):
+            if block.roots and block.roots <= gone:
+                continue
+            span = self._span(block)
+            leader = leaders[number]
+            if leader in found:
+                known, members = found[leader]
+                both = Span(span.words, min(known.first, span.first), max(known.last, span.last))
+                found[leader] = (both, [*members, number])
+            else:
+                found[leader] = (span, [number])
+        return found
+
+    def _span(self, block: Block) -> Span:
+        """Return when a block is needed, in numbers of units."""
+        last = len(self.units) - 1
+        if block.span is None:
+            return Span(block.words, BEFORE, last)
+        first = self._when(block.span.first)
+        return Span(block.words, first, max(first, self._when(block.span.last)))
+
+    def _when(self, time: int) -> int:
+        return len(self.units) - 1 if time >= self.end else self.unit_at.get(time, BEFORE)
+
+    def _pressure(self, unit: int) -> int:
+        """Return the words of all that stays while a unit is computed."""
+        return sum(s.words for s, _ in self._residents().values() if s.first <= unit <= s.last)
+
+    def _tightest(self) -> int | None:
+        """Return the unit that lacks most words, even with the smallest tiles, or None."""
+        residents = self._residents()
+        lacking = {}
+        for number, unit in enumerate(self.units):
+            taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
+            if isinstance(unit, Group) and self._tiled(unit):
+                taken += self._room(unit, unit.step)
+            lacking[number] = taken - self.words
+        worst = max(lacking, key=lambda n: lacking[n])
+        return worst if lacking[worst] > 0 else None
+
+    def _move_out(self, tight: int, needed: int) -> None:
+        """Have the largest tensor that is there in a unit and can leave be kept outside."""
+        candidates = []
+        for span, members in self._residents().values():
+            if span.first <= tight <= span.last:
+                for number in members:
+                    block = self.blocks[number]
+                    names = [name for name in block.roots if self._can_leave(name)]
+                    if len(block.roots) == 1 and names:
+                        candidates.append((block.words, number, names[0]))
+        if not candidates:
+            raise CompileError(self._refusal(tight, needed))
+        self.outside.add(max(candidates, key=lambda c: (c[0], -c[1]))[2])
+
+    def _refusal(self, tight: int, needed: int) -> str:
+        """Return why a unit does not fit; needed: words of all that was placed, if it was."""
+        unit, memory = self.units[tight], self.arch.core.data_memory
+        layer = nodes_of(unit)[0].layer
+        least, what = self._pressure(tight), "what it reads and makes, and what stays beside it"
+        if isinstance(unit, Group) and self._tiled(unit):
+            least += self._room(unit, unit.step)
+            rows = f"{unit.step} row{'s' * (unit.step > 1)}"
+            what = f"tiles of {rows} in two buffers each, and what stays beside them"
+        needed = max(needed, least)
+        total = memory.banks * memory.words
+        more = -(-(needed + total - self.words) // memory.banks)
+        return (
+            f"{self.arch.name}: layer {layer} needs {needed} words of data memory at once ({what}),"
+            f" and {self.words} of {total} are for that; set core.data_memory.words={more}, use "
+            "narrower activations or smaller images"
+        )
+
+    # tiles
+
+    def _tiles(self, group: Group, rows: int) -> list[_Tile]:
+        return [self._tile(group, tile) for tile in tiles_of(group, rows)]
+
+    def _tile(self, group: Group, tile: Rows) -> _Tile:
+        """Return a tile's buffers; times are counted from the tile's own step."""
+        buffers: list[_Buffer] = []
+        for name in group.inputs:
+            if name in self.outside:
+                part = elements_of(self.plan, group, tile, name)
+                buffers.append(self._buffer((part,), BEFORE, 0))
+        loaded = tuple(range(len(buffers)))
+        chain: list[list[Elements]] = []
+        for node in group.nodes:
+            name = node.output.name
+            if name != group.output or name in self.outside:
+                part = elements_of(self.plan, group, tile, name)
+                if chain and self._bits(chain[-1][0].tensor) == self._bits(name):
+                    chain[-1].append(part)  # element by element, in its operand's place
+                else:
+                    chain.append([part])
+        for parts in chain:
+            out = parts[-1].tensor == group.output
+            buffers.append(self._buffer(tuple(parts), 0, 1 if out else 0))
+        stored = (len(buffers) - 1,) if group.output in self.outside else ()
+        return _Tile(tile, tuple(buffers), loaded, stored)
+
+    def _bits(self, name: str) -> int:
+        return self.plan.layouts[name].bits
+
+    def _buffer(self, parts: tuple[Elements, ...], first: int, last: int) -> _Buffer:
+        words = max(len(span_words(self.plan, part)) for part in parts)
+        return _Buffer(Span(words, first, last), parts)
+
+    def _room(self, group: Group, rows: int) -> int:
+        """Return the words that a group's tiles take when that is most."""
+        tiles = self._tiles(group, rows)
+        most = 0
+        for n in range(len(tiles)):
+            near = [(m - n, tiles[m]) for m in (n - 1, n, n + 1) if 0 <= m < len(tiles)]
+            taken = sum(
+                b.span.words
+                for offset, tile in near
+                for b in tile.buffers
+                if b.span.first + offset <= 0 <= b.span.last + offset
+            )
+            most = max(most, taken)
+        return most
+
+    def _rows(self, group: Group, room: float) -> int:
+        """Return the rows of a group's tiles: as many as there is room for."""
+        return next(
+            (rows for rows in tile_steps(group) if self._room(group, rows) <= room), group.step
+        )
+
+    # places
+
+    def _placed(self, shares: Sequence[float]) -> tuple[Residence, set[int]]:
+        """Return everything in its place, and the tiled units in whose time that is too much.
+
+        shares: of the room left in a unit's time, what its tiles may take.
+        """
+        residents = self._residents()
+        steps: list[tuple[Unit, _Tile | None]] = []
+        begins, ends = [], []
+        for number, unit in enumerate(self.units):
+            begins.append(len(steps))
+            if isinstance(unit, Group) and self._tiled(unit):
+                taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
+                rows = self._rows(unit, shares[number] * (self.words - taken))
+                steps += [(unit, tile) for tile in self._tiles(unit, rows)]
+            else:
+                steps.append((unit, None))
+            ends.append(len(steps) - 1)
+        spans = [
+            Span(s.words, BEFORE if s.first == BEFORE else begins[s.first], ends[max(0, s.last)])
+            for s, _ in residents.values()
+        ]
+        stay = len(spans)
+        for number, (_, tile) in enumerate(steps):
+            for buffer in tile.buffers if tile else ():
+                span = buffer.span
+                spans.append(replace(span, first=span.first + number, last=span.last + number))
+        found = first_fit(spans)
+        late = [s for s, at in zip(spans, found, strict=True) if at + s.words > self.words]
+        over = {
+            number
+            for number, unit in enumerate(self.units)
+            if self._tiled(unit)
+            and any(span.first <= ends[number] and begins[number] <= span.last for span in late)
+        }
+        planned: list[int | None] = [None] * len(self.blocks)
+        for (_, members), address in zip(residents.values(), found[:stay], strict=True):
+            for block in members:
+                planned[block] = address
+        done, buffers = self._steps(steps, iter(found[stay:]))
+        outside, words = self._external(begins, ends)
+        if self.fed and self.input not in self.outside:
+            done = self._with_input(done, planned)
+        end = end_of(spans, found)
+        whole = Residence(tuple(done), tuple(planned), tuple(buffers), end, outside, words, {})
+        return whole, over
+
+    def _steps(
+        self, steps: Sequence[tuple[Unit, _Tile | None]], places: Iterator[int]
+    ) -> tuple[list[Step], list[tuple[str, int, int]]]:
+        """Return steps and buffers as symbols, of which equal ones are one."""
+        done: list[Step] = []
+        symbols: dict[tuple[str, int, int], None] = {}
+        for unit, tile in steps:
+            if tile is None:
+                done.append(Step(unit))
+                continue
+            at = [next(places) for _ in tile.buffers]
+            origins = {}
+            for buffer, address in zip(tile.buffers, at, strict=True):
+                for part in buffer.parts:
+                    origins[part.tensor] = address - span_words(self.plan, part).start
+                symbols[f"{buffer.parts[-1].tensor} tile", address, buffer.span.words] = None
+            loads = tuple(Copy(tile.buffers[n].parts[0], at[n]) for n in tile.loaded)
+            stores = tuple(Copy(tile.buffers[n].parts[-1], at[n]) for n in tile.stored)
+            done.append(Step(unit, tile.tile, origins, loads, stores))
+        return done, list(symbols)
+
+    def _with_input(self, steps: list[Step], planned: Sequence[int | None]) -> list[Step]:
+        """Have a frame that the host writes to external memory be loaded whole."""
+        number = next(n for n, block in enumerate(self.blocks) if self.input in block.roots)
+        address = planned[number]
+        assert address is not None
+        copy = Copy(Elements(self.input, 0, self.graph.network.input.size), address)
+        return [replace(steps[0], loads=(copy, *steps[0].loads)), *steps[1:]]
+
+    def _external(self, begins: list[int], ends: list[int]) -> tuple[dict[str, int], int]:
+        """Return first words of what is outside; a frame's keeps its own."""
+        names, spans = [], []
+        kept = 0
+        if self.fed:
+            kept = self.plan.layouts[self.input].words[-1]
+        for name in sorted(self.outside - {self.input}):
+            maker = self.graph.makers[name]
+            last = max(self.unit_of[node.name] for node in self.graph.readers[name])
+            words = self.plan.layouts[name].words[-1]
+            names.append(name)
+            spans.append(Span(words, begins[self.unit_of[maker.name]], ends[last] + 1))
+        found = first_fit(spans)
+        outside = {name: kept + at for name, at in zip(names, found, strict=True)}
+        if self.fed:
+            outside[self.input] = 0
+        return outside, kept + end_of(spans, found)
+
+
+def _uniform(
+    plan: Distribution, elementwise: Callable[[str], bool], words: int
+) -> dict[str, range]:
+    """Return the words, from 0 on, that constants of one value need; equal ones have the same.
+
+    A few words of such a constant stand for all: instructions read them again and again.
+    """
+    most = max(8, min(UNIFORM_WORDS, words // 32) // 8 * 8)
+    found: dict[str, range] = {}
+    places: dict[tuple[int, int], range] = {}
+    end = 0
+    for node in plan.graph.network.nodes:
+        if not isinstance(node, Constant) or np.ptp(node.values) or not node.values.size:
+            continue
+        layout = plan.layouts[node.output.name]
+        if layout.words[-1] > most and elementwise(node.output.name):
+            key = int(node.values[0]), layout.bits
+            if key not in places:
+                places[key] = range(end, end + most)
+                end += most
+            found[node.output.name] = places[key]
+    return found
+
+
+def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
+    """Put constants of one value behind all else."""
+    end = found.end
+    placed = {name: range(at.start + end, at.stop + end) for name, at in uniform.items()}
+    end = max((at.stop for at in placed.values()), default=found.end)
+    symbols = {(f"{name} (all alike)", at.start, len(at)) for name, at in placed.items()}
+    return replace(found, uniform=placed, end=end, buffers=(*found.buffers, *sorted(symbols)))
+
+
+def nodes_of(unit: Unit) -> tuple[Node, ...]:
+    """Return the nodes that are computed together."""
+    return unit.nodes if isinstance(unit, Group) else (unit,)

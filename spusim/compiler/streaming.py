@@ -1,0 +1,348 @@
+"""The steps of a core whose network does not fit: what each computes, loads, stores and fetches."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from spusim.compiler.code import Op, op
+from spusim.compiler.convolution import Windowed, scale_name
+from spusim.compiler.lowering import Site, lower, lower_move
+from spusim.compiler.memory import FAR_WORDS
+from spusim.compiler.residence import Copy, Residence, Step, nodes_of
+from spusim.compiler.row_tiles import (
+    Cuttable,
+    Elements,
+    Group,
+    Rows,
+    elements_of,
+    span_words,
+    tile_window,
+)
+from spusim.compiler.space import CoreSpace
+from spusim.compiler.threads import sent_outputs
+from spusim.compiler.weight_places import Use, WeightPlaces
+from spusim.network.records import Convolution, Node, Product
+from spusim.program import Transfer, Window
+
+WIDTHS = {"d": "wd", "a": "wa", "b": "wb"}  # operand -> its width in the vector state
+
+
+@dataclass(frozen=True)
+class Template:
+    """A node's instructions over all rows, and its window, if it has one."""
+
+    ops: list[Op]
+    window: Window | None
+
+
+@dataclass(frozen=True)
+class Homes:
+    """First words in external memory of matrices that are fetched, and of scales; `end` of all."""
+
+    matrices: dict[int, int]
+    scales: dict[str, int]
+    end: int
+
+
+@dataclass
+class Slot:
+    """What one thread computes between two meetings, and what must be there before."""
+
+    layer: str
+    ops: list[Op] = field(default_factory=list)
+    loads: tuple[Copy, ...] = ()
+    stores: tuple[Copy, ...] = ()
+    matrices: frozenset[int] = frozenset()
+    fetches: tuple[int, ...] = ()
+    scales: tuple[str, ...] = ()
+
+
+def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
+    """Lower all steps in order, and return when each matrix is used."""
+    builder = _Builder(site, residence)
+    for step in residence.steps:
+        builder.add(step)
+    for move in site.places.updates:
+        builder.slots[-1].ops += lower_move(move)
+    return builder.slots, builder.uses()
+
+
+class _Builder:
+    """Slots while they are made."""
+
+    def __init__(self, site: Site, residence: Residence) -> None:
+        self.site, self.residence, self.space = site, residence, site.space
+        self.slots: list[Slot] = []
+        self.templates: dict[str, Template] = {}  # by node
+        self.reuse: dict[int, int] = {}
+        self.sent: set[int] = set()
+        self.done: set[str] = set()
+
+    def add(self, step: Step) -> None:
+        """Add a step as a slot, or several if it uses several matrices."""
+        nodes = nodes_of(step.unit)
+        ops = [
+            part for node in nodes for each in self._ops(step, node) for part in self._uniform(each)
+        ]
+        last = step.tile is None or step.tile.end == _group(step).rows
+        if last:
+            self.done |= {node.name for node in nodes}
+            ops += sent_outputs(self.site, self.done, self.sent)
+        first = len(self.slots)
+        self.slots += [Slot(nodes[0].layer, part) for part in _parts(ops)]
+        self.slots[first].loads = step.loads
+        if step.tile is None or step.tile.first == 0:
+            names = [scale_name(node) for node in nodes if isinstance(node, Convolution)]
+            self.slots[first].scales = tuple(n for n in names if n in self.space.turns)
+        self.slots[-1].stores = step.stores
+        for slot in self.slots[first:]:
+            slot.matrices = frozenset(_matrices(slot.ops))
+
+    def uses(self) -> list[Use]:
+        """Return the use of every matrix; those that nothing reads are used at once."""
+        found: dict[int, list[int]] = {}
+        for number, slot in enumerate(self.slots):
+            for matrix in slot.matrices:
+                found.setdefault(matrix, []).append(number)
+        return [
+            Use(min(slots), max(slots), self.reuse.get(tile.number, 1))
+            for tile in self.space.matrices.tiles
+            for slots in (found.get(tile.number, [0]),)
+        ]
+
+    def _ops(self, step: Step, node: Node) -> list[Op]:
+        """Return a node's instructions in a step."""
+        if step.tile is None:
+            return self._lowered(node)
+        if node.name not in self.templates:
+            ops = self._lowered(node)
+            window = self.space.windows.pop() if isinstance(node, Windowed) else None
+            self.templates[node.name] = Template(ops, window)
+        template = self.templates[node.name]
+        if isinstance(node, Windowed):
+            assert template.window
+            return [_windowed(self, step, node, each, template.window) for each in template.ops]
+        assert isinstance(node, Cuttable)
+        return _elementwise(self, step, node, template.ops)
+
+    def _lowered(self, node: Node) -> list[Op]:
+        before = len(self.space.matrices.tiles)
+        ops = lower(self.site, node)
+        reuse = 1
+        if isinstance(node, Convolution):
+            reuse = node.geometry.positions
+        elif isinstance(node, Product):
+            reuse = len(node.windows)
+        for tile in self.space.matrices.tiles[before:]:
+            self.reuse[tile.number] = reuse
+        return ops
+
+    def _uniform(self, each: Op) -> list[Op]:
+        """Have an instruction read a constant of one value again and again, if it reads one."""
+        alike = {side: at for side in "ab" if (at := self._alike(each.operands.get(side)))}
+        if not alike:
+            return [each]
+        side, at = next(iter(alike.items()))
+        size = len(at) * self.space.data.word_bits // int(each.state[WIDTHS[side]])
+        ops = []
+        for first in range(0, int(each.state["len"]), size):
+            part = _shifted(self.space, each, first, min(size, int(each.state["len"]) - first))
+            operands = dict(part.operands) | {side: words.start for side, words in alike.items()}
+            ops.append(replace(part, operands=operands))
+        return ops
+
+    def _alike(self, address: int | str | None) -> range | None:
+        """Return the words that are kept of the constant of one value that a word is of."""
+        if address is None or int(address) < FAR_WORDS:
+            return None
+        for name, words in self.residence.uniform.items():
+            first = self.site.places.words[name, 0]
+            if first <= int(address) < first + self.site.plan.layouts[name].words[-1]:
+                return words
+        return None
+
+    def moved(self, step: Step, address: int) -> int:
+        """Return where a word lies in a step whose tensor it is in may be in a buffer."""
+        if address < FAR_WORDS or self._alike(address):
+            return address
+        for name, origin in step.origins.items():
+            first = self.site.places.words[name, 0]
+            if first <= address < first + self.site.plan.layouts[name].words[-1]:
+                return origin + address - first
+        raise KeyError(f"word {address} of {nodes_of(step.unit)[0].name} is in no buffer")
+
+
+def _group(step: Step) -> Group:
+    assert isinstance(step.unit, Group)
+    return step.unit
+
+
+def _tile(step: Step) -> Rows:
+    assert step.tile is not None
+    return step.tile
+
+
+def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: Window) -> Op:
+    """Return a window's instruction for a tile: fewer rows, of the operand's rows at hand."""
+    group, tile, plan = _group(step), _tile(step), builder.site.plan
+    source, target = int(each.operands["a"]), int(each.operands["d"])
+    made = elements_of(plan, group, tile, node.output.name)
+    target = builder.moved(step, target + span_words(plan, made).start)
+    part = elements_of(plan, group, tile, node.a)
+    row = node.geometry.width * node.geometry.channels
+    window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+    source = builder.moved(step, source + span_words(plan, part).start)
+    operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
+    comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
+    return Op(each.mnemonic, comment, operands, each.state, each.modes)
+
+
+def _elementwise(builder: _Builder, step: Step, node: Cuttable, template: list[Op]) -> list[Op]:
+    """Return the instructions of a tile's elements."""
+    plan = builder.site.plan
+    part = elements_of(plan, _group(step), _tile(step), node.output.name)
+    base = builder.site.places.words[node.output.name, 0]
+    layout = plan.layouts[node.output.name]
+    ops = []
+    for each in template:
+        first = (int(each.operands["d"]) - base) * layout.word_bits // layout.bits
+        begin, end = max(first, part.first), min(first + int(each.state["len"]), part.end)
+        if begin < end:
+            ops.append(_cut(builder, step, each, begin - first, end - begin))
+    return ops
+
+
+def _cut(builder: _Builder, step: Step, each: Op, skip: int, elements: int) -> Op:
+    """Return an instruction on some elements, at the places that they have in a step."""
+    part = _shifted(builder.space, each, skip, elements)
+    moved = {
+        name: builder.moved(step, int(value)) if name in WIDTHS else value
+        for name, value in part.operands.items()
+    }
+    return replace(part, operands=moved)
+
+
+def _shifted(space: CoreSpace, each: Op, skip: int, elements: int) -> Op:
+    """Return an element-wise instruction without its first elements, on as many as wanted."""
+    operands = dict(each.operands)
+    for name, width in WIDTHS.items():
+        if name in operands:
+            words = skip * int(each.state[width]) // space.data.word_bits
+            operands[name] = int(operands[name]) + words
+    return replace(each, operands=operands, state=each.state | {"len": elements})
+
+
+def _matrices(ops: Iterable[Op]) -> list[int]:
+    return [int(each.operands["m"]) for each in ops if "m" in each.operands]
+
+
+def _parts(ops: list[Op]) -> list[list[Op]]:
+    """Cut instructions in front of each that is the first to use a matrix, but the first."""
+    parts: list[list[Op]] = [[]]
+    known: set[int] = set()
+    for each in ops:
+        for matrix in _matrices([each]):
+            if known and matrix not in known:
+                parts.append([])
+            known.add(matrix)
+        parts[-1].append(each)
+    return parts
+
+
+def scheduled(slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]) -> list[Slot]:
+    """Return slots with what is fetched for each, and empty ones where the machine must wait.
+
+    What one slot stores, another loads no sooner than in the stage behind that.
+    """
+    done: list[Slot] = []
+    stored: list[tuple[Elements, int]] = []  # and the slot that makes it
+    for number, slot in enumerate(slots):
+        needed = [m for m in sorted(places.streamed) if uses[m].first == number]
+        waits = 1 if not places.alone.isdisjoint(needed) else 0
+        made = [at for part, at in stored for copy in slot.loads if _meet(part, copy.part)]
+        waits = max([waits, *(at + 2 - len(done) for at in made)])
+        done += [Slot(slot.layer) for _ in range(waits)]
+        stored += [(copy.part, len(done)) for copy in slot.stores]
+        done.append(replace(slot, fetches=tuple(needed)))
+    return done
+
+
+def _meet(one: Elements, other: Elements) -> bool:
+    same = one.tensor == other.tensor
+    return same and one.first < other.end and other.first < one.end
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A slot's computation, and what the other thread does beside it."""
+
+    layer: str
+    ops: tuple[Op, ...]
+    beside: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """before: what is loaded first; after: what is stored last."""
+
+    before: tuple[Op, ...]
+    stages: tuple[Stage, ...]
+    after: tuple[Op, ...]
+
+
+def schedule_of(
+    space: CoreSpace, residence: Residence, site: Site, slots: Sequence[Slot], homes: Homes
+) -> Schedule:
+    """Return what the two threads do; stages without any transfer are put together."""
+    movers = _Movers(space, residence, site, homes)
+    loads = [movers.loads(slot) for slot in slots] + [[]]
+    stores: list[list[Op]] = [[]] + [movers.stores(slot) for slot in slots]
+    stages: list[Stage] = []
+    for number, slot in enumerate(slots):
+        beside = (*stores[number], *loads[number + 1])
+        if stages and not beside and not stages[-1].beside:
+            last = stages.pop()
+            stages.append(Stage(last.layer, (*last.ops, *slot.ops), ()))
+        else:
+            stages.append(Stage(slot.layer, tuple(slot.ops), beside))
+    return Schedule(tuple(loads[0]), tuple(stages), tuple(stores[len(slots)]))
+
+
+@dataclass(frozen=True)
+class _Movers:
+    """What turns copies into instructions of the dma."""
+
+    space: CoreSpace
+    residence: Residence
+    site: Site
+    homes: Homes
+
+    def loads(self, slot: Slot) -> list[Op]:
+        """Return what brings a slot's operands and matrices."""
+        ops = [self._move("xld", "d", f"{slot.layer}: load", copy) for copy in slot.loads]
+        for matrix in slot.fetches:
+            tile = self.space.matrices.tiles[matrix]
+            comment = f"{slot.layer}: fetch weights of {tile.name}"
+            ops.append(op("fetch", comment, m=matrix, external=self.homes.matrices[matrix]))
+        for name in slot.scales:
+            words = len(self.space.loaded[name])
+            operands = {"d": self.space.turns[name], "external": self.homes.scales[name]}
+            told = f"{slot.layer}: load {name}"
+            ops.append(op("xld", told, t=self._transfer(words), **operands))
+        return ops
+
+    def stores(self, slot: Slot) -> list[Op]:
+        """Return what takes a slot's results outside."""
+        return [self._move("xst", "a", f"{slot.layer}: store", copy) for copy in slot.stores]
+
+    def _move(self, mnemonic: str, side: str, comment: str, copy: Copy) -> Op:
+        words = span_words(self.site.plan, copy.part)
+        operands = {
+            side: copy.address,
+            "external": self.residence.outside[copy.part.tensor] + words.start,
+            "t": self._transfer(len(words)),
+        }
+        told = f"{comment} {copy.part.tensor}, elements {copy.part.first} to {copy.part.end - 1}"
+        return op(mnemonic, told, **operands)
+
+    def _transfer(self, words: int) -> int:
+        return self.space.transfer(Transfer(f"{words} words", words))

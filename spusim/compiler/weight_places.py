@@ -1,0 +1,150 @@
+"""Which matrices stay in weight memory, and where those lie that are fetched for every frame.
+
+Times count steps twice: 2 k is step k, 2 k - 1 a step without computation in front of it. A matrix
+is fetched beside the step before the one that needs it, so it takes its place from then on; where
+there is no room for that, the machine waits for it between the two.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from spusim.arch import Arch
+from spusim.compiler.errors import CompileError
+from spusim.compiler.first_fit import Span, end_of, first_fit
+from spusim.compiler.storage import StoredMatrix, depth_rows
+
+
+@dataclass(frozen=True)
+class Use:
+    """When a matrix is needed, first and last step, and how often each weight is used a frame."""
+
+    first: int
+    last: int
+    reuse: int
+
+
+@dataclass(frozen=True)
+class WeightPlaces:
+    """Where each matrix lies in a PE's memories, and what all take of them.
+
+    streamed: matrices that are fetched; alone: those that are while nothing is computed.
+    """
+
+    bases: tuple[int, ...]
+    index_bases: tuple[int, ...]
+    streamed: frozenset[int]
+    alone: frozenset[int]
+    rows: int
+    index_words: int
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """One of the memories of a PE: what each matrix takes of it, and its size."""
+
+    name: str
+    words: tuple[int, ...]
+    size: int
+
+
+def weight_places(arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use]) -> WeightPlaces:
+    """Keep the matrices whose weights are used most, and have the others take turns.
+
+    Raises CompileError for one that does not fit even alone.
+    """
+    memories = _memories(arch, tiles)
+    order = sorted(range(len(tiles)), key=lambda m: (uses[m].reuse, -memories[0].words[m], m))
+    streamed: set[int] = set()
+    alone: set[int] = set()
+    for number in (*order, None):
+        if all(_end(memory, uses, streamed, alone) <= memory.size for memory in memories):
+            break
+        if number is not None:
+            streamed.add(number)
+    else:
+        _make_room(arch, tiles, memories, uses, streamed, alone)
+    rows, indices = (_placed(memory, uses, streamed, alone) for memory in memories)
+    ends = [_end(memory, uses, streamed, alone) for memory in memories]
+    return WeightPlaces(
+        tuple(rows), tuple(indices), frozenset(streamed), frozenset(alone), ends[0], ends[1]
+    )
+
+
+def _memories(arch: Arch, tiles: Sequence[StoredMatrix]) -> tuple[_Memory, _Memory]:
+    core = arch.core
+    preload = core.index_memory.mode == "preload"
+    size = core.weight_memory.words if core.weight_memory else core.data_memory.words
+    return (
+        _Memory("weight memory", tuple(depth_rows(arch, t) for t in tiles), size),
+        _Memory(
+            "index memory",
+            tuple(0 if preload else tile.index_words for tile in tiles),
+            core.index_memory.words,
+        ),
+    )
+
+
+def _make_room(
+    arch: Arch,
+    tiles: Sequence[StoredMatrix],
+    memories: Sequence[_Memory],
+    uses: Sequence[Use],
+    streamed: set[int],
+    alone: set[int],
+) -> None:
+    """Have matrices fetched between steps, the largest first, until all fit in turns."""
+    for memory in memories:
+        by_size = sorted(streamed - alone, key=lambda m: -memory.words[m])
+        while (end := _end(memory, uses, streamed, alone)) > memory.size:
+            if not by_size:
+                raise CompileError(_refusal(arch, tiles, memory, uses, end))
+            alone.add(by_size.pop(0))
+
+
+def _refusal(
+    arch: Arch, tiles: Sequence[StoredMatrix], memory: _Memory, uses: Sequence[Use], end: int
+) -> str:
+    largest = max(range(len(tiles)), key=lambda m: memory.words[m])
+    key = "weight_memory" if memory.name == "weight memory" else "index_memory"
+    return (
+        f"{arch.name}: layer {tiles[largest].layer} needs {memory.words[largest]} words of a PE's "
+        f"{memory.name} for {tiles[largest].name}, and there are {memory.size} even "
+        f"when all other weights come from external memory; set core.{key}.words={end}, use more "
+        "PEs or prune it"
+    )
+
+
+def _spans(
+    memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]
+) -> list[tuple[int, Span]]:
+    """Return the matrices that take turns, and when each is there."""
+    return [
+        (m, Span(memory.words[m], 2 * uses[m].first - (1 if m in alone else 2), 2 * uses[m].last))
+        for m in sorted(streamed)
+    ]
+
+
+def _stay(memory: _Memory, streamed: set[int]) -> Iterable[tuple[int, int]]:
+    """Yield the matrices that stay, with their first word."""
+    word = 0
+    for number, words in enumerate(memory.words):
+        if number not in streamed:
+            yield number, word
+            word += words
+
+
+def _placed(memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]) -> list[int]:
+    """Return the first word of every matrix: those that stay first, the others behind them."""
+    places = dict(_stay(memory, streamed))
+    begin = sum(memory.words[m] for m in places)
+    turns = _spans(memory, uses, streamed, alone)
+    for (number, _), at in zip(turns, first_fit([span for _, span in turns]), strict=True):
+        places[number] = begin + at
+    return [places[number] for number in range(len(memory.words))]
+
+
+def _end(memory: _Memory, uses: Sequence[Use], streamed: set[int], alone: set[int]) -> int:
+    """Return the word behind the last that any matrix takes."""
+    stay = sum(words for m, words in enumerate(memory.words) if m not in streamed)
+    spans = [span for _, span in _spans(memory, uses, streamed, alone)]
+    return stay + end_of(spans, first_fit(spans))
