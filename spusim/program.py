@@ -215,7 +215,9 @@ class CoreImage:
 class InputPort:
     """What the host sends for a frame: elements, packed into words, to a channel of `cores`.
 
-    fill: the integer that fills the last word, as many bits wide.
+    fill: the integer that fills the last word, as many bits wide. planes: a frame's pixels have so
+    many elements, and what is sent is one plane of them after the other, each from a fresh word,
+    its last word filled.
     """
 
     cores: tuple[int, ...]
@@ -224,6 +226,7 @@ class InputPort:
     elements: int
     bits: int  # of an element in memory
     fill: int = 0
+    planes: int = 1
 
     @property
     def filler(self) -> int:
@@ -233,13 +236,18 @@ class InputPort:
 
 @dataclass(frozen=True)
 class OutputPort:
-    """One of the host's channels: `elements` of a frame's output from `offset` on."""
+    """One of the host's channels: `elements` of a frame's output from `offset` on.
+
+    planes: they are pixels of so many elements, and arrive plane after plane, each from a fresh
+    word.
+    """
 
     core: int
     channel: int  # the `channel` of the `send` to the host
     offset: int
     elements: int
     bits: int
+    planes: int = 1
 
 
 @dataclass(frozen=True)

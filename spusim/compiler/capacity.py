@@ -284,8 +284,7 @@ def _saved_rows(arch: Arch, tiles: tuple[StoredMatrix, ...], bits: int) -> int:
 def check_link(arch: Arch, plan: Distribution) -> None:
     """Raise CompileError where channels are too few, or too short for what they must hold."""
     first = plan.graph.network.input
-    word_bits = arch.core.data_memory.word_bits
-    words = [-(-first.size * first.quantum.bits // word_bits)]
+    words = [plan.layouts[first.name].words[-1]]
     _check_channel(arch, HOST_CHANNEL, f"a frame of {first.size} inputs", words)
     for runs in plan.exchanges:
         for sender, receiver in sorted({(r.sender, core) for r in runs for core in r.receivers}):

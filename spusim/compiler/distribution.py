@@ -321,7 +321,8 @@ def _appended(runs: list[Run], run: Run, layout: Layout) -> list[Run]:
     if runs:
         last = runs[-1]
         same = (last.root, last.sender, last.receivers) == (run.root, run.sender, run.receivers)
-        if same and last.pieces.stop == run.pieces.start and layout.fills(run.pieces.start - 1):
+        together = layout.planar or layout.fills(run.pieces.start - 1)
+        if same and last.pieces.stop == run.pieces.start and together:
             longer = range(last.pieces.start, run.pieces.stop)
             return [*runs[:-1], Run(run.root, longer, run.sender, run.receivers)]
     return [*runs, run]

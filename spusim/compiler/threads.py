@@ -209,7 +209,7 @@ class _Chain:
     def _vector(self, root: str, pieces: range) -> Vector:
         """Return a run of a root's pieces, as they lie here."""
         layout = self.plan.layouts[root]
-        elements = sum(layout.sizes[piece] for piece in pieces)
+        elements = layout.extent(pieces)
         address = self.site.places.words[root, pieces.start]
         return Vector(address, elements, layout.bits, layout.word_bits)
 
