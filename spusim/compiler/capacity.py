@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from spusim.arch import Arch, presets_computing
 from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
+from spusim.compiler.memory import ADDRESS_WORDS
+from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import (
     Storage,
     StoredMatrix,
     bias_width,
     depth_rows,
+    place_matrices,
     words_per_row,
 )
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
@@ -98,6 +101,18 @@ def check_core(arch: Arch, needs: CoreNeeds, check_capacity: bool) -> None:
             )
     if check_capacity:
         _check_weights(arch, needs)
+
+
+def holds_vectors(space: CoreSpace) -> bool:
+    """Tell whether data memory holds a core's vectors, and the weights that lie behind them."""
+    memory, words = space.arch.core.data_memory, space.data.used_words
+    if words > ADDRESS_WORDS:
+        return False
+    if not space.check_capacity:
+        return True
+    if space.arch.core.weight_memory:
+        return words <= memory.banks * memory.words
+    return place_matrices(space.arch, space.matrices.tiles, words).end_row <= memory.words
 
 
 @dataclass(frozen=True)

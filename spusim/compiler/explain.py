@@ -9,6 +9,7 @@ from spusim.program import HOST, CoreImage, Matrix, Program
 
 Row = Sequence[object]
 Posts = dict[tuple[int, int], list[str]]
+MOST_NAMES = 4  # of those that share words, a symbol
 
 
 def explain(program: Program, arch: Arch) -> str:
@@ -48,7 +49,7 @@ def _memories(image: CoreImage, arch: Arch) -> str:
     core = arch.core
     data, table = core.data_memory, core.table_memory
     used = [
-        ("data memory", sum(words for _, _, words in image.symbols), data.banks * data.words),
+        ("data memory", _taken(image), data.banks * data.words),
         ("table memory", sum(len(t.entries) for t in image.tables), table.banks * table.words),
         ("instruction memory", len(image.code), core.instruction_memory.words),
     ]
@@ -74,18 +75,51 @@ def _memory_map(image: CoreImage, arch: Arch) -> str:
     """Tell where everything lies in data memory. A bank row is a word of every bank."""
     memory = arch.core.data_memory
     capacity = memory.banks * memory.words
-    rows: list[Row] = []
+    rows: list[list[object]] = []
     for name, address, words in image.symbols:
         last = (address + max(words, 1) - 1) // memory.banks
-        share = _percent(words, capacity)
         rows.append(
-            (name, address, words, f"{address // memory.banks}-{last}",
-             words * memory.word_bits // 8, share)
+            [name, address, words, f"{address // memory.banks}-{last}",
+             words * memory.word_bits // 8, _percent(words, capacity)]
         )  # fmt: skip
-    used = sum(words for _, _, words in image.symbols)
-    rows.append(("total", "", used, "", used * memory.word_bits // 8, _percent(used, capacity)))
+    used = _taken(image)
+    rows.append(["total", "", used, "", used * memory.word_bits // 8, _percent(used, capacity)])
+    header = ["symbol", "word", "words", "bank rows", "bytes", "share"]
+    sharing = _sharing(image)
+    if any(sharing):
+        header.append("at other times")
+        sharing.append(f"({_asked(image)} words if none were shared)")
+        rows = [[*row, others] for row, others in zip(rows, sharing, strict=True)]
     title = f"data memory: {memory.banks} banks of {memory.words} words of {memory.word_bits} bits"
-    return _table(title, ("symbol", "word", "words", "bank rows", "bytes", "share"), rows)
+    return _table(title, header, rows)
+
+
+def _asked(image: CoreImage) -> int:
+    """Return the words of all symbols, as if none shared any."""
+    return sum(words for _, _, words in image.symbols)
+
+
+def _taken(image: CoreImage) -> int:
+    """Return the words that symbols take, those that several share once."""
+    used, end = 0, 0
+    for first, last in sorted((address, address + words) for _, address, words in image.symbols):
+        used += max(0, last - max(first, end))
+        end = max(end, last)
+    return used
+
+
+def _sharing(image: CoreImage) -> list[str]:
+    """Return for each symbol the names of those that have words of it at other times."""
+    shared = []
+    for n, (_, address, words) in enumerate(image.symbols):
+        others = [
+            other
+            for m, (other, begin, count) in enumerate(image.symbols)
+            if m != n and begin < address + words and address < begin + count
+        ]
+        more = [f"{len(others) - MOST_NAMES} more"] if len(others) > MOST_NAMES else []
+        shared.append(", ".join(others[:MOST_NAMES] + more))
+    return shared
 
 
 def _matrix_table(program: Program, image: CoreImage, arch: Arch) -> str:

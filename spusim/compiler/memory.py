@@ -1,5 +1,6 @@
 """Where vectors lie in a core's data memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spusim.arch import Arch
@@ -48,31 +49,41 @@ class Vector:
 
 
 class DataMap:
-    """A core's data memory as it is given away, from word 0 on."""
+    """A core's data memory as it is given away, from word 0 on.
 
-    def __init__(self, arch: Arch, core: int) -> None:
+    planned: first words of the vectors, in the order in which they are asked for; without it each
+    gets words of its own.
+    """
+
+    def __init__(self, arch: Arch, core: int, planned: Sequence[int] = ()) -> None:
         self.word_bits = arch.core.data_memory.word_bits
         self.core = core
         self.symbols: list[tuple[str, int, int]] = []
         self.used_words = 0
+        self._planned = iter(planned)
 
     def vector(self, name: str, elements: int, bits: int) -> Vector:
-        """Give a vector whole words of its own."""
+        """Give a vector whole words."""
         words = words_of(elements, bits, self.word_bits)
-        return Vector(self._take(name, words), elements, bits, self.word_bits)
+        address = self._take(name, words, next(self._planned, self.used_words))
+        return Vector(address, elements, bits, self.word_bits)
 
     def scale(self, name: str, entries: int) -> int:
         """Give room to scale entries; returns the first word's address, a multiple of 4."""
         self.used_words += -self.used_words % SCALE_ALIGN_WORDS
-        return self._take(name, words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits))
+        words = words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits)
+        return self._take(name, words, self.used_words)
 
-    def _take(self, name: str, words: int) -> int:
-        address = self.used_words
-        self.used_words += words
-        self.symbols.append((name, address, words))
+    def check_reach(self) -> None:
+        """Raise CompileError for words that addresses do not reach."""
         if self.used_words > ADDRESS_WORDS:
+            past = next(name for name, at, words in self.symbols if at + words > ADDRESS_WORDS)
             raise CompileError(
-                f"core {self.core} needs {self.used_words} words for vectors up to {name}, and "
+                f"core {self.core} needs {self.used_words} words for vectors up to {past}, and "
                 f"16-bit addresses reach {ADDRESS_WORDS}; use more cores or smaller layers"
             )
+
+    def _take(self, name: str, words: int, address: int) -> int:
+        self.used_words = max(self.used_words, address + words)
+        self.symbols.append((name, address, words))
         return address

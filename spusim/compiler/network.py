@@ -13,11 +13,13 @@ from spusim.compiler.capacity import (
     check_link,
     check_precision,
     check_zero_point,
+    holds_vectors,
 )
 from spusim.compiler.code import CoreCode, ThreadCode, assemble_core
 from spusim.compiler.convolution import check_windows, stored_filters
 from spusim.compiler.distribution import Distribution, distribute
 from spusim.compiler.graph import Graph
+from spusim.compiler.liveness import shared_words
 from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
@@ -31,9 +33,10 @@ from spusim.compiler.storage import (
     choose_format,
     packing_note,
     place_matrices,
+    remembering,
     short_note,
 )
-from spusim.compiler.threads import FRAME, INIT, core_threads, plan_threading
+from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_threading
 from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
@@ -45,11 +48,14 @@ from spusim.program import CoreImage, InputPort, OutputPort, Program
 
 
 def compile_network(
-    network: Network, arch: Arch, *, check_capacity: bool = True, pack: Packing = pack
-) -> Program:
+    network: Network, arch: Arch, *, check_capacity: bool = True, pack: Packing = pack,
+    share_words: bool = False,
+) -> Program:  # fmt: skip
     """Compile a quantised network for an architecture.
 
     pack: `formats.outline` makes a program that can be placed and timed, but not computed.
+    share_words: vectors that are never needed together share words of data memory even where each
+    could have its own; else only where they could not.
     check_capacity False: memories may overflow, as for a dense baseline; what instructions cannot
     encode, lanes cannot compute and channels cannot carry is refused all the same. Raises
     CompileError with the numbers and a remedy, and NetworkError for an inconsistent network.
@@ -66,8 +72,8 @@ def compile_network(
     cores: list[CoreImage] = []
     layer_of: dict[str, str] = {}
     for core in range(arch.cores):
-        space = CoreSpace(arch, core, formats, check_capacity, pack)
-        threads = core_threads(threading, Site(space, plan, place(space, plan)))
+        blank = CoreSpace(arch, core, formats, check_capacity, remembering(pack))
+        space, threads = _lowered(threading, blank, share_words)
         cores.append(build_core(isa, space, threads))
         layer_of |= {tile.name: tile.layer for tile in space.matrices.tiles}
     output = graph.tensors[graph.network.output]
@@ -97,6 +103,24 @@ def compile_network(
         layer_of=layer_of,
         notes=(*network.notes, *notes),
     )
+
+
+def _lowered(
+    threading: Threading, blank: CoreSpace, share_words: bool
+) -> tuple[CoreSpace, list[ThreadCode]]:
+    """Return a core's memories and threads, words shared if that is wanted or else all is not held.
+
+    blank: memories of which nothing has been given away.
+    """
+    plan, space = threading.plan, blank.again()
+    places = place(space, plan)
+    symbols = [*space.data.symbols]
+    if not share_words:
+        threads = core_threads(threading, Site(space, plan, places))
+        if holds_vectors(space):
+            return space, threads
+    shared = blank.again(shared_words(plan, space.core, places, symbols))
+    return shared, core_threads(threading, Site(shared, plan, place(shared, plan)))
 
 
 def plan_network(network: Network, arch: Arch) -> Distribution:
@@ -130,6 +154,7 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
 
 def build_core(isa: Isa, space: CoreSpace, threads: list[ThreadCode]) -> CoreImage:
     """Encode a core's threads and place its matrices; raises CompileError if they do not fit."""
+    space.data.check_reach()
     storage = place_matrices(space.arch, space.matrices.tiles, space.data.used_words)
     code = assemble_core(isa, threads)
     needs = CoreNeeds(

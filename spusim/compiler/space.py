@@ -1,5 +1,7 @@
 """What a core gives away while its program is planned: memory, tables, matrix descriptors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from spusim.arch import Arch
@@ -81,17 +83,25 @@ class CoreSpace:
         formats: dict[str, str],
         check_capacity: bool,
         pack: Packing = pack,
+        planned: Sequence[int] = (),
     ) -> None:
         self.arch = arch
         self.core = core
         self.formats = formats  # product -> format
         self.check_capacity = check_capacity
-        self.data = DataMap(arch, core)
+        self.data = DataMap(arch, core, planned)
         self.tables = TableStore(arch)
         self.matrices = MatrixStore(arch, pack)
         self.segments: list[Segment] = []
         self.windows: list[Window] = []
         self._scales: dict[bytes, int] = {}  # entries -> address
+        self._pack = pack
+
+    def again(self, planned: Sequence[int] = ()) -> "CoreSpace":
+        """Return the same memories with nothing given away; planned: as in `DataMap`."""
+        return CoreSpace(
+            self.arch, self.core, self.formats, self.check_capacity, self._pack, planned
+        )
 
     def scale(self, name: str, multiplier: np.ndarray, shift: np.ndarray) -> int:
         """Store scale entries, (n,) each, equal ones once; returns the first word's address."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 
@@ -27,6 +28,21 @@ from spusim.program import Matrix, Operand
 Packing = Callable[[np.ndarray, Layout, np.ndarray | None], PackedMatrix]
 NARROW_BIAS_BITS = 32
 WIDE_BIAS_BITS = 48
+
+
+def remembering(pack: Packing) -> Packing:
+    """Return a packing that packs what it has packed before only once."""
+    known: dict[tuple[object, ...], PackedMatrix] = {}
+
+    def packed(weight: np.ndarray, layout: Layout, bias: np.ndarray | None) -> PackedMatrix:
+        parts = [weight] if bias is None else [weight, bias]
+        digests = tuple(blake2b(np.ascontiguousarray(each).data).digest() for each in parts)
+        key = (weight.shape, weight.dtype, layout, *digests)
+        if key not in known:
+            known[key] = pack(weight, layout, bias)
+        return known[key]
+
+    return packed
 
 
 def weight_word_bits(arch: Arch) -> int:

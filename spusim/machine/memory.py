@@ -51,12 +51,11 @@ def _data_memory(
     name: str, image: CoreImage, core: CoreSpec, weights: np.ndarray
 ) -> dict[str, BankUse]:
     spec = core.data_memory
-    banks = np.zeros(spec.banks, np.int64)
     stored = {matrix.name for matrix in image.matrices}
-    for symbol, address, words in image.symbols:
-        if symbol not in stored:
-            where = (address + np.arange(words)) % spec.banks
-            banks += np.bincount(where, minlength=spec.banks)
+    vectors = [(first, n) for name, first, n in image.symbols if name not in stored]
+    taken = [np.arange(first, first + words) for first, words in vectors]
+    where = np.unique(np.concatenate([np.zeros(0, np.int64), *taken]))  # words may be shared
+    banks = np.bincount(where % spec.banks, minlength=spec.banks)
     if core.weight_memory is None and len(weights):
         spread = spread_words(np.zeros_like(weights), weights, spec.banks, core.pes)
         banks += spread.sum(axis=0)

@@ -1,0 +1,54 @@
+"""Room that is given for a time: who is not there together may have the same words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Span:
+    """`words` that are taken from time `first` to time `last`, both included."""
+
+    words: int
+    first: int
+    last: int
+
+    def meets(self, other: "Span") -> bool:
+        """Tell whether two are there at the same time."""
+        return self.first <= other.last and other.first <= self.last
+
+
+def first_fit(spans: Sequence[Span]) -> tuple[int, ...]:
+    """Return a first word for each span, so that none that meet overlap.
+
+    The largest are placed first (of equals the earlier), each at the lowest words that are free
+    all its time: near the least total in practice, and never more than the sum of all.
+    """
+    order = sorted(range(len(spans)), key=lambda n: (-spans[n].words, spans[n].first, n))
+    places: dict[int, int] = {}
+    for number in order:
+        span = spans[number]
+        taken = sorted(
+            (place, place + spans[other].words)
+            for other, place in places.items()
+            if span.meets(spans[other])
+        )
+        word = 0
+        for first, end in taken:
+            if word + span.words <= first:
+                break
+            word = max(word, end)
+        places[number] = word
+    return tuple(places[number] for number in range(len(spans)))
+
+
+def end_of(spans: Sequence[Span], places: Sequence[int]) -> int:
+    """Return the words that all take together."""
+    return max((place + span.words for span, place in zip(spans, places, strict=True)), default=0)
+
+
+def most_at_once(spans: Sequence[Span]) -> int:
+    """Return the words of the spans that are there together when that is most."""
+    times = {span.first for span in spans}
+    return max(
+        (sum(s.words for s in spans if s.first <= time <= s.last) for time in times), default=0
+    )
