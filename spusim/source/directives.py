@@ -70,11 +70,23 @@ PROGRAM: dict[str, Form] = {
     ".core": Form((("number", "integer"),)),
     ".input": Form(
         required={"elements": "integer"},
-        optional={"bits": ELEMENTS, "cores": "cores", "channel": "integer", "thread": "integer"},
+        optional={
+            "bits": ELEMENTS,
+            "cores": "cores",
+            "channel": "integer",
+            "thread": "integer",
+            "planes": "integer",
+        },
     ),
     ".output": Form(
         required={"elements": "integer"},
-        optional={"bits": ELEMENTS, "core": "integer", "channel": "integer", "offset": "integer"},
+        optional={
+            "bits": ELEMENTS,
+            "core": "integer",
+            "channel": "integer",
+            "offset": "integer",
+            "planes": "integer",
+        },
     ),
     ".init": Form(required={"core": "integer", "thread": "integer"}),
     ".file": Form(),
