@@ -161,6 +161,9 @@ class _Planner:
         if isinstance(node, Whole):
             cores: set[int] = set()
             for out in outputs_of(node):
+                if not isinstance(node, Product) and any(self.demand[out.name]):
+                    # A window makes all channels, wanted or not.
+                    self.demand[out.name] = [{FIRST_CORE, *each} for each in self.demand[out.name]]
                 cores |= self._computing(out.name)
             for name, piece in self._windows(node):
                 self.demand[name][piece] |= cores

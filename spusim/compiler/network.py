@@ -25,7 +25,13 @@ from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
 from spusim.compiler.planar import in_planes
 from spusim.compiler.product import Named
-from spusim.compiler.rewrite import copied_input, copied_output, isolated_tops, rewrite
+from spusim.compiler.rewrite import (
+    copied_input,
+    copied_output,
+    isolated_tops,
+    isolated_windows,
+    rewrite,
+)
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import (
     Packing,
@@ -42,7 +48,7 @@ from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.graph import inputs_of
 from spusim.network.identity import network_hash
-from spusim.network.records import Convolution, Network, Product, Prune, Tensor
+from spusim.network.records import Convolution, Network, Pooling, Product, Prune, Tensor
 from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program
 
@@ -144,6 +150,17 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
     if broken:
         # One instruction compares all elements, so they must lie together.
         graph = Graph(isolated_tops(graph.network, broken, arch))
+        pieces = plan_pieces(graph, arch)
+    vectors = frozenset(
+        name
+        for node in graph.network.nodes
+        if graph.pixels and isinstance(node, Convolution | Pooling)
+        for name in (node.a, node.output.name)
+        if not pieces.layouts[name].planar and broken_words(pieces.layouts[name])
+    )
+    if vectors:
+        # A window reads and makes what lies together, or by planes.
+        graph = Graph(isolated_windows(graph.network, vectors, arch))
         pieces = plan_pieces(graph, arch)
     plan = distribute(graph, pieces, arch)
     if len(plan.output) > OUTPUT_PORTS:

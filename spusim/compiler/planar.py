@@ -188,7 +188,8 @@ class _Reorder:
         weight = np.zeros((source.size, source.size), np.int8)
         place = np.argsort(planar_order(source.size, has))
         weight[np.arange(source.size), place[planar_order(source.size, gets)]] = 1
-        self.nodes.append(selection(copy.name, layer, source, weight, self.arch))
+        product = selection(copy.name, layer, source, weight, self.arch)
+        self.nodes.append(replace(product, name=self.names.free(f"{copy.name}.ordered")))
         self.tensors |= {source.name: source, copy.name: copy}
         if gets > 1:
             self.pixels[copy.name] = gets

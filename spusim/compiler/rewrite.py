@@ -24,6 +24,7 @@ from spusim.network.records import (
     Join,
     Network,
     Node,
+    Pooling,
     Product,
     Prune,
     Requant,
@@ -147,6 +148,33 @@ def isolated_tops(network: Network, tops: tuple[str, ...], arch: Arch) -> Networ
         top = replace(node, name=kept.name, a=whole.heads[0].output.name, output=kept)
         nodes += [whole, top, selection(node.output.name, node.layer, kept, eye, arch)]
     return replace(network, nodes=tuple(nodes))
+
+
+def isolated_windows(network: Network, broken: frozenset[str], arch: Arch) -> Network:
+    """Return a network in which products copy the named tensors before windows, and after them."""
+    tensors, names = Graph(network).tensors, FreeNames(network)
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if not isinstance(node, Convolution | Pooling) or not {node.a, node.output.name} & broken:
+            nodes.append(node)
+            continue
+        after: list[Node] = []
+        if node.a in broken:
+            nodes.append(_whole(names, node.layer, tensors[node.a], arch))
+            node = replace(node, a=nodes[-1].name)
+        if node.output.name in broken:
+            made = replace(node.output, name=names.free(f"{node.output.name}.whole"))
+            eye = np.eye(made.size, dtype=np.int8)
+            copy = selection(node.output.name, node.layer, made, eye, arch)
+            after = [replace(copy, name=names.free(f"{node.name}.parts"))]
+            node = replace(node, output=made)
+        nodes += [node, *after]
+    return replace(network, nodes=tuple(nodes))
+
+
+def _whole(names: FreeNames, layer: str, source: Tensor, arch: Arch) -> Product:
+    eye = np.eye(source.size, dtype=np.int8)
+    return selection(names.free(f"{source.name}.whole"), layer, source, eye, arch)
 
 
 def _renamed(network: Network, names: dict[str, str]) -> Network:
