@@ -264,7 +264,9 @@ class InputPort:
     """What the host sends for a frame: elements, packed into words, to a channel of `cores`.
 
     fill: the integer that fills the last word, as many bits wide. external: the external memory
-    word from which on a frame is written, in place of a channel (T60).
+    word from which on a frame is written, in place of a channel (T60). planes: a frame's pixels
+    have so many elements, and what is sent is one plane of them after the other, each from a fresh
+    word, its last word filled.
     """
 
     cores: tuple[int, ...]
@@ -274,6 +276,7 @@ class InputPort:
     bits: int  # of an element in memory
     fill: int = 0
     external: int | None = None
+    planes: int = 1
 
     @property
     def filler(self) -> int:
@@ -283,13 +286,18 @@ class InputPort:
 
 @dataclass(frozen=True)
 class OutputPort:
-    """One of the host's channels: `elements` of a frame's output from `offset` on."""
+    """One of the host's channels: `elements` of a frame's output from `offset` on.
+
+    planes: they are pixels of so many elements, and arrive plane after plane, each from a fresh
+    word.
+    """
 
     core: int
     channel: int  # the `channel` of the `send` to the host
     offset: int
     elements: int
     bits: int
+    planes: int = 1
 
 
 @dataclass(frozen=True)

@@ -315,7 +315,7 @@ def check_link(arch: Arch, plan: Distribution) -> None:
     """Raise CompileError where channels are too few, or too short for what they must hold."""
     if not frame_is_external(arch, plan):
         size = plan.graph.network.input.size
-        _check_channel(arch, HOST_CHANNEL, f"a frame of {size} inputs", [_frame_words(arch, plan)])
+        _check_channel(arch, HOST_CHANNEL, f"a frame of {size} inputs", [_frame_words(plan)])
     for runs in plan.exchanges:
         for sender, receiver in sorted({(r.sender, core) for r in runs for core in r.receivers}):
             mine = [r for r in runs if r.sender == sender and receiver in r.receivers]
@@ -335,12 +335,11 @@ def check_link(arch: Arch, plan: Distribution) -> None:
 def frame_is_external(arch: Arch, plan: Distribution) -> bool:
     """Tell whether the host writes frames to external memory: no channel takes them."""
     most = min(arch.link.channel_words, MESSAGE_WORDS)
-    return arch.external_memory is not None and _frame_words(arch, plan) > most
+    return arch.external_memory is not None and _frame_words(plan) > most
 
 
-def _frame_words(arch: Arch, plan: Distribution) -> int:
-    first = plan.graph.network.input
-    return -(-first.size * first.quantum.bits // arch.core.data_memory.word_bits)
+def _frame_words(plan: Distribution) -> int:
+    return plan.layouts[plan.graph.network.input.name].words[-1]
 
 
 def _run_words(plan: Distribution, run: Run) -> int:

@@ -161,6 +161,9 @@ class _Planner:
         if isinstance(node, Whole):
             cores: set[int] = set()
             for out in outputs_of(node):
+                if not isinstance(node, Product) and any(self.demand[out.name]):
+                    # A window makes all channels, wanted or not.
+                    self.demand[out.name] = [{FIRST_CORE, *each} for each in self.demand[out.name]]
                 cores |= self._computing(out.name)
             for name, piece in self._windows(node):
                 self.demand[name][piece] |= cores
@@ -321,7 +324,8 @@ def _appended(runs: list[Run], run: Run, layout: Layout) -> list[Run]:
     if runs:
         last = runs[-1]
         same = (last.root, last.sender, last.receivers) == (run.root, run.sender, run.receivers)
-        if same and last.pieces.stop == run.pieces.start and layout.fills(run.pieces.start - 1):
+        together = layout.planar or layout.fills(run.pieces.start - 1)
+        if same and last.pieces.stop == run.pieces.start and together:
             longer = range(last.pieces.start, run.pieces.stop)
             return [*runs[:-1], Run(run.root, longer, run.sender, run.receivers)]
     return [*runs, run]

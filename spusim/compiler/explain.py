@@ -23,6 +23,7 @@ def explain(program: Program, arch: Arch) -> str:
             _memories(image, arch),
             _memory_map(image, arch),
             _matrix_table(program, image, arch),
+            _window_table(image),
             _lookup_tables(image),
             _thread_table(image, posts, number),
             _assembly(isa, image),
@@ -35,10 +36,11 @@ def _heading(program: Program) -> str:
     lines = [
         f"program {program.name} for {program.arch_name}, ISA {program.isa_version} ({hashes})",
         f"input: {program.input.elements} elements of {program.input.bits} bits, to "
-        f"{_cores(program.input.cores)}",
+        f"{_cores(program.input.cores)}{_planes(program.input.planes)}",
     ]
     lines += [
         f"output: {p.elements} elements of {p.bits} bits from {p.offset} on, of core {p.core}"
+        f"{_planes(p.planes)}"
         for p in program.outputs
     ]
     return "\n".join(lines + [f"note: {note}" for note in program.notes])
@@ -149,6 +151,20 @@ def _matrix_row(number: int, matrix: Matrix, layer: str) -> Row:
     )  # fmt: skip
 
 
+def _window_table(image: CoreImage) -> str:
+    """Tell what convolutions and poolings read, and how their tensors lie."""
+    rows: list[Row] = [
+        (
+            number, w.name, f"{w.height} x {w.width} x {w.channels}",
+            f"{w.kernel_height} x {w.kernel_width}", w.rows, w.activation_bits, w.output_bits,
+            "planar" if w.planar else "interleaved",
+        )
+        for number, w in enumerate(image.windows)
+    ]  # fmt: skip
+    header = ("w", "window", "image", "kernel", "rows out", "bits", "bits out", "layout")
+    return _table("windows", header, rows) if rows else ""
+
+
 def _lookup_tables(image: CoreImage) -> str:
     rows = [(n, t.name, t.base, len(t.entries)) for n, t in enumerate(image.tables)]
     return _table("tables", ("table", "function", "base", "entries"), rows) if rows else ""
@@ -195,6 +211,10 @@ def _posts_of(isa: Isa, image: CoreImage) -> Iterator[tuple[tuple[int, int], str
                     yield (core, each.operands["thread"]), f"{name} (message)"
         elif each.mnemonic == "end":
             name = ""
+
+
+def _planes(planes: int) -> str:
+    return f", in {planes} planes" if planes > 1 else ""
 
 
 def _cores(cores: Sequence[int]) -> str:

@@ -1,7 +1,7 @@
 """A network as the compiler looks at it: makers, readers, and which elements are which."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from spusim.network.graph import inputs_of, outputs_of, tensors_of
@@ -46,6 +46,13 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class PlanarNetwork(Network):
+    """A network whose images lie plane after plane. pixels: of a plane, by tensor."""
+
+    pixels: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Graph:
     """Indexes of a network. A root is a tensor with elements of its own; Join and Cut are views."""
 
@@ -55,6 +62,11 @@ class Graph:
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name."""
         return {each.name: each for each in tensors_of(self.network)}
+
+    @property
+    def pixels(self) -> Mapping[str, int]:
+        """Pixels of a plane, of each tensor whose planes begin with words of their own."""
+        return self.network.pixels if isinstance(self.network, PlanarNetwork) else {}
 
     @cached_property
     def states(self) -> dict[str, State]:

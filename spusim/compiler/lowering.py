@@ -210,12 +210,15 @@ def _runs(site: Site, node: Node) -> Iterator[tuple[int, tuple[Vector, ...]]]:
     """
     out = outputs_of(node)[0].name
     names = (out, *inputs_of(node))
+    loose = site.plan.layouts[out].loose
     run: tuple[Vector, ...] = ()
     first = 0
     for piece, cores in enumerate(site.plan.workers[out]):
         if site.space.core not in cores:
             continue
         here = tuple(_piece(site, name, piece) for name in names)
+        if loose and len({each.full.elements for each in run}) == 1:
+            run = tuple(each.full for each in run)  # whatever lies between planes
         follows = run and all(
             a.full == a and a.address + a.words == b.address for a, b in zip(run, here, strict=True)
         )

@@ -26,8 +26,15 @@ from spusim.compiler.liveness import shared_words
 from spusim.compiler.lowering import Site
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
+from spusim.compiler.planar import in_planes
 from spusim.compiler.product import Named
-from spusim.compiler.rewrite import copied_input, copied_output, isolated_tops, rewrite
+from spusim.compiler.rewrite import (
+    copied_input,
+    copied_output,
+    isolated_tops,
+    isolated_windows,
+    rewrite,
+)
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import (
     Packing,
@@ -45,7 +52,7 @@ from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
 from spusim.network.graph import inputs_of
 from spusim.network.identity import network_hash
-from spusim.network.records import Convolution, Network, Product, Prune
+from spusim.network.records import Convolution, Network, Pooling, Product, Prune, Tensor
 from spusim.numerics import numerics_of
 from spusim.program import CoreImage, InputPort, OutputPort, Program, Segment
 
@@ -101,8 +108,9 @@ def compile_network(
             network.input.quantum.bits,
             network.input.quantum.zero_point,
             0 if fed else None,
+            planes=_planes(graph, network.input),
         ),
-        outputs=_output_ports(plan, output.quantum.bits),
+        outputs=_output_ports(plan, output),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
         labels=network.labels,
         output_exponent=output.quantum.exponent,
@@ -156,9 +164,10 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
 
     Raises CompileError for what neither instructions nor products can do.
     """
-    graph = Graph(rewrite(network, arch))
+    graph = Graph(in_planes(rewrite(network, arch), arch))
     pieces = plan_pieces(graph, arch)
-    if broken_words(pieces.layouts[network.input.name]):
+    entered = pieces.layouts[network.input.name]
+    if not entered.planar and broken_words(entered):
         # A frame arrives without gaps, so cuts between its words need a copy with gaps.
         graph = Graph(copied_input(graph.network, arch))
         pieces = plan_pieces(graph, arch)
@@ -171,6 +180,17 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
     if broken:
         # One instruction compares all elements, so they must lie together.
         graph = Graph(isolated_tops(graph.network, broken, arch))
+        pieces = plan_pieces(graph, arch)
+    vectors = frozenset(
+        name
+        for node in graph.network.nodes
+        if graph.pixels and isinstance(node, Convolution | Pooling)
+        for name in (node.a, node.output.name)
+        if not pieces.layouts[name].planar and broken_words(pieces.layouts[name])
+    )
+    if vectors:
+        # A window reads and makes what lies together, or by planes.
+        graph = Graph(isolated_windows(graph.network, vectors, arch))
         pieces = plan_pieces(graph, arch)
     plan = distribute(graph, pieces, arch)
     if len(plan.output) > OUTPUT_PORTS:
@@ -246,11 +266,12 @@ def _check_products(arch: Arch, graph: Graph) -> None:
 def choose_formats(arch: Arch, network: Network) -> tuple[dict[str, str], list[str]]:
     """Return the format of every product, and notes for people."""
     layers: list[tuple[Named, np.ndarray]] = []
+    planar = arch.core.dataflow == "pixel"
     for node in network.nodes:
         if isinstance(node, Product):
             layers.append((node, node.weight))
         elif isinstance(node, Convolution):
-            layers.append((node, stored_filters(node, arch.core.sparse.weights)))
+            layers.append((node, stored_filters(node, arch.core.sparse.weights, planar)))
     return formats_of(arch, layers)
 
 
@@ -268,10 +289,16 @@ def formats_of(
     return formats, notes
 
 
-def _output_ports(plan: Distribution, bits: int) -> tuple[OutputPort, ...]:
-    ports, offset = [], 0
+def _output_ports(plan: Distribution, output: Tensor) -> tuple[OutputPort, ...]:
+    ports, offset, planes = [], 0, _planes(plan.graph, output)
     for number, run in enumerate(plan.output):
         size = sum(plan.layouts[run.root].sizes[piece] for piece in run.pieces)
-        ports.append(OutputPort(run.sender, number, offset, size, bits))
+        ports.append(OutputPort(run.sender, number, offset, size, output.quantum.bits, planes))
         offset += size
     return tuple(ports)
+
+
+def _planes(graph: Graph, tensor: Tensor) -> int:
+    """Return the planes in which a tensor enters or leaves."""
+    pixels = graph.pixels.get(tensor.name)
+    return tensor.size // pixels if pixels else 1

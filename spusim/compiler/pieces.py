@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from types import UnionType
 
 import numpy as np
 
@@ -25,13 +26,19 @@ Cuts = dict[str, set[int]]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tensor lies when all of it lies together: its pieces' first elements and sizes."""
+    """How a tensor lies when all of it lies together: its pieces' first elements and sizes.
+
+    planar: pieces are planes of an image, which are sent and copied with what lies between them.
+    loose: and that may hold anything, for no product reads it.
+    """
 
     name: str
     bits: int
     word_bits: int
     firsts: tuple[int, ...]
     size: int
+    planar: bool = False
+    loose: bool = False
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -50,6 +57,12 @@ class Layout:
     def fills(self, piece: int) -> bool:
         """Tell whether a piece ends with a word, so that the next one follows without a gap."""
         return self.sizes[piece] * self.bits % self.word_bits == 0
+
+    def extent(self, pieces: range) -> int:
+        """Return the elements that consecutive pieces take, with what lies between them."""
+        last = pieces.stop - 1
+        words = self.words[last] - self.words[pieces.start]
+        return words * (self.word_bits // self.bits) + self.sizes[last]
 
     def index(self, element: int) -> int:
         """Return the piece that an element is in."""
@@ -98,14 +111,18 @@ def plan_pieces(graph: Graph, arch: Arch) -> Pieces:
         cuts[relation.b] |= {relation.b_first, relation.b_first + relation.size}
     for name, found in parts.items():
         cuts[name] |= {first for first, _ in found}
+    for name, pixels in graph.pixels.items():
+        cuts[name] |= set(range(0, graph.tensors[name].size, pixels))
     closed = _close(graph, cuts, ("element", "cut", "state", "join"))
     word_bits = arch.core.data_memory.word_bits
+    exact = _multiplied(graph)
     layouts = {
         name: Layout(
-            name, each.quantum.bits, word_bits, _firsts(closed[name], each.size), each.size
+            name, each.quantum.bits, word_bits, _firsts(closed[name], each.size), each.size,
+            name in graph.pixels, name in graph.pixels and name not in exact,
         )
         for name, each in graph.tensors.items()
-    }
+    }  # fmt: skip
     shares = {}
     for name, found in parts.items():
         firsts = [first for first, _ in found]
@@ -138,11 +155,20 @@ def _shared(graph: Graph) -> list[str]:
     return [name for name in graph.tensors if name in set(found)]
 
 
+def _multiplied(graph: Graph) -> set[str]:
+    """Return the tensors whose elements products read, with what lies between them."""
+    return _operands(graph, Product)
+
+
 def _wanted_whole(graph: Graph) -> set[str]:
-    """Return the tensors whose elements go into some product's operand."""
+    """Return the tensors whose elements go into some product's or window's operand."""
+    return _operands(graph, Whole)
+
+
+def _operands(graph: Graph, kinds: type | UnionType) -> set[str]:
     wanted: set[str] = set()
     for node in graph.network.nodes:
-        if isinstance(node, Whole):
+        if isinstance(node, kinds):
             for name in inputs_of(node):
                 wanted |= {name, *(s.root for s in graph.segments(name))}
     return wanted

@@ -12,7 +12,7 @@ import numpy as np
 
 from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.graph import Whole
-from spusim.compiler.memory import Vector
+from spusim.compiler.memory import Vector, words_of
 from spusim.compiler.pieces import Layout
 from spusim.compiler.space import CoreSpace
 from spusim.network.graph import inputs_of
@@ -118,7 +118,7 @@ class _Placer:
             return
         vector = self.space.data.vector(name, elements, layout.bits)
         self.places.operands[name] = vector
-        if vector.full != vector or elements != layout.size:
+        if not layout.loose and (vector.full != vector or elements != layout.size):
             self._pad(name, vector)
         for s in self.graph.segments(name):
             whole = s.first == 0 and s.size == self.layouts[s.root].size
@@ -239,6 +239,8 @@ class _Placer:
 
     def _move(self, comment: str, layout: Layout, piece: int, target: int, source: int) -> Move:
         size, bits, word_bits = layout.sizes[piece], layout.bits, layout.word_bits
+        if layout.loose:
+            size = words_of(size, bits, word_bits) * word_bits // bits
         vectors = (Vector(word, size, bits, word_bits) for word in (target, source))
         return Move(comment, *vectors)
 

@@ -260,7 +260,8 @@ def _store_rows(
 
     def void(first: int, end: int) -> int:
         begin, stop = np.searchsorted(group.columns, (first, end))
-        return void_elements(node, rows, np.arange(begin, stop))
+        gaps = (end - first - (stop - begin)) * len(rows)
+        return int(gaps) + void_elements(node, rows, np.arange(begin, stop))
 
     return store_tile(space, name, node, weight, bias, group.bits, operand, void)
 
@@ -312,7 +313,8 @@ def store_tile(
 ) -> Columns:  # fmt: skip
     """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first.
 
-    void: elements of columns [first, end) that are zero only because products were merged.
+    void: elements of columns [first, end) that are zero only because products were merged, or
+    the operand has gaps.
     """
     arch = space.arch
     form = tile_format(arch, space.formats[node.name], weight, node.weight_bits, node.codebook)

@@ -24,6 +24,7 @@ from spusim.network.records import (
     Join,
     Network,
     Node,
+    Pooling,
     Product,
     Prune,
     Requant,
@@ -88,7 +89,7 @@ def _spread_scalars(network: Network, arch: Arch) -> Network:
     nodes: list[Node] = []
     for node in network.nodes:
         if isinstance(node, Combine) and tensors[node.b].size < node.output.size:
-            spread = _selection(
+            spread = selection(
                 names.free(f"{node.name}.spread"), node.layer, tensors[node.b],
                 np.ones((node.output.size, 1), np.int8), arch,
             )  # fmt: skip
@@ -98,7 +99,7 @@ def _spread_scalars(network: Network, arch: Arch) -> Network:
     return replace(network, nodes=tuple(nodes))
 
 
-def _selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch) -> Product:
+def selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch) -> Product:
     """Return the product with zeros and ones that copies elements of `source`."""
     bits = source.quantum.bits
     known = [w for w in (4, 8, 16, 2) if f"{w}x{bits}" in arch.core.precisions]
@@ -117,7 +118,7 @@ def copied_input(network: Network, arch: Arch) -> Network:
     """Return a network in which all but products read a copy of the input, made by a product."""
     size = network.input.size
     layer, name = network.nodes[0].layer, FreeNames(network).free("input.copy")
-    copy = _selection(name, layer, network.input, np.eye(size, dtype=np.int8), arch)
+    copy = selection(name, layer, network.input, np.eye(size, dtype=np.int8), arch)
     names = {network.input.name: copy.heads[0].output.name}
     return _renamed(replace(network, nodes=(copy, *network.nodes)), names)
 
@@ -128,7 +129,7 @@ def copied_output(network: Network, arch: Arch) -> Network:
     maker = Graph(network).makers.get(source.name)
     eye = np.eye(source.size, dtype=np.int8)
     name = FreeNames(network).free("output.copy")
-    copy = _selection(name, maker.layer if maker else "output", source, eye, arch)
+    copy = selection(name, maker.layer if maker else "output", source, eye, arch)
     return replace(network, nodes=(*network.nodes, copy), output=name)
 
 
@@ -143,10 +144,37 @@ def isolated_tops(network: Network, tops: tuple[str, ...], arch: Arch) -> Networ
         eye = np.eye(node.output.size, dtype=np.int8)
         kept = replace(node.output, name=names.free(f"{node.output.name}.kept"))
         name = names.free(f"{node.output.name}.whole")
-        whole = _selection(name, node.layer, tensors[node.a], eye, arch)
+        whole = selection(name, node.layer, tensors[node.a], eye, arch)
         top = replace(node, name=kept.name, a=whole.heads[0].output.name, output=kept)
-        nodes += [whole, top, _selection(node.output.name, node.layer, kept, eye, arch)]
+        nodes += [whole, top, selection(node.output.name, node.layer, kept, eye, arch)]
     return replace(network, nodes=tuple(nodes))
+
+
+def isolated_windows(network: Network, broken: frozenset[str], arch: Arch) -> Network:
+    """Return a network in which products copy the named tensors before windows, and after them."""
+    tensors, names = Graph(network).tensors, FreeNames(network)
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if not isinstance(node, Convolution | Pooling) or not {node.a, node.output.name} & broken:
+            nodes.append(node)
+            continue
+        after: list[Node] = []
+        if node.a in broken:
+            nodes.append(_whole(names, node.layer, tensors[node.a], arch))
+            node = replace(node, a=nodes[-1].name)
+        if node.output.name in broken:
+            made = replace(node.output, name=names.free(f"{node.output.name}.whole"))
+            eye = np.eye(made.size, dtype=np.int8)
+            copy = selection(node.output.name, node.layer, made, eye, arch)
+            after = [replace(copy, name=names.free(f"{node.name}.parts"))]
+            node = replace(node, output=made)
+        nodes += [node, *after]
+    return replace(network, nodes=tuple(nodes))
+
+
+def _whole(names: FreeNames, layer: str, source: Tensor, arch: Arch) -> Product:
+    eye = np.eye(source.size, dtype=np.int8)
+    return selection(names.free(f"{source.name}.whole"), layer, source, eye, arch)
 
 
 def _renamed(network: Network, names: dict[str, str]) -> Network:

@@ -217,7 +217,7 @@ def sent_outputs(site: Site, done: set[str], sent: set[int]) -> list[Op]:
 def _vector(site: Site, root: str, pieces: range) -> Vector:
     """Return a run of a root's pieces, as they lie on a core."""
     layout = site.plan.layouts[root]
-    elements = sum(layout.sizes[piece] for piece in pieces)
+    elements = layout.extent(pieces)
     return Vector(site.places.words[root, pieces.start], elements, layout.bits, layout.word_bits)
 
 

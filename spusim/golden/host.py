@@ -68,9 +68,11 @@ class Host:
         self.frame += 1
         self._event(self.frame)
         self.missing = set(self.ports)
-        frame, per_word = self.frames[self.frame], 8 * self.word_bytes // self.input.bits
-        padded = np.pad(frame, (0, -len(frame) % per_word), constant_values=self.input.filler)
-        words = element_bytes(padded, self.input.bits)
+        planes = self.frames[self.frame].reshape(-1, self.input.planes).T
+        per_word = 8 * self.word_bytes // self.input.bits
+        rest = (0, -planes.shape[1] % per_word)
+        padded = np.pad(planes, ((0, 0), rest), constant_values=self.input.filler)
+        words = element_bytes(padded.reshape(-1), self.input.bits)
         races = self.chip.races
         try:
             if self.input.external is not None:
@@ -86,14 +88,18 @@ class Host:
             raise
 
     def _store(self, message: Message, port: OutputPort) -> None:
-        used = -(-port.elements * port.bits // 8)
-        words, needed = len(message.data) // self.word_bytes, -(-used // self.word_bytes)
+        pixels = port.elements // port.planes
+        used = -(-pixels * port.bits // 8)
+        plane_words = -(-used // self.word_bytes)
+        words, needed = len(message.data) // self.word_bytes, port.planes * plane_words
         if words != needed:
             raise OutputError(
                 f"sends {words} words to output port (core {port.core}, channel {port.channel}), "
                 f"whose {port.elements} elements of {port.bits} bits take {needed}"
             )
-        row = elements(message.data[:used], port.bits)[: port.elements]
+        planes = message.data.reshape(port.planes, -1)[:, :used]
+        rows = [elements(np.ascontiguousarray(plane), port.bits)[:pixels] for plane in planes]
+        row = np.array(rows).T.reshape(-1)
         self.outputs[self.frame, port.offset : port.offset + port.elements] = row
 
     def _event(self, frame: int) -> None:
@@ -140,6 +146,11 @@ def _check_ports(program: Program) -> None:
     for port in ports:
         if port.bits not in ELEMENT_BITS:
             raise CodeError(f"{port} has elements of {port.bits} bits; use one of {ELEMENT_BITS}")
+        if port.planes < 1 or port.elements % port.planes:
+            raise CodeError(
+                f"{port} has {port.elements} elements in {port.planes} planes; let the planes "
+                "divide them"
+            )
     if not program.outputs:
         raise CodeError(
             f"program {program.name} has no output port, so that no frame is ever complete; add one"

@@ -13,6 +13,7 @@ from spusim.kernels.chip import D, G, Q, R
 from spusim.kernels.core import CoreArrays
 from spusim.kernels.layout import MAC_KINDS, C, S
 from spusim.machine.chip import Chip
+from spusim.machine.host import ordered_outputs
 from spusim.machine.load import LoadedCore
 from spusim.machine.memory import memory_use, stored_bits
 from spusim.program import Matrix, Program
@@ -75,7 +76,7 @@ def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
         clock_mhz=arch.clock_mhz,
         cycles=cycles,
         frame_cycles=frame_cycles,
-        outputs=chip.arrays["outputs"],
+        outputs=ordered_outputs(program, chip.arrays["outputs"]),
         stalls=stalls(chip, arch, cycles),
         counts={**totals, "cycle": cycles},
         frame_counts=named,

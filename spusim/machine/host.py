@@ -11,7 +11,7 @@ from spusim.kernels.chip import G, O, Stop
 from spusim.kernels.layout import COUNTERS
 from spusim.machine.chip import Chip
 from spusim.machine.errors import DeadlockError, MachineError
-from spusim.program import Program
+from spusim.program import InputPort, OutputPort, Program
 
 
 class Host:
@@ -64,9 +64,10 @@ class Host:
 def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
     """Allocate the arrays of stream and outputs for frames (frames, elements) int."""
     ports = np.zeros((len(program.outputs), O.COUNT), np.int64)
-    for row, port in zip(ports, program.outputs, strict=True):
-        row[: O.TAKEN] = port.core, port.channel, port.offset, port.elements, port.bits
-    width = max((p.offset + p.elements for p in program.outputs), default=0)
+    places = _taken(program)
+    for row, port, place in zip(ports, program.outputs, places, strict=True):
+        row[: O.TAKEN] = port.core, port.channel, place.start, len(place), port.bits
+    width = max((place.stop for place in places), default=0)
     count = len(frames)
     return {
         "frames": np.ascontiguousarray(pack_frames(frames, program)),
@@ -112,10 +113,46 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
             f"{program.name} carries {carried}"
         )
     width = program.word_bits // 8
-    words = -(-port.elements * port.bits // program.word_bits)
-    # every frame begins a word
-    per_frame = words * program.word_bits // port.bits
-    rest = (0, per_frame - port.elements)
-    filled = np.pad(frames, ((0, 0), rest), constant_values=port.filler)
+    per_word = program.word_bits // port.bits
+    pixels = _pixels(port, program.name)
+    planes = frames.reshape(len(frames), pixels, port.planes).swapaxes(1, 2)
+    # every frame, and every plane of one, begins a word
+    rest = (0, -pixels % per_word)
+    filled = np.pad(planes, ((0, 0), (0, 0), rest), constant_values=port.filler)
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
-    return packed.reshape(len(frames), words, width)
+    return packed.reshape(len(frames), -1, width)
+
+
+def ordered_outputs(program: Program, outputs: np.ndarray) -> np.ndarray:
+    """Return outputs (frames, elements) as frames have them, from what `host_arrays` took."""
+    if all(port.planes == 1 for port in program.outputs):
+        return outputs
+    width = max(port.offset + port.elements for port in program.outputs)
+    found = np.zeros((len(outputs), width), outputs.dtype)
+    for port, place in zip(program.outputs, _taken(program), strict=True):
+        arrived = outputs[:, place.start : place.stop]
+        planes = arrived.reshape(len(outputs), port.planes, -1)[:, :, : _pixels(port, program.name)]
+        end = port.offset + port.elements
+        found[:, port.offset : end] = planes.swapaxes(1, 2).reshape(len(outputs), -1)
+    return found
+
+
+def _taken(program: Program) -> list[range]:
+    """Return where each port's elements come, of planes with what fills their last words."""
+    if all(port.planes == 1 for port in program.outputs):
+        return [range(port.offset, port.offset + port.elements) for port in program.outputs]
+    places, end = [], 0
+    for port in program.outputs:
+        pixels = _pixels(port, program.name)
+        pitch = pixels + -pixels % (program.word_bits // port.bits)
+        places.append(range(end, end := end + port.planes * pitch))
+    return places
+
+
+def _pixels(port: InputPort | OutputPort, name: str) -> int:
+    if port.planes < 1 or port.elements % port.planes:
+        raise MachineError(
+            f"a port of {name} has {port.elements} elements in {port.planes} planes; let the "
+            "planes divide them"
+        )
+    return port.elements // port.planes

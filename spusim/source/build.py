@@ -248,6 +248,7 @@ class _Ports:
         port = InputPort(**values)
         with collecting(self.faults, given):
             _positive(given, port.elements)
+            _check_planes(given, port)
             self.channel(given, port.channel, self.arch.link.channels)
             for core in port.cores:
                 self.thread(given, core, port.thread)
@@ -257,7 +258,8 @@ class _Ports:
 
     def room(self, given: Given, port: InputPort) -> None:
         """Check that a frame enters its channel; raises LineFaultError."""
-        words = -(-port.elements * port.bits // self.arch.core.data_memory.word_bits)
+        pixels, word_bits = port.elements // port.planes, self.arch.core.data_memory.word_bits
+        words = port.planes * -(-pixels * port.bits // word_bits)
         if not port.cores or words > self.arch.link.channel_words:
             raise LineFaultError(
                 given, f"a frame of {words} words for {len(port.cores)} cores must go to a core "
@@ -280,6 +282,7 @@ class _Ports:
             port = OutputPort(**values)
             with collecting(self.faults, given):
                 _positive(given, port.elements)
+                _check_planes(given, port)
                 self.core(given, port.core, "core")
                 self.channel(given, port.channel, 16)  # of the instruction's operand
                 _separate(given, port, ports)
@@ -306,6 +309,13 @@ def _positive(given: Given, elements: int) -> None:
     if not 1 <= elements <= MOST_ELEMENTS:
         raise LineFaultError(
             given, f"elements (={elements}) must be 1 to {MOST_ELEMENTS}", "elements"
+        )
+
+
+def _check_planes(given: Given, port: InputPort | OutputPort) -> None:
+    if port.planes < 1 or port.elements % port.planes:
+        raise LineFaultError(
+            given, f"planes (={port.planes}) must divide elements (={port.elements})", "planes"
         )
 
 

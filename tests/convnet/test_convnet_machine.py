@@ -155,12 +155,6 @@ def test_machines_that_cannot_are_told_why(arch: tuple[str, tuple[str, ...]]) ->
         compile_network(load_network("cnn_small"), load_arch(name, list(how)))
 
 
-def test_planes_are_not_laid_out() -> None:
-    arch = load_arch("smartskip")
-    with pytest.raises(CompileError, match=r"core\.dataflow: pixel reads plane by plane"):
-        compile_network(load_network("cnn_small"), arch)
-
-
 def test_narrow_tensors_are_refused() -> None:
     network = load_network("cnn_small", settings=["quantise.activations=4"])
     with pytest.raises(CompileError, match="4 bits, and a window takes 8, 16, 32"):

@@ -46,19 +46,27 @@ class Host:
         """Request the next frame when it is due."""
         if self.next == self.end or self.next_at is None or now < self.next_at:
             return
-        port = self.program.input
-        words = -(-port.elements * port.bits // self.program.word_bits)
-        data = bytearray(words * self.program.word_bits // 8)
-        for k in range(8 * len(data) // port.bits if port.bits > 1 else port.elements):
-            frame = self.frames[self.next]
-            value = frame[k] if k < port.elements else port.fill
-            put_element(data, k * port.bits, port.bits, value)
+        port, frame = self.program.input, self.frames[self.next]
+        data = bytearray()
+        for plane in range(port.planes):
+            data += self.packed(frame[plane :: port.planes])
+        words = len(data) * 8 // self.program.word_bits
         cores = port.cores if port.external is None else ()
         self.message = Message(HOST, cores, port.channel, words, port.thread, now, data)
         self.message.external = port.external
         self.network.requests.append(self.message)
         self.next += 1
         self.next_at = None
+
+    def packed(self, values: list[int]) -> bytearray:
+        """Return elements of the input as whole words."""
+        port = self.program.input
+        words = -(-len(values) * port.bits // self.program.word_bits)
+        data = bytearray(words * self.program.word_bits // 8)
+        for k in range(8 * len(data) // port.bits if port.bits > 1 else len(values)):
+            value = values[k] if k < len(values) else port.fill
+            put_element(data, k * port.bits, port.bits, value)
+        return data
 
     def granted(self, now: int) -> None:
         """See whether the frame was granted at the end of this cycle; with a period, plan on."""
@@ -91,11 +99,14 @@ class Host:
 
     def store(self, port: OutputPort, row: list[int], message: Message) -> None:
         """Put a port's elements at their places of the frame."""
-        needed = -(-port.elements * port.bits // self.program.word_bits)
-        if message.words != needed:
-            raise ChipError(f"output of {message.words} words, where {port} takes {needed}")
+        pixels = port.elements // port.planes
+        plane_words = -(-pixels * port.bits // self.program.word_bits)
+        if message.words != port.planes * plane_words:
+            raise ChipError(f"output of {message.words} words, where {port} takes others")
         for k in range(port.elements):
-            row[port.offset + k] = element_of(message.data, k * port.bits, port.bits)
+            pixel, plane = divmod(k, port.planes)
+            bit = plane * plane_words * self.program.word_bits + pixel * port.bits
+            row[port.offset + k] = element_of(message.data, bit, port.bits)
 
     # --- cycle
 
