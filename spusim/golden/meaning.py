@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import Operands, end, loop, nop, post, pset, rset, vset, zset
+from spusim.golden.control import Operands, end, loop, nop, nset, post, pset, rset, vset, zset
 from spusim.golden.convolution import conv, pool
 from spusim.golden.engine import dmv, dmva, spmv, spmva
 from spusim.golden.transfer import recv, send
@@ -15,6 +15,7 @@ from spusim.golden.vector import (
     vmin,
     vmov,
     vmul,
+    vnrm,
     vqc,
     vqm,
     vqs,
@@ -33,6 +34,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "zset": zset,
     "pset": pset,
     "rset": rset,
+    "nset": nset,
     "spmv": spmv,
     "spmva": spmva,
     "dmv": dmv,
@@ -40,6 +42,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "vqs": vqs,
     "vqm": vqm,
     "vqc": vqc,
+    "vnrm": vnrm,
     "vadd": vadd,
     "vsub": vsub,
     "vmul": vmul,

@@ -40,9 +40,11 @@ class Op(IntEnum):
     FILL = 19
     THRESHOLD = 20
     TOP = 21
+    NORMALISE = 22
     ZERO_SET = 30
     POSITION_SET = 31
     RANDOM_SET = 32
+    NORM_SET = 33
     CONVOLVE = 40  # from here on, instructions that are handed to the machine
     POOL = 41
 
@@ -131,7 +133,8 @@ class X(IntEnum):
     ACTIVATION = 35
     ORDINAL = 36
     FIRST = 37
-    COUNT = 38
+    NORM = 38  # the run-time shift (A13)
+    COUNT = 39
 
 
 LOOP_LEVELS = 4
