@@ -310,8 +310,8 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
         looks_up = table < TABLE_RELU
         if not requantise(
             op, acc, n, core.memory, bytes_[2], context[_SD], context[_NORM],
-            16 if looks_up else context[_WD], 0 if looks_up else zero, _rounding(core, context), overflow,
-            context[_DRAW : _FIRST + 1], va,
+            16 if looks_up else context[_WD], 0 if looks_up else zero, _rounding(core, context),
+            overflow, context[_DRAW : _FIRST + 1], va,
         ):  # fmt: skip
             return _SCALE
     elif op == _FILL:

@@ -184,7 +184,8 @@ def requantise(
 ):  # fmt: skip
     """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
 
-    norm: the run-time shift (A14); zero: added to the scaled; draw: where stochastic rounding takes its bits, see `random_bits`.
+    norm: the run-time shift (A14); zero: added to the scaled; draw: where stochastic rounding takes
+    its bits, see `random_bits`.
     To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
