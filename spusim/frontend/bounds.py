@@ -14,8 +14,8 @@ from spusim.frontend.errors import TopologyError
 from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import (
     FloatActivation,
-    FloatConv1d,
     FloatCausalConv1d,
+    FloatConv1d,
     FloatGru,
     FloatRnn,
     Peaks,

@@ -1,4 +1,4 @@
-"""Post-training quantisation, static and dynamic: a float network and a calibration stream make a Network."""
+"""Post-training quantisation, static and dynamic: floats and their ranges make a Network."""
 
 import numpy as np
 
@@ -34,7 +34,9 @@ def quantise(
     docs/numbers.md has the other formats. dynamic: layers whose products take operands of
     activation_bits at a scale that every frame finds anew; they read tensors of wide_bits.
     Activations have power-of-two quanta. Zeros stay zeros.
-    Raises NetworkError for a layer in `dynamic` whose scales cannot be found so, StreamError for a calibration that is empty, not finite or of another width, NetworkError for a network that the records cannot express.
+    Raises NetworkError for a layer in `dynamic` whose scales cannot be found so, StreamError for a
+    calibration that is empty, not finite or of another width, NetworkError for a network that the
+    records cannot express.
     """
     network = fold_image_norms(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)

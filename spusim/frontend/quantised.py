@@ -94,7 +94,8 @@ def quantise_checkpoint(
 ) -> Quantised:
     """Quantise a checkpoint for a topology; weights whose integers reproduce it become integers.
 
-    calibration: None where the topology has an `input_range` in its place. Raises CheckpointError, TopologyError, StreamError or NetworkError.
+    calibration: None where the topology has an `input_range` in its place. Raises CheckpointError,
+    TopologyError, StreamError or NetworkError.
     """
     found = read_checkpoint(source)
     if found.quantising:

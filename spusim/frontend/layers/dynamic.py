@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spusim.frontend.layers.base import Job
+from spusim.frontend.layers.base import COMMON_ACCUMULATOR_BITS, Job
 from spusim.frontend.quanta import quantum_for
 from spusim.frontend.weights import QuantisedMatrix
 from spusim.network.records import Head, Product, Quantum, Shift, Tensor
@@ -43,6 +43,7 @@ def add_sums(
     the quantised matrix before it is stored.
     """
     matrix = arrange(job.plain_matrix(sums.name, weight, in_scale, sums.quantum.exponent))
+    _note_reach(job, sums.name, matrix)
     heads = (Head(0, sums, matrix.requant),)
     job.add(
         Product(
@@ -51,6 +52,17 @@ def add_sums(
         )
     )  # fmt: skip
     return sums
+
+
+def _note_reach(job: Job, name: str, matrix: QuantisedMatrix) -> None:
+    """Note sums that may leave the accumulators: an operand fills its bits in every frame."""
+    rows = np.abs(matrix.weight.astype(np.int64)).sum(axis=1)
+    needed = (int(rows.max(initial=0)) << (job.normalised_bits - 1)).bit_length() + 1
+    if needed > COMMON_ACCUMULATOR_BITS:
+        job.notes.append(
+            f"{name}: sums may reach {needed} bits, since every frame fills its operand's; give "
+            f"numerics.accumulator_bits={needed} or narrower weights"
+        )
 
 
 def add_bias(job: Job, sums: Tensor, bias: np.ndarray | None, output: Tensor, layer: str) -> Tensor:
