@@ -5,7 +5,7 @@ and these bounds say where its point is.
 """
 
 from collections.abc import Callable
-from typing import Any
+from functools import reduce
 
 import numpy as np
 
@@ -15,15 +15,18 @@ from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import (
     FloatActivation,
     FloatCausalConv1d,
+    FloatConcat,
     FloatConv1d,
+    FloatElementwise,
     FloatGru,
+    FloatPool,
     FloatRnn,
     Peaks,
 )
 
 LARGEST_CELL = 16.0  # of an LSTM: tanh of more is 1 in 16 bits, and a cell beyond only clips
 
-Bound = Callable[[Any, np.ndarray], Peaks]
+Bound = Callable[..., Peaks]  # of a layer and its inputs' bounds
 
 
 def bounds(network: FloatNetwork, input_range: float) -> Peaks:
@@ -41,7 +44,7 @@ def bounds(network: FloatNetwork, input_range: float) -> Peaks:
                 "range that follows from quantise.input_range; name a stream in quantise.calibrate "
                 "in its place"
             )
-        peaks |= _BOUNDS[type(layer)](layer, peaks[step.inputs[0]])
+        peaks |= _BOUNDS[type(layer)](layer, *(peaks[name] for name in step.inputs))
     return peaks
 
 
@@ -98,11 +101,27 @@ def _rnn(layer: FloatRnn, x: np.ndarray) -> Peaks:
     return {f"{layer.name}.sum": sums, layer.name: h}
 
 
+def _elementwise(layer: FloatElementwise, *inputs: np.ndarray) -> Peaks:
+    together = {"add": np.add, "sub": np.add, "mul": np.multiply}.get(layer.kind, np.maximum)
+    return {layer.name: np.asarray(reduce(together, inputs))}
+
+
+def _concat(layer: FloatConcat, *inputs: np.ndarray) -> Peaks:
+    return {layer.name: np.concatenate(inputs)}
+
+
+def _pool(layer: FloatPool, x: np.ndarray) -> Peaks:
+    return {layer.name: x}
+
+
 _BOUNDS: dict[type, Bound] = {
     FloatLinear: _linear,
     FloatConv1d: _conv1d,
     FloatCausalConv1d: _conv1d,
     FloatActivation: _activation,
+    FloatElementwise: _elementwise,
+    FloatConcat: _concat,
+    FloatPool: _pool,
     FloatLstm: _lstm,
     FloatGru: _gru,
     FloatRnn: _rnn,

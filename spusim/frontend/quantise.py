@@ -12,6 +12,8 @@ from spusim.network.check import check_network
 from spusim.network.records import Constant, Network, NetworkError, Quantum, Shift, Stream, Tensor
 
 RECIPROCAL_BITS = 14
+# of what lies between layers whose scales are found at run time: with a calibration, or without
+CALIBRATED_BITS, BOUNDED_BITS = 16, 32
 MOST_PEAKS = 1 << 16  # features of a tensor that each have a range
 
 
@@ -24,7 +26,7 @@ def quantise(
     input_bits: int = 16,
     per_channel: bool = False,
     dynamic: frozenset[str] = frozenset(),
-    wide_bits: int = 16,
+    wide_bits: int = CALIBRATED_BITS,
 ) -> Network:
     """Quantise a float network with the ranges that its tensors have on a calibration stream.
 
@@ -46,7 +48,7 @@ def quantise(
         network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2), dynamic,
         wide_bits,
     )  # fmt: skip
-    job = Job(peaks, ranges, weight_bits, per_channel)
+    job = Job(peaks, ranges, weight_bits, per_channel, bounded=wide_bits > CALIBRATED_BITS)
     frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
     made = {FRAME: frame}
     for layer, reads, conversions in zip(network.layers, plan.reads, plan.conversions, strict=True):

@@ -21,7 +21,7 @@ from spusim.frontend.integer_file import (
     dequantise,
 )
 from spusim.frontend.layers import Peaks
-from spusim.frontend.quantise import calibrate, quantise
+from spusim.frontend.quantise import BOUNDED_BITS, CALIBRATED_BITS, calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import QuantiseModel, TopologyModel
 from spusim.frontend.weights import quantise_matrix
@@ -31,9 +31,6 @@ from spusim.network.identity import network_hash
 from spusim.network.records import Join, Network, Stream
 
 _STEM = re.compile(r"^(?P<layer>.*)\.[^.]*?(?P<end>_l\d+(_reverse)?)?$")
-
-# of what lies between layers whose scales are found at run time
-CALIBRATED_BITS, BOUNDED_BITS = 16, 32
 
 
 @dataclass(frozen=True)

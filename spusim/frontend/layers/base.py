@@ -176,6 +176,7 @@ class Job:
     states: list[State] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     normalised_bits: int = 0  # of what the layer's products multiply, by scales found at run time
+    bounded: bool = False  # peaks are bounds of any stream, and none's
     divisor: int = 1  # the tensor at hand is this many times its real value: a sum for a mean
 
     @property
@@ -299,7 +300,9 @@ class Job:
             self.notes.append(f"{name}: {matrix.lost} of {total} nonzero weights rounded to zero")
 
     def note_clipping(self, name: str, what: str, quantum: Quantum, absmax: float) -> None:
-        """Note that a tensor's calibrated range is larger than its quantum."""
+        """Note that a tensor's calibrated range is larger than its quantum; a bound may well be."""
+        if self.bounded:
+            return
         limit = quantum.largest * 2.0**quantum.exponent
         if absmax > limit:
             self.notes.append(

@@ -107,8 +107,8 @@ class FloatGru(FloatRecurrence):
         h, from_x, from_h = self.add_products(job, x, output, sums)
         n_x = self._biased_part(job, "n_x", from_x, self.bias_ih, part)
         n_h = self._biased_part(job, "n_h", from_h, self.bias_hh, part)
-        halves = [job.cut(f"{y.name}.gates", name, y, 0, rows.stop) for y in (from_x, from_h)]
-        both = job.combine("add", *halves, Tensor(f"{name}.sums", rows.stop, sums), name)
+        by_x, by_h = (job.cut(f"{y.name}.gates", name, y, 0, rows.stop) for y in (from_x, from_h))
+        both = job.combine("add", by_x, by_h, Tensor(f"{name}.sums", rows.stop, sums), name)
         entry = Tensor(f"{name}.gates", rows.stop, GATE_QUANTUM)
         gates = add_bias(job, both, self._gate_bias, entry, name)
         r, z = add_functions(job, name, gates, dict.fromkeys(GATES, "sigmoid"))
