@@ -110,13 +110,12 @@ def test_the_scale_is_that_of_all_it_reads() -> None:
 
 def test_too_many_elements_are_refused() -> None:
     """One instruction measures them all."""
-    x = tensor("input", 2**16)
-    node = replace(dynamic(product("y", x, 1, columns=4)), layer="wide")
+    x = tensor("input", 4096)
+    long = Join("long", "net", ("input",) * 16, tensor("long", 2**16))
+    node = replace(dynamic(product("y", long.output, 1, columns=4)), layer="wide")
+    arch = arch_of(*ROOM, "link.channel_words=4095", "core.data_memory.words=16384")
     with pytest.raises(CompileError, match=r"wide has 65536 inputs.*static scales"):
-        compile_network(
-            Network("net", x, (), (node,), "y"),
-            arch_of(*ROOM, "link.channel_words=70000"),
-        )
+        compile_network(Network("net", x, (), (long, node), "y"), arch)
 
 
 @pytest.mark.parametrize(
