@@ -5,6 +5,7 @@ import numpy as np
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
 from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import Job, Peaks
+from spusim.frontend.layers.base import CALIBRATED_BITS
 from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
 from spusim.frontend.weight_formats import stored_bits
@@ -12,8 +13,6 @@ from spusim.network.check import check_network
 from spusim.network.records import Constant, Network, NetworkError, Quantum, Shift, Stream, Tensor
 
 RECIPROCAL_BITS = 14
-# of what lies between layers whose scales are found at run time: with a calibration, or without
-CALIBRATED_BITS, BOUNDED_BITS = 16, 32
 MOST_PEAKS = 1 << 16  # features of a tensor that each have a range
 
 
@@ -48,7 +47,7 @@ def quantise(
         network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2), dynamic,
         wide_bits,
     )  # fmt: skip
-    job = Job(peaks, ranges, weight_bits, per_channel, bounded=wide_bits > CALIBRATED_BITS)
+    job = Job(peaks, ranges, weight_bits, per_channel, wide_bits=wide_bits)
     frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
     made = {FRAME: frame}
     for layer, reads, conversions in zip(network.layers, plan.reads, plan.conversions, strict=True):

@@ -21,7 +21,8 @@ from spusim.frontend.integer_file import (
     dequantise,
 )
 from spusim.frontend.layers import Peaks
-from spusim.frontend.quantise import BOUNDED_BITS, CALIBRATED_BITS, calibrate, quantise
+from spusim.frontend.layers.base import BOUNDED_BITS, CALIBRATED_BITS
+from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import QuantiseModel, TopologyModel
 from spusim.frontend.weights import quantise_matrix

@@ -27,6 +27,8 @@ Observer = Callable[[str, np.ndarray], None]
 Peaks = dict[str, np.ndarray]
 
 COMMON_ACCUMULATOR_BITS = 32
+# of what lies between layers whose scales are found at run time: with a calibration, or without
+CALIBRATED_BITS, BOUNDED_BITS = 16, 32
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class Job:
     states: list[State] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     normalised_bits: int = 0  # of what the layer's products multiply, by scales found at run time
-    bounded: bool = False  # peaks are bounds of any stream, and none's
+    wide_bits: int = CALIBRATED_BITS  # of what such products read and make
     divisor: int = 1  # the tensor at hand is this many times its real value: a sum for a mean
 
     @property
@@ -301,7 +303,7 @@ class Job:
 
     def note_clipping(self, name: str, what: str, quantum: Quantum, absmax: float) -> None:
         """Note that a tensor's calibrated range is larger than its quantum; a bound may well be."""
-        if self.bounded:
+        if self.wide_bits == BOUNDED_BITS:
             return
         limit = quantum.largest * 2.0**quantum.exponent
         if absmax > limit:

@@ -124,7 +124,7 @@ class FloatConv1d(FloatLayer):
     ) -> Tensor:
         in_scale = self._gain * 2.0**operand.quantum.exponent / job.divisor
         job.divisor = 1
-        sums = Tensor(f"{self.name}.sums", y.size, sum_quantum((y.quantum,), self.bias))
+        sums = Tensor(f"{self.name}.sums", y.size, sum_quantum(job, (y.quantum,), self.bias))
         weight = spread(self.weight, self.shape.channels, self.windows.step)
         add_sums(job, sums, self.name, operand, weight, in_scale, windows, self._stacked)
         bias = None if self.bias is None else np.tile(self.bias, self.count)

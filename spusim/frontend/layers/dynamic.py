@@ -1,7 +1,7 @@
 """Products whose operand's scale every frame finds anew (A13 to A15 of docs/numbers.md).
 
-Their sums leave without a bias, in 32 bits and with room above what the layer gives; the bias is
-added there, and only then are they brought to the layer's own quantum.
+Their sums leave without a bias, with room above what the layer gives; the bias is added there, and
+only then are they brought to the layer's own quantum.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,21 @@ from spusim.frontend.quanta import quantum_for
 from spusim.frontend.weights import QuantisedMatrix
 from spusim.network.records import Head, Product, Quantum, Shift, Tensor
 
-SUM_BITS = 32
-HEADROOM_BITS = 4  # sums may be sixteen times what is left of them after bias and other sums
+HEADROOM_BITS = 2  # sums may be four times what is left of them after bias and other sums
 
 Arrange = Callable[[QuantisedMatrix], QuantisedMatrix]
 
 
-def sum_quantum(outputs: tuple[Quantum, ...], *biases: np.ndarray | None) -> Quantum:
-    """Return the quantum of sums that become any of `outputs` once the biases are added."""
-    exponent = max(each.exponent - max(0, SUM_BITS - each.bits - HEADROOM_BITS) for each in outputs)
+def sum_quantum(job: Job, outputs: tuple[Quantum, ...], *biases: np.ndarray | None) -> Quantum:
+    """Return the quantum of sums that become any of `outputs` once the biases are added.
+
+    They have as many bits as what lies between layers, and hold each bias twice.
+    """
+    bits = job.wide_bits
+    exponent = max(each.exponent + each.bits + HEADROOM_BITS - bits for each in outputs)
     largest = max((float(np.abs(b).max(initial=0.0)) for b in biases if b is not None), default=0.0)
-    least = quantum_for(2 * largest, SUM_BITS).exponent if largest else exponent
-    return Quantum(SUM_BITS, max(exponent, least))
+    least = quantum_for(2 * largest, bits).exponent if largest else exponent
+    return Quantum(bits, max(exponent, least))
 
 
 def add_sums(

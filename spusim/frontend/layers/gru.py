@@ -103,7 +103,7 @@ class FloatGru(FloatRecurrence):
         """Do as `_joined`, by one normalising product of x and one of h."""
         name, rows = self.name, self.summed_rows
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[f"{name}.gate"])
-        sums = sum_quantum((GATE_QUANTUM, part), self.bias_ih, self.bias_hh)
+        sums = sum_quantum(job, (GATE_QUANTUM, part), self.bias_ih, self.bias_hh)
         h, from_x, from_h = self.add_products(job, x, output, sums)
         n_x = self._biased_part(job, "n_x", from_x, self.bias_ih, part)
         n_h = self._biased_part(job, "n_h", from_h, self.bias_hh, part)

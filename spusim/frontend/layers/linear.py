@@ -61,7 +61,7 @@ class FloatLinear(FloatLayer):
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
         y = Tensor(self.name, len(self.weight), output)
         if job.normalised_bits:
-            quantum = sum_quantum((output,), self.bias)
+            quantum = sum_quantum(job, (output,), self.bias)
             sums = Tensor(f"{self.name}.sums", y.size, quantum)
             add_sums(job, sums, self.name, x, self.weight, in_scale)
             return add_bias(job, sums, self.bias, y, self.name)

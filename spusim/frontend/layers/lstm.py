@@ -107,7 +107,7 @@ class FloatLstm(FloatRecurrence):
         job.note_clipping(name, "outputs", output, job.ranges[name])
         label, in_scale = f"{name}.projection", 2.0**inner.exponent
         if job.normalised_bits:
-            sums = Tensor(f"{label}.sums", len(weight), sum_quantum((output,)))
+            sums = Tensor(f"{label}.sums", len(weight), sum_quantum(job, (output,)))
             add_sums(job, sums, name, whole, weight, in_scale)
             return add_bias(job, sums, None, Tensor(name, len(weight), output), name)
         matrix = job.matrix(label, weight, None, job.peaks[name], in_scale, output.exponent)

@@ -128,7 +128,7 @@ class FloatRecurrence(FloatLayer, ABC):
         self, job: Job, x: Tensor, output: Quantum, entry: Quantum, bias: np.ndarray | None
     ) -> Tensor:
         """Add all rows' sums of x and h with their bias, and return them in `entry`."""
-        quantum = sum_quantum((entry,), bias)
+        quantum = sum_quantum(job, (entry,), bias)
         _, from_x, from_h = self.add_products(job, x, output, quantum)
         both = Tensor(f"{self.name}.sums", from_x.size, quantum)
         job.combine("add", from_x, from_h, both, self.name)
