@@ -30,14 +30,22 @@ def quantize(
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="A scale per output row, not per weight.")
     ] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Find the scales of activations in every frame.")
+    ] = False,
+    input_range: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="With --dynamic: frames are within +-R; no calibration."),
+    ] = None,
     network: NetworkName = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Quantise a checkpoint for a network, calibrated on a stream."""
     quantised = quantise_to_file(
-        file, output, network, weights, activations, calibrate, per_channel, settings or ()
-    )
+        file, output, network, weights, activations, calibrate, per_channel, settings or (),
+        dynamic, input_range,
+    )  # fmt: skip
     if json:
         typer.echo(record_text(quantised_record(quantised, output)), nl=False)
     else:

@@ -25,6 +25,7 @@ VECTOR_STATE: dict[str, frozenset[str]] = {
         "vrelu": "len wa wd sd rounding",
         "vlut": "len wa wd sa",
         "vfill": "len wd",
+        "vnrm": "len wa wd rounding",
         "vthr": "len wa wd sd rounding",
         "vtop": "len wa wd sd rounding",
     }.items()
@@ -36,12 +37,15 @@ MODES: dict[str, dict[str, int]] = {
     "zset": {"operand": 0, "result": 0},
     "pset": {"position": 0},
     "rset": {"stream": 0, "first": 0},
+    "nset": {"shift": 0},
 }
 MODE_COMMENTS = {
     "zset": "zero points: operand {operand}, result {result}",
     "pset": "dense position {position}",
     "rset": "random bits: stream {stream:#08x}, output {first}",
+    "nset": "run-time shift {shift}",
 }
+UNKNOWN = 1 << 30  # no shift: what a run finds
 _ANY_STATE: State = {
     "len": 0, "wa": 16, "wb": 16, "wd": 16, "sa": 0, "sb": 0, "sd": 0, "rounding": "arch",
 }  # fmt: skip
@@ -97,6 +101,8 @@ def with_modes(ops: Iterable[Op]) -> list[Op]:
                 comment = MODE_COMMENTS[mnemonic].format(**now[mnemonic])
                 done.append(op(mnemonic, comment, **now[mnemonic]))
         done.append(each)
+        if each.mnemonic == "vnrm":
+            now["nset"] = {"shift": UNKNOWN}
     return done
 
 

@@ -179,9 +179,10 @@ class _Planner:
                     self.demand[name][at] |= cores
 
     def _windows(self, node: Whole) -> list[tuple[str, int]]:
-        """Return the pieces that a node's windows lie in; those of an image are all of it."""
-        if not isinstance(node, Product):
-            return [(node.a, piece) for piece in range(len(self.layouts[node.a].firsts))]
+        """Return the pieces that a node's windows lie in; of an image, or a scale's, all of it."""
+        name = inputs_of(node)[0]
+        if not isinstance(node, Product) or node.normalised_bits:
+            return [(name, piece) for piece in range(len(self.layouts[name].firsts))]
         spans = [self.layouts[node.input].span(f, node.weight.shape[1]) for f in node.windows]
         return [(node.input, piece) for span in spans for piece in span]
 

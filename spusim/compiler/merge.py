@@ -41,9 +41,8 @@ def merge_products(network: Network, arch: Arch) -> Network:
     families: dict[tuple[object, ...], list[Product]] = defaultdict(list)
     for node in network.nodes:
         if isinstance(node, Product) and len(node.windows) == 1 and not _draws(node, arch):
-            families[node.layer, node.input, node.weight_bits, node.codebook, node.rounding].append(
-                node
-            )
+            alike = (node.weight_bits, node.codebook, node.rounding, node.normalised_bits)
+            families[(node.layer, node.input, *alike)].append(node)
     changed: dict[str, list[Node]] = {}
     for family in families.values():
         if len(family) > 1:

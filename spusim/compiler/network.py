@@ -50,7 +50,7 @@ from spusim.compiler.threads import FRAME, INIT, Threading, core_threads, plan_t
 from spusim.formats import pack, weight_kind
 from spusim.isa import Isa, load_isa
 from spusim.network.check import check_network
-from spusim.network.graph import inputs_of
+from spusim.network.graph import inputs_of, multiplied_bits
 from spusim.network.identity import network_hash
 from spusim.network.records import Convolution, Network, Pooling, Product, Prune, Tensor
 from spusim.numerics import numerics_of
@@ -258,7 +258,7 @@ def _check_products(arch: Arch, graph: Graph) -> None:
         if isinstance(node, Product | Convolution):
             quantum = graph.tensors[inputs_of(node)[0]].quantum
             kind = weight_kind(node.weight_bits, node.codebook)
-            check_precision(arch, node.layer, kind, quantum.bits)
+            check_precision(arch, node.layer, kind, multiplied_bits(node, quantum))
             check_zero_point(arch, node, quantum)
             check_bias(arch, node)
 

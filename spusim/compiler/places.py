@@ -16,7 +16,7 @@ from spusim.compiler.memory import Vector, words_of
 from spusim.compiler.pieces import Layout
 from spusim.compiler.space import CoreSpace
 from spusim.network.graph import inputs_of
-from spusim.network.records import Constant, Cut, Join, Node, State
+from spusim.network.records import Constant, Cut, Join, Node, Product, State
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class _Placer:
         self.homes: dict[str, tuple[int, bool]] = {}  # root -> (first word, all pieces there)
         self.order = _order(plan)
         self.operands = self._operands()
+        self.normalised = {
+            node.input
+            for node in self.graph.network.nodes
+            if isinstance(node, Product) and node.normalised_bits
+        }
         self.padded: list[tuple[Vector, int]] = []  # and what is put there
 
     def run(self) -> None:
@@ -115,6 +120,8 @@ class _Placer:
             address = self.homes[name][0]
             inner = Vector(address, elements, layout.bits, layout.word_bits)
             self.places.operands[name] = inner
+            if name in self.normalised and (inner.full != inner or elements != layout.size):
+                self._pad(name, inner)
             return
         vector = self.space.data.vector(name, elements, layout.bits)
         self.places.operands[name] = vector

@@ -75,7 +75,11 @@ def _fold_cuts(network: Network, arch: Arch) -> Network:
     makers = Graph(network).makers
 
     def folded(node: Node) -> Node:
-        while isinstance(node, Product) and isinstance(cut := makers.get(node.input), Cut):
+        while (
+            isinstance(node, Product)
+            and not node.normalised_bits  # its scale is that of all it reads
+            and isinstance(cut := makers.get(node.input), Cut)
+        ):
             windows = tuple(first + cut.first for first in node.windows)
             node = replace(node, input=cut.a, windows=windows)
         return node

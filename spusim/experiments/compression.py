@@ -110,14 +110,23 @@ def quantise_to_file(
     calibrate: str | None,
     per_channel: bool,
     settings: Sequence[str] = (),
+    dynamic: bool = False,
+    input_range: float | None = None,
 ) -> Quantised:
-    """Quantise a checkpoint for a network into a new .safetensors file. Raises SpusimError."""
+    """Quantise a checkpoint for a network into a new .safetensors file. Raises SpusimError.
+
+    dynamic: the scales of what products multiply are found in every frame; input_range: of its
+    elements, in the place of a calibration stream.
+    """
     asked = {
         "quantise.weights": _width("weights", weights, WEIGHTS),
         "quantise.activations": _width("activations", activations, _ACTIVATIONS),
     }
     changes = [f"{key}={bits}" for key, bits in asked.items()]
     changes += ["quantise.per_channel=true"] if per_channel else []
+    changes += ["quantise.scales=dynamic"] if dynamic else []
+    if input_range is not None:  # which stands for the network's own stream, too
+        changes += [f"quantise.input_range={input_range}", "quantise.calibrate=null"]
     _check_output(output)
     quantised = quantise_file(network, checkpoint, calibrate, (*settings, *changes))
     write_file(output, quantised.to_bytes())
@@ -211,14 +220,20 @@ def quantised_parts(quantised: Quantised, output: Path) -> Iterator[RenderableTy
     scales = "output row" if step["per_channel"] else "tensor"
     yield (
         f"{step['network']}: {weight_format(step['weights'])} weights with a scale per {scales}, "
-        f"{_told(step['activations'])} activations, {_told(step['input'])} input; calibrated on "
-        f"{step['frames']} frames of {step['calibrated_on']}"
+        f"{_told(step['activations'])} activations, {_told(step['input'])} input; "
+        f"{_ranges(step)}"
     )
     yield f"integers: {', '.join(quantised.integers) or 'none'}"
     if quantised.kept:
         yield (f"left real, to be quantised by the network as before: {', '.join(quantised.kept)}")
     yield from (f"note: {note}" for note in quantised.network.notes)
     yield f"written: {output}"
+
+
+def _ranges(step: dict[str, Any]) -> str:
+    if step.get("input_range") is not None:
+        return f"not calibrated: frames within +-{step['input_range']:g}"
+    return f"calibrated on {step['frames']} frames of {step['calibrated_on']}"
 
 
 def _told(bits: int) -> str:

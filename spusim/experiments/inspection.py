@@ -192,6 +192,9 @@ def _step(step: dict[str, Any]) -> str:
         for key, value in step.items()
         if key != "command" and not isinstance(value, dict)
     ]
+    layers = step.get("layers")
+    if isinstance(layers, dict):  # whose scales differ from the others'
+        given += [f"{name} {word}" for name, word in layers.items() if isinstance(word, str)]
     return f"{step['command']}: {', '.join(given)}"
 
 

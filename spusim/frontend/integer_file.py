@@ -28,6 +28,7 @@ _WIDTHS: dict[str, tuple[int | str, ...]] = {
     "activations": (1, 4, 8, 16),
     "input": (1, 4, 8, 16),
 }
+_SCALES = ("static", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ class Quantising:
     per_channel: bool
     asymmetric: bool
     ranges: Mapping[str, np.ndarray] = field(default_factory=dict)
+    scales: str = "static"
+    layers: Mapping[str, str] = field(default_factory=dict)
+    input_range: float | None = None
 
 
 def checkpoint_bytes(
@@ -90,7 +94,20 @@ def quantising_of(path: Path, steps: list[dict[str, Any]], stored: Stored) -> Qu
         bool(step.get("per_channel")),
         bool(step.get("asymmetric")),
         ranges,
+        *_scales_of(path, step),
     )
+
+
+def _scales_of(path: Path, step: Mapping[str, Any]) -> tuple[str, dict[str, str], float | None]:
+    """Return what a step says of scales that are found at run time. Raises CheckpointError."""
+    scales, layers = step.get("scales", "static"), step.get("layers", {})
+    said = layers.values() if isinstance(layers, dict) else [None]
+    if any(each not in _SCALES for each in (scales, *said)):
+        raise _damaged(path, f"scales (={scales}, {layers}) must be {' or '.join(_SCALES)}")
+    reach = step.get("input_range")
+    if reach is not None and not (isinstance(reach, (int, float)) and 0 < reach < np.inf):
+        raise _damaged(path, f"input_range (={reach}) must be a number above 0")
+    return scales, dict(layers), None if reach is None else float(reach)
 
 
 def real_weights(

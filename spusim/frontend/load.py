@@ -22,6 +22,7 @@ from spusim.frontend.quantised import (
     quantise_checkpoint,
     quantise_topology,
     quantised_topology,
+    ranges_of,
 )
 from spusim.frontend.random_weights import is_random, measured, random_checkpoint
 from spusim.frontend.shipped_streams import REGISTRY_NAME, stream_registry
@@ -63,6 +64,9 @@ def load_network(
     if found.quantising and calibrate is None:
         ranges = check_quantised(source, found.quantising, network, topology)
         return quantise_topology(network, topology, ranges)
+    if topology.quantise.input_range is not None:
+        _check_no_stream(path, topology, calibrate)
+        return quantise_topology(network, topology, ranges_of(network, topology, None))
     if calibrate is None and topology.quantise.calibrate is None:
         calibrate = calibrate_else
     stream = _calibration(path, topology, calibrate)
@@ -123,6 +127,9 @@ def quantise_file(
         raise TopologyError(
             f"{path}: has no weights to quantise (weights: {source} draws them); bring a checkpoint"
         )
+    if topology.quantise.input_range is not None:
+        _check_no_stream(path, topology, calibrate)
+        return quantise_checkpoint(topology, source, None, "nothing")
     stream = _calibration(path, topology, calibrate)
     return quantise_checkpoint(topology, source, stream, _calibration_name(topology, calibrate))
 
@@ -251,6 +258,14 @@ def _check_settings(source: Path | str, settings: Sequence[str]) -> None:
 def _with_weights(layer: FloatNode, weights: dict[str, np.ndarray]) -> FloatNode:
     changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in layer.matrices}
     return replace(layer, **changes)
+
+
+def _check_no_stream(path: Path, topology: TopologyModel, given: str | Stream | None) -> None:
+    if given is not None:
+        raise TopologyError(
+            f"{path}: quantise.input_range (={topology.quantise.input_range:g}) takes the place of "
+            "a calibration stream, and one was given; leave one of them out"
+        )
 
 
 def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | None) -> Stream:

@@ -1,10 +1,11 @@
-"""Post-training static quantisation: a float network and a calibration stream make a Network."""
+"""Post-training quantisation, static and dynamic: floats and their ranges make a Network."""
 
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
 from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import Job, Peaks
+from spusim.frontend.layers.base import CALIBRATED_BITS
 from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
 from spusim.frontend.weight_formats import stored_bits
@@ -23,23 +24,30 @@ def quantise(
     activation_bits: int = 16,
     input_bits: int = 16,
     per_channel: bool = False,
+    dynamic: frozenset[str] = frozenset(),
+    wide_bits: int = CALIBRATED_BITS,
 ) -> Network:
     """Quantise a float network with the ranges that its tensors have on a calibration stream.
 
     calibration: the stream, or what `calibrate` found on it before.
     weight_bits: 1, 2, 4, 8, 16, or a word of `weight_formats.WEIGHT_FORMATS`. Weights are
     symmetric, scale = absmax / (2**(weight_bits - 1) - 1) per tensor or per output row;
-    docs/numbers.md has the other formats. Activations have power-of-two quanta. Zeros stay zeros.
-    Raises StreamError for a calibration that is empty, not finite or of another width,
-    NetworkError for a network that the records cannot express.
+    docs/numbers.md has the other formats. dynamic: layers whose products take operands of
+    activation_bits at a scale that every frame finds anew; they read tensors of wide_bits.
+    Activations have power-of-two quanta. Zeros stay zeros.
+    Raises NetworkError for a layer in `dynamic` whose scales cannot be found so, StreamError for a
+    calibration that is empty, not finite or of another width, NetworkError for a network that the
+    records cannot express.
     """
     network = fold_image_norms(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
     ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
+    _check_dynamic(network, dynamic, activation_bits)
     plan = plan_quanta(
-        network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2)
-    )
-    job = Job(peaks, ranges, weight_bits, per_channel)
+        network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2), dynamic,
+        wide_bits,
+    )  # fmt: skip
+    job = Job(peaks, ranges, weight_bits, per_channel, wide_bits=wide_bits)
     frame = Tensor(FRAME, network.input_size, plan.quanta[FRAME])
     made = {FRAME: frame}
     for layer, reads, conversions in zip(network.layers, plan.reads, plan.conversions, strict=True):
@@ -47,8 +55,12 @@ def quantise(
             source = made[conversion.source]
             made[conversion.name] = _convert(job, conversion, source, layer.name)
         job.divisor = plan.divisors.get(reads[0], 1)
+        job.normalised_bits = activation_bits if layer.name in dynamic else 0
         inputs = tuple(made[name] for name in reads)
         made[layer.name] = layer.add_nodes(job, inputs, plan.quanta[layer.name])
+    if dynamic:
+        names = ", ".join(layer.name for layer in network.layers if layer.name in dynamic)
+        job.notes.append(f"operands of int{activation_bits}, each frame at its own scale: {names}")
     quantised = Network(
         network.name,
         frame,
@@ -60,6 +72,22 @@ def quantise(
     )
     check_network(quantised)
     return quantised
+
+
+def _check_dynamic(network: FloatNetwork, dynamic: frozenset[str], bits: int) -> None:
+    """Raise NetworkError for scales that cannot be found at run time."""
+    for layer in network.layers:
+        if layer.name in dynamic and not layer.normalises:
+            raise NetworkError(
+                f"layer {layer.name} has no product whose operand's scale can be found at run "
+                "time (linear, lstm, gru, rnn, and conv1d on the engine have); say "
+                f"quantise.layers.{layer.name}=static"
+            )
+    if dynamic and bits == 1:
+        raise NetworkError(
+            "quantise.activations (=1) leaves nothing for a scale found at run time to scale: a "
+            "sign has no size; use 4, 8 or 16 with quantise.scales=dynamic"
+        )
 
 
 def _convert(job: Job, conversion: Conversion, source: Tensor, layer: str) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spusim.frontend.bind import bind
+from spusim.frontend.bounds import bounds
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import CheckpointError, TopologyError
@@ -20,9 +21,10 @@ from spusim.frontend.integer_file import (
     dequantise,
 )
 from spusim.frontend.layers import Peaks
+from spusim.frontend.layers.base import BOUNDED_BITS, CALIBRATED_BITS
 from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
-from spusim.frontend.topology import TopologyModel
+from spusim.frontend.topology import QuantiseModel, TopologyModel
 from spusim.frontend.weights import quantise_matrix
 from spusim.frontend.zero_points import asymmetric_activations
 from spusim.network.graph import tensors_of
@@ -54,6 +56,7 @@ def quantise_topology(
     network: FloatNetwork, topology: TopologyModel, calibration: Stream | Peaks
 ) -> Network:
     """Quantise a float network as its topology says."""
+    how = topology.quantise
     quantised = quantise(
         network,
         calibration,
@@ -61,17 +64,36 @@ def quantise_topology(
         activation_bits=topology.quantise.activations,
         input_bits=topology.input.bits,
         per_channel=topology.quantise.per_channel,
+        dynamic=dynamic_layers(network, topology),
+        wide_bits=CALIBRATED_BITS if how.input_range is None else BOUNDED_BITS,
     )
     quantised = replace(quantised, rate_hz=topology.input.rate, picture=topology.input.picture)
     return asymmetric_activations(quantised) if topology.quantise.asymmetric else quantised
 
 
+def dynamic_layers(network: FloatNetwork, topology: TopologyModel) -> frozenset[str]:
+    """Return the layers whose products find the scales of their operands at run time."""
+    how = topology.quantise
+    said: dict[str, str] = {}
+    for layer in topology.layers:
+        for name in (layer.name, *(each.name for each in layer.stack())):
+            if name in how.layers:
+                said |= dict.fromkeys([each.name for each in layer.stack()], how.layers[name])
+                said[name] = how.layers[name]
+    return frozenset(
+        layer.name
+        for layer in network.layers
+        if layer.matrices and said.get(layer.name, how.scales) == "dynamic"
+    )
+
+
 def quantise_checkpoint(
-    topology: TopologyModel, source: str | Path, calibration: Stream, calibrated_on: str
+    topology: TopologyModel, source: str | Path, calibration: Stream | None, calibrated_on: str
 ) -> Quantised:
     """Quantise a checkpoint for a topology; weights whose integers reproduce it become integers.
 
-    Raises CheckpointError, TopologyError, StreamError or NetworkError.
+    calibration: None where the topology has an `input_range` in its place. Raises CheckpointError,
+    TopologyError, StreamError or NetworkError.
     """
     found = read_checkpoint(source)
     if found.quantising:
@@ -82,8 +104,7 @@ def quantise_checkpoint(
             "`prune` out of the network file"
         )
     floats = bind(topology, found.tensors, str(source))
-    check_stream(calibration, floats.input_size, "calibration stream")
-    peaks = calibrate(floats, calibration)
+    peaks = ranges_of(floats, topology, calibration)
 
     def built(tensors: Mapping[str, np.ndarray]) -> Network:
         return quantise_topology(bind(topology, dict(tensors), str(source)), topology, peaks)
@@ -125,9 +146,21 @@ def quantised_topology(topology: TopologyModel, quantising: Quantising) -> Topol
             "activations": quantising.activations,
             "per_channel": quantising.per_channel,
             "asymmetric": quantising.asymmetric,
+            "scales": quantising.scales,
+            "layers": dict(quantising.layers),
+            "input_range": quantising.input_range,
         }
     )
     return topology.model_copy(update={"quantise": how, "prune": None})
+
+
+def ranges_of(network: FloatNetwork, topology: TopologyModel, calibration: Stream | None) -> Peaks:
+    """Return the ranges of a network's tensors, on a stream or as its `input_range` bounds them."""
+    if calibration is None:
+        assert topology.quantise.input_range is not None
+        return bounds(network, topology.quantise.input_range)
+    check_stream(calibration, network.input_size, "calibration stream")
+    return calibrate(network, calibration)
 
 
 def _as_integers(
@@ -210,7 +243,9 @@ def _codes(
     }
 
 
-def _step(topology: TopologyModel, calibration: Stream, calibrated_on: str) -> dict[str, Any]:
+def _step(
+    topology: TopologyModel, calibration: Stream | None, calibrated_on: str
+) -> dict[str, Any]:
     how = topology.quantise
     return {
         "command": "quantize",
@@ -220,6 +255,14 @@ def _step(topology: TopologyModel, calibration: Stream, calibrated_on: str) -> d
         "input": topology.input.bits,
         "per_channel": how.per_channel,
         "asymmetric": how.asymmetric,
+        **_scales(how),
         "calibrated_on": calibrated_on,
-        "frames": len(calibration.frames),
+        "frames": len(calibration.frames) if calibration else 0,
     }
+
+
+def _scales(how: QuantiseModel) -> dict[str, Any]:
+    """Return what a file says of scales that are found at run time; nothing where none is."""
+    if how.scales == "static" and not how.layers:
+        return {}
+    return {"scales": how.scales, "layers": dict(how.layers), "input_range": how.input_range}

@@ -51,6 +51,8 @@ def plan_quanta(
     input_bits: int,
     activation_bits: int,
     weight_bits: int = 8,
+    dynamic: frozenset[str] = frozenset(),
+    wide_bits: int = 16,
 ) -> Plan:
     """Choose the quanta of a network's tensors. ranges: the absolute maximum of every tensor.
 
@@ -58,14 +60,25 @@ def plan_quanta(
     has 16 bits and the range where these saturate, what comes out of them theirs, and a sum over
     frames one that it fits. A table takes 16 bits, and no coarser ones than it needs where others
     read the tensor too; a concatenation takes one quantum; a sum is divided for all but who divide
-    it themselves.
+    it themselves. What layers in `dynamic` read, whose products find scales at run time, has
+    wide_bits; other products read it in activation_bits.
     """
-    groups = _Groups(input_bits, activation_bits)
+    wide = _wide(network, dynamic)
+    groups = _Groups(input_bits, activation_bits, wide_bits, wide)
     for step in network.steps:
         groups.add(step)
-    graph = _Graph(groups, network.output)
+    graph = _Graph(groups, network.output, dynamic)
     quanta = _quanta(graph, ranges, weight_bits)
     return _plan(graph, quanta)
+
+
+def _wide(network: FloatNetwork, dynamic: frozenset[str]) -> frozenset[str]:
+    """Return the layers of which normalising products read outputs or states."""
+    wide = {step.layer.name for step in network.steps if step.layer.recurrent} & dynamic
+    for step in reversed(network.steps):
+        if step.layer.name in dynamic or (step.layer.keeps and step.layer.name in wide):
+            wide |= set(step.inputs)
+    return frozenset(wide - {FRAME})
 
 
 def _divisor(layer: FloatNode, before: int) -> int:
@@ -84,6 +97,8 @@ class _Groups:
 
     input_bits: int
     activation_bits: int
+    wide_bits: int = 16
+    wide: frozenset[str] = frozenset()
     steps: list[Step] = field(default_factory=list)
     divisors: dict[str, int] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)  # what is a sum divided -> the sum
@@ -114,12 +129,12 @@ class _Groups:
         self.steps.append(Step(layer, reads))
         divisor = _divisor(layer, self.divisors[reads[0]])
         if layer.keeps:
-            self._head(layer.name, self._kept(reads), divisor)
+            self._head(layer.name, self._kept(layer.name, reads), divisor)
             self._unite(layer.name, reads)
         elif layer.sums is not None:
             self._head(layer.name, layer.name, divisor)
         else:
-            own = GATE_OUTPUT if layer.tabulates else self.activation_bits
+            own = GATE_OUTPUT if layer.tabulates else self.bits(layer.name)
             self._head(layer.name, own, divisor)
 
     def _read(self, name: str, layer: FloatNode) -> str:
@@ -128,14 +143,18 @@ class _Groups:
             return name
         mean = f"{name}.divided"
         if mean not in self.parents:
-            self._head(mean, self.activation_bits, 1)
+            self._head(mean, self.bits(name), 1)
             self.sums[mean] = name
         return mean
 
-    def _kept(self, reads: tuple[str, ...]) -> _Demand:
+    def bits(self, name: str) -> int:
+        """Return the bits of a layer's output where nothing else demands any."""
+        return self.wide_bits if name in self.wide else self.activation_bits
+
+    def _kept(self, name: str, reads: tuple[str, ...]) -> _Demand:
         """Return what all of a keeper's inputs demand; where they differ, a format of its own."""
         found = {self.demand(read) for read in reads}
-        return self.activation_bits if len(found) > 1 else found.pop()
+        return self.bits(name) if len(found) > 1 else found.pop()
 
     def _unite(self, name: str, reads: tuple[str, ...]) -> None:
         for read in reads:
@@ -149,6 +168,7 @@ class _Graph:
 
     groups: _Groups
     output: str
+    dynamic: frozenset[str] = frozenset()
 
     @cached_property
     def group_of(self) -> dict[str, str]:
@@ -195,7 +215,9 @@ def _quanta(graph: _Graph, ranges: Ranges, weight_bits: int) -> dict[str, Quantu
     for step in groups.steps:
         read, group = step.inputs[0], graph.group_of[step.layer.name]
         before = by_group[graph.group_of[read]]
-        if step.layer.recurrent and group != graph.group_of[read]:
+        if step.layer.name in graph.dynamic and step.layer.recurrent:
+            by_group[group] = step.layer.free_state_quantum(by_group[group])
+        elif step.layer.recurrent and group != graph.group_of[read]:
             found = by_group[group]
             x = _as_wide(before, found.bits)
             reach = largest[graph.group_of[read]]
@@ -238,13 +260,20 @@ def _wanted(graph: _Graph, quanta: dict[str, Quantum], step: Step, read: str) ->
     if step.layer.keeps:
         return quanta[step.layer.name]
     found = quanta[read]
+    if step.layer.name in graph.dynamic:
+        return found
     if step.layer.recurrent:
         return _as_wide(found, quanta[step.layer.name].bits)
     if not step.layer.tabulates:
+        widened = read in graph.groups.wide and step.layer.matrices
+        if widened and found.bits > graph.groups.activation_bits:
+            return _as_wide(found, graph.groups.activation_bits)
         return found
     fine = found.exponent <= GATE_QUANTUM.exponent or graph.for_tables(graph.group_of[read])
     if found.bits == GATE_QUANTUM.bits and fine:
         return found
+    if found.bits > GATE_QUANTUM.bits:
+        return GATE_QUANTUM
     return Quantum(GATE_QUANTUM.bits, min(found.exponent, GATE_QUANTUM.exponent))
 
 

@@ -27,13 +27,13 @@ def load_stream(
     """Return the stream that `spec` names, real values as float64 or integer codes as int32.
 
     spec: FILE[:key] (.npz, .npy, .safetensors), sound (.wav), an image (.png, .jpg, ...), a folder
-    of such files, `random:density=0.5,frames=50,seed=1[,files=1]` (integer codes; needs `network`),
-    `noise:frames=2,seed=1` (random images), or a shipped name. An array is (features,), one frame,
-    (frames, features), one file, or (N, frames, features), N files; without a key a file may hold
-    several arrays, one per file of the stream. Integers stay codes unless a `scale` in a
-    .safetensors file's metadata gives them a value. With `network` its width is checked. Sound is
-    cut into frames, and images become frames, as `framing` says, by default the network's. Raises
-    StreamError.
+    of such files, `random:density=0.5,frames=50,seed=1[,files=1][,fade_db=40]` (integer codes;
+    needs `network`), `noise:frames=2,seed=1` (random images), or a shipped name. An array is
+    (features,), one frame, (frames, features), one file, or (N, frames, features), N files; without
+    a key a file may hold several arrays, one per file of the stream. Integers stay codes unless a
+    `scale` in a .safetensors file's metadata gives them a value. With `network` its width is
+    checked. Sound is cut into frames, and images become frames, as `framing` says, by default the
+    network's. Raises StreamError.
     """
     if network and framing is None:
         framing = Framing(network.input.size, network.rate_hz, network.picture)

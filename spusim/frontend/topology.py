@@ -136,6 +136,19 @@ class QuantiseModel(Model):
     asymmetric: bool = Field(
         default=False, description="unsigned codes for outputs of relu that only products read"
     )
+    scales: Literal["static", "dynamic"] = Field(
+        default="static",
+        description="of what products multiply: calibrated, or found anew in every frame",
+    )
+    layers: dict[str, Literal["static", "dynamic"]] = Field(
+        default_factory=dict, description="scales of single layers, by name"
+    )
+    input_range: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="largest magnitude of the frames' elements, in the place of a calibration "
+        "stream where all scales are dynamic",
+    )
     calibrate: str | None = Field(
         default=None,
         description="calibration stream: FILE[:key] relative to this file, or a shipped name",

@@ -62,7 +62,7 @@ def _apply(data: dict[str, Any], setting: str) -> Location:
     node: Any = data
     location: list[str | int] = []
     parts = key.split(".")
-    while len(parts) > 1 and location != _BY_LAYER:  # layers' names may have dots
+    while len(parts) > 1 and location not in _BY_LAYER:  # layers' names may have dots
         step, used = _step(setting, node, parts)
         location.append(step)
         if isinstance(node, dict) and node.get(step) is None:
@@ -77,7 +77,7 @@ def _apply(data: dict[str, Any], setting: str) -> Location:
     return (*location, last)
 
 
-_BY_LAYER = ["prune", "layers"]
+_BY_LAYER = (["prune", "layers"], ["quantise", "layers"])
 
 
 def _step(setting: str, node: Any, parts: list[str]) -> tuple[str | int, int]:
@@ -149,6 +149,7 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
     wiring = wire(model)
     yield from wiring.problems
     yield from _label_rules(model, wiring)
+    yield from _quantise_rules(model)
     if model.prune:
         for key, message in model.prune.problems():
             yield ("prune", key), message
@@ -164,6 +165,29 @@ def _rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
                 ("prune", "scope"),
                 "prune.scope (=global) leaves no room for prune.layers; use scope layer",
             )
+
+
+def _quantise_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:
+    how = model.quantise
+    weighted = [name for layer in model.layers if layer.weighted for name in _all_names(layer)]
+    for name in how.layers:
+        if name not in weighted:
+            yield (
+                ("quantise", "layers", name),
+                f"quantise.layers.{name} is no layer with weights; {nearest(name, weighted)}",
+            )
+    if how.input_range is not None and (how.scales == "static" or "static" in how.layers.values()):
+        yield (
+            ("quantise", "input_range"),
+            f"quantise.input_range (={how.input_range:g}) serves where every scale is found at run "
+            "time; say quantise.scales: dynamic, or name a stream in quantise.calibrate",
+        )
+    if how.input_range is not None and how.calibrate is not None:
+        yield (
+            ("quantise", "input_range"),
+            f"quantise.input_range (={how.input_range:g}) takes the place of a calibration stream; "
+            "drop it, or quantise.calibrate",
+        )
 
 
 def _name_rules(model: TopologyModel) -> Iterator[tuple[Location, str]]:

@@ -112,7 +112,7 @@ def _unsigned(network: Network, name: str, number: int) -> list[Product] | None:
 
 def _at_half_units(node: Node) -> Product | None:
     """Return a product whose operand comes in half units; None if it does not fit."""
-    if not isinstance(node, Product):
+    if not isinstance(node, Product) or node.normalised_bits:
         return None
     heads = [_moved(head, 1) for head in node.heads]
     bias = None if node.bias is None else node.bias * 2

@@ -43,7 +43,7 @@ class Activation:
         self.sequence = chip.races.sequence(thread.core, thread.number)
         self.index = thread.resume
         self.vector = VectorState()
-        self.zero_x = self.zero_d = self.position = 0
+        self.zero_x = self.zero_d = self.position = self.run_time_shift = 0
         self.random = RandomState()
         self.count = count
         self.ended = False

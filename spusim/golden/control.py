@@ -62,6 +62,11 @@ def pset(t: Activation, o: Operands) -> None:
     t.position = o["position"]
 
 
+def nset(t: Activation, o: Operands) -> None:
+    """Set the run-time shift, by which requantisations shift right less."""
+    t.run_time_shift = o["shift"]
+
+
 def rset(t: Activation, o: Operands) -> None:
     """Set where stochastic rounding draws its bits."""
     t.random = RandomState(o["stream"], o["first"])

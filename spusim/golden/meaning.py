@@ -3,7 +3,19 @@
 from collections.abc import Callable
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import Operands, end, loop, nop, post, pset, rset, vset, yield_, zset
+from spusim.golden.control import (
+    Operands,
+    end,
+    loop,
+    nop,
+    nset,
+    post,
+    pset,
+    rset,
+    vset,
+    yield_,
+    zset,
+)
 from spusim.golden.convolution import conv, pool
 from spusim.golden.engine import dmv, dmva, spmv, spmva
 from spusim.golden.external import fetch, xld, xst
@@ -16,6 +28,7 @@ from spusim.golden.vector import (
     vmin,
     vmov,
     vmul,
+    vnrm,
     vqc,
     vqm,
     vqs,
@@ -35,6 +48,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "pset": pset,
     "rset": rset,
     "yield": yield_,
+    "nset": nset,
     "spmv": spmv,
     "spmva": spmva,
     "dmv": dmv,
@@ -42,6 +56,7 @@ MEANING: dict[str, Callable[[Activation, Operands], None]] = {
     "vqs": vqs,
     "vqm": vqm,
     "vqc": vqc,
+    "vnrm": vnrm,
     "vadd": vadd,
     "vsub": vsub,
     "vmul": vmul,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import MOST_RIGHT, Operands
+from spusim.golden.control import MOST_LEFT, MOST_RIGHT, Operands
 from spusim.golden.errors import CodeError, UnknownError
 from spusim.numerics import STOCHASTIC, Numerics, lookup, overflow, requantise, round_shift
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
@@ -62,6 +62,15 @@ def vtop(t: Activation, o: Operands) -> None:
     strongest_first = np.argsort(-np.abs(x), kind="stable")
     x[strongest_first[o["keep"] :]] = 0
     _put(t, o, x)
+
+
+def vnrm(t: Activation, o: Operands) -> None:
+    """Set d = a >> k, with the least k by which all of a fits d, and keep k for the thread."""
+    a, bits = _a(t, o), t.vector.wd
+    magnitudes = int(np.bitwise_or.reduce(a ^ (a >> 63), initial=0))
+    t.run_time_shift = magnitudes.bit_length() + 1 - bits
+    x = round_shift(a, t.run_time_shift, _numerics(t).rounding, _random(t, len(a)))
+    _put(t, o, x if bits == 1 else overflow(x, bits, "saturate"))
 
 
 def vlut(t: Activation, o: Operands) -> None:
@@ -153,6 +162,7 @@ def _requantise(
 ) -> None:
     acc, zero = t.read_rows(o["acc"], t.vector.length), t.zero_d
     random = _random(t, len(acc))
+    shift = np.clip(shift - t.run_time_shift, -MOST_LEFT, MOST_RIGHT)
     if o["table"] < TABLE_RELU:
         q = requantise(acc, multiplier, shift, TABLE_BITS, _numerics(t), random=random)
         _put(t, o, _looked_up(t, o["table"], q) + zero)

@@ -41,13 +41,15 @@ class Op(IntEnum):
     FILL = 19
     THRESHOLD = 20
     TOP = 21
+    NORMALISE = 22
     ZERO_SET = 30
     POSITION_SET = 31
     RANDOM_SET = 32
-    YIELD = 33  # from here to FETCH, instructions that the interpreter stops before
-    LOAD_EXTERNAL = 34  # operands: data address, external address, transfer
-    STORE_EXTERNAL = 35
-    FETCH = 36  # operands: matrix, external address
+    NORM_SET = 33
+    YIELD = 34  # from here to FETCH, instructions that the interpreter stops before
+    LOAD_EXTERNAL = 35  # operands: data address, external address, transfer
+    STORE_EXTERNAL = 36
+    FETCH = 37  # operands: matrix, external address
     CONVOLVE = 40  # from here on, instructions that are handed to the machine
     POOL = 41
 
@@ -137,7 +139,8 @@ class X(IntEnum):
     ACTIVATION = 35
     ORDINAL = 36
     FIRST = 37
-    COUNT = 38
+    NORM = 38  # the run-time shift (A13)
+    COUNT = 39
 
 
 LOOP_LEVELS = 4

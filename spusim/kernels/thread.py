@@ -38,6 +38,7 @@ from spusim.kernels.vector import (
     drop_small,
     keep_largest,
     look_up,
+    normalising_shift,
     passes_before,
     passes_cycles,
     read_elements,
@@ -49,10 +50,11 @@ _SEQUENCER, _ENGINE, _VECTOR = int(Unit.SEQUENCER), int(Unit.ENGINE), int(Unit.V
 _END, _POST, _LOOP, _VSET = int(Op.END), int(Op.POST), int(Op.LOOP), int(Op.VSET)
 _SEND, _RECV, _MATVEC = int(Op.SEND), int(Op.RECV), int(Op.MATVEC)
 _YIELD, _FETCH = int(Op.YIELD), int(Op.FETCH)
-_ZERO_SET, _POSITION_SET, _RANDOM_SET = (
+_ZERO_SET, _POSITION_SET, _RANDOM_SET, _NORM_SET = (
     int(Op.ZERO_SET),
     int(Op.POSITION_SET),
     int(Op.RANDOM_SET),
+    int(Op.NORM_SET),
 )
 _Q_FIRST, _Q_TENSOR, _Q_CHANNEL = (
     int(Op.QUANTISE_SHIFT),
@@ -67,6 +69,7 @@ _MUL, _MIN, _RELU, _LOOKUP, _FILL = (
     int(Op.FILL),
 )
 _MOVE, _THRESHOLD, _TOP = int(Op.MOVE), int(Op.THRESHOLD), int(Op.TOP)
+_NORMALISE, _NORM = int(Op.NORMALISE), int(X.NORM)
 _PC, _LENGTH, _WA, _DEPTH, _LOOPS = int(X.PC), int(X.LENGTH), int(X.WA), int(X.DEPTH), int(X.LOOPS)
 _WB, _WD, _SA, _SB, _SD = int(X.WB), int(X.WD), int(X.SA), int(X.SB), int(X.SD)
 _THREAD_ROUNDING = int(X.ROUNDING)
@@ -178,7 +181,7 @@ def _set_vector(context, operands):
 
 @kernel
 def _set_thread(context, op, operands):
-    """Execute `vset`, `zset`, `pset` or `rset`; return the fault."""
+    """Execute `vset`, `zset`, `pset`, `rset` or `nset`; return the fault."""
     if op == _VSET:
         return _set_vector(context, operands)
     if op == _ZERO_SET:
@@ -187,6 +190,8 @@ def _set_thread(context, op, operands):
         context[_POSITION] = operands[0]
     elif op == _RANDOM_SET:
         context[_STREAM], context[_FIRST], context[_ORDINAL] = operands[0], operands[1], 0
+    elif op == _NORM_SET:
+        context[_NORM] = operands[0]
     return _NONE
 
 
@@ -278,7 +283,10 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
     sa, sb, sd = context[_SA], context[_SB], context[_SD]
     rounding = _rounding(core, context)
     selects = op == _THRESHOLD or op == _TOP
-    kind = _MOVE if selects else op
+    kind = _MOVE if selects or op == _NORMALISE else op
+    if op == _NORMALISE:
+        sd = normalising_shift(va, n, bits[3])
+        context[_NORM] = sd
     if rounding == STOCHASTIC and sd > 0:
         combine_randomly(kind, va, vb, n, sa, sb, sd, context[_DRAW : _FIRST + 1])
     else:
@@ -293,6 +301,8 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
     overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
         overflow = np.int64(SATURATE)  # only the sign matters, and saturation keeps it
+    if op == _NORMALISE:
+        overflow = np.int64(SATURATE)  # half a unit beyond the largest at most
     va = core.va
     zero = np.int64(0)  # of the result
     context[_DRAW] = core.params[_SEED]
@@ -301,9 +311,9 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
         zero = context[_ZERO_D]
         looks_up = table < TABLE_RELU
         if not requantise(
-            op, acc, n, core.memory, bytes_[2], context[_SD], 16 if looks_up else context[_WD],
-            0 if looks_up else zero, _rounding(core, context), overflow,
-            context[_DRAW : _FIRST + 1], va,
+            op, acc, n, core.memory, bytes_[2], context[_SD], context[_NORM],
+            16 if looks_up else context[_WD], 0 if looks_up else zero, _rounding(core, context),
+            overflow, context[_DRAW : _FIRST + 1], va,
         ):  # fmt: skip
             return _SCALE
     elif op == _FILL:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import (
+    MOST_LEFT,
     MOST_MULTIPLIER,
     MOST_RIGHT,
     SATURATE,
@@ -26,6 +27,7 @@ _SHIFT, _TENSOR, _CHANNEL = (
 _ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
 _THRESHOLD, _TOP = int(Op.THRESHOLD), int(Op.TOP)
+_NORMALISE = int(Op.NORMALISE)
 _BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
 _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), int(P.WORD_SHIFT)
 SCALE_BYTES = 8
@@ -159,12 +161,32 @@ def _scaled(acc, multiplier, shift, rounding, overflow, draw, k):
 
 
 @kernel
+def normalising_shift(values, n, bits):
+    """Return the least shift by which all of values[:n] fit `bits` (A13)."""
+    magnitudes = np.int64(0)
+    for k in range(n):
+        magnitudes |= values[k] ^ (values[k] >> 63)
+    needed = np.int64(1)
+    while magnitudes:
+        needed += 1
+        magnitudes >>= 1
+    return needed - bits
+
+
+@inlined
+def _less(shift, norm):
+    """Undo a run-time shift (A14)."""
+    return min(max(shift - norm, -MOST_LEFT), MOST_RIGHT)
+
+
+@kernel
 def requantise(
-    op, acc, n, memory, byte, sd, bits, zero, rounding, overflow, draw, out
+    op, acc, n, memory, byte, sd, norm, bits, zero, rounding, overflow, draw, out
 ):  # fmt: skip
     """Scale accumulators to `bits` in out[:n]: by shift, or by the scale entries from `byte` on.
 
-    zero: added to the scaled; draw: where stochastic rounding takes its bits, see `random_bits`.
+    norm: the run-time shift (A14); zero: added to the scaled; draw: where stochastic rounding takes
+    its bits, see `random_bits`.
     To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
@@ -175,6 +197,7 @@ def requantise(
     if op != _CHANNEL:
         if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
             return False
+        shift = _less(shift, norm)
         if shift > 0 and rounding < 2 and _narrow(acc, n):
             _scale_narrow(acc, n, multiplier, shift, rounding, out)
         else:
@@ -186,6 +209,7 @@ def requantise(
             multiplier, shift = np.int64(wholes[at]), np.int64(wholes[at + 1] & 0xFF)
             if multiplier > MOST_MULTIPLIER or shift > MOST_RIGHT:
                 return False
+            shift = _less(shift, norm)
             out[k] = _scaled(acc[k], multiplier, shift, rounding, overflow, draw, k)
     if bits > 1:
         for k in range(n):
@@ -248,7 +272,7 @@ def keep_largest(values, n, keep, bits):
 @kernel
 def passes_before(op, bits):
     """Return the passes over the elements before the one that writes `bits` wide results (T16)."""
-    return np.int64(bits) if op == _TOP else np.int64(0)
+    return np.int64(bits) if op == _TOP else np.int64(op == _NORMALISE)
 
 
 @kernel

@@ -163,8 +163,8 @@ class ConvUnit:
         out = np.empty(sums.shape, np.int64)
         for acc, row in zip(sums, out, strict=True):
             if not requantise(
-                op, acc, row.size, arrays.memory, byte, window.shift, wide, 0, rounding, overflow,
-                NO_DRAW, row,
+                op, acc, row.size, arrays.memory, byte, window.shift, 0, wide, 0, rounding,
+                overflow, NO_DRAW, row,
             ):  # fmt: skip
                 raise MachineError(
                     "a scale entry must have a multiplier below 2**31 and a shift up to 62"

@@ -79,7 +79,7 @@ class PoolUnit:
         out = np.empty_like(products)
         requantise(
             int(Op.QUANTISE_SHIFT), products.reshape(-1), products.size, self.core.arrays.memory, 0,
-            window.shift, window.output_bits, 0, rounding, overflow, NO_DRAW, out.reshape(-1),
+            window.shift, 0, window.output_bits, 0, rounding, overflow, NO_DRAW, out.reshape(-1),
         )  # fmt: skip
         return out
 

@@ -209,7 +209,7 @@ def _check_mixed(network: Network, known: Tensors) -> None:
         and any(known[name].quantum != node.output.quantum for name in node.inputs)
     }
     for reader in network.nodes:
-        if not isinstance(reader, Product):
+        if not isinstance(reader, Product) or reader.normalised_bits:
             kept |= set(inputs_of(reader))
     for name in mixed.keys() & kept:
         node = mixed[name]

@@ -18,6 +18,7 @@ from spusim.network.records import (
 )
 
 WEIGHT_BITS = (1, 2, 4, 8, 16)
+NORMALISED_BITS = (4, 8, 16)
 TABLE_BITS = 16
 BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
 MOST_LEFT, MOST_RIGHT = 30, 62
@@ -46,6 +47,8 @@ def check_product(node: Product, known: Tensors) -> None:
                 f"{node.input}'s {size} elements; pad the input or drop the window"
             )
     check_rounding(node)
+    if node.normalised_bits:
+        _check_normalised(node, known[node.input])
     row = 0
     for head in node.heads:
         here, rest = divmod(head.output.size, len(node.windows))
@@ -60,6 +63,26 @@ def check_product(node: Product, known: Tensors) -> None:
     if row != rows:
         raise NetworkError(
             f"product {node.name} has heads for {row} of its {rows} rows; give every row a head"
+        )
+
+
+def _check_normalised(node: Product, source: Tensor) -> None:
+    """Refuse what has no meaning beside a scale that every frame finds anew (A13 to A15)."""
+    bits, quantum = node.normalised_bits, source.quantum
+    if bits not in NORMALISED_BITS or quantum.bits < 4:
+        raise NetworkError(
+            f"product {node.name} normalises {source.name}, of {quantum.bits} bits, to {bits}; "
+            f"bring 4 bits or more to one of {NORMALISED_BITS}"
+        )
+    if node.bias is not None:
+        raise NetworkError(
+            f"product {node.name} normalises {source.name} and has a bias, whose unit would change "
+            "with every frame; add it to what the product makes"
+        )
+    if quantum.zero_point:
+        raise NetworkError(
+            f"product {node.name} normalises {source.name}, which has the zero point "
+            f"{quantum.zero_point}; quantise it symmetrically"
         )
 
 

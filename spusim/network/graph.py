@@ -6,10 +6,12 @@ from spusim.network.records import (
     Apply,
     Combine,
     Constant,
+    Convolution,
     Join,
     Network,
     Node,
     Product,
+    Quantum,
     Shift,
     Tensor,
 )
@@ -50,6 +52,12 @@ def tensor(network: Network, name: str) -> Tensor:
         if each.name == name:
             return each
     raise KeyError(name)
+
+
+def multiplied_bits(node: Product | Convolution, quantum: Quantum) -> int:
+    """Return the bits of the activations that a node multiplies, of an input of a quantum."""
+    normalised = node.normalised_bits if isinstance(node, Product) else 0
+    return normalised or quantum.bits
 
 
 def head_rows(node: Product) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from spusim.network.records import Network
 
 _APART = ("notes", "rate_hz", "picture")
-_LATER = ("input_rounding", "codebook", "zero_point")
+_LATER = ("input_rounding", "codebook", "zero_point", "normalised_bits")
 
 
 def network_hash(network: Network) -> str:

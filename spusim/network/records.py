@@ -111,7 +111,9 @@ class Product:
     linear layer, one for each output position of a convolution; a head's output holds its rows of
     the first window, then of the second, and so on. Heads take rows without gap or overlap.
     weight_bits: 1 for weights 1 and -1 (0 where pruned), 2 for 1, 0 and -1, 4, 8 or 16; 4 as well
-    with a codebook, whose at most 16 entries, the first one 0, the weights are.
+    with a codebook, whose at most 16 entries, the first one 0, the weights are. normalised_bits: 0,
+    or the bits to which all of the input is brought by one shift k that every frame finds anew
+    (A13); heads then requantise by a shift less k (A14), and there is no bias (A15).
     """
 
     name: str
@@ -124,6 +126,7 @@ class Product:
     windows: tuple[int, ...] = (0,)
     rounding: str | None = None  # of the requantisation; None: the architecture's
     codebook: tuple[int, ...] = ()
+    normalised_bits: int = 0
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,20 @@ class Machine:
                 acc = fitted(rounded(acc, p.shift, p.rounding), p.bits, n.overflow) * 2**p.shift
         return acc
 
+    def normalised(self, node: Product, x: list[int]) -> tuple[list[int], int]:
+        """Return the operand that a product multiplies, and the shift that brought it there."""
+        bits = node.normalised_bits
+        if not bits:
+            return x, 0
+        shift = -bits - 1
+        while not all(-(2**bits) <= 2 * (v / 2**shift) < 2**bits for v in x):
+            shift += 1
+        shift = max(shift, 1 - bits)
+        way = node.rounding or self.numerics.rounding
+        way = "half_up" if way == "stochastic" else way
+        most = 2 ** (bits - 1) - 1
+        return [min(rounded(v, shift, way), most) for v in x], shift
+
     def requantise(
         self, acc: Sequence[int], requant: Any, bits: int, rounding: str | None = None,
         zero: int = 0, name: str = "", output: int = 0,
@@ -174,7 +188,7 @@ Quanta = dict[str, Quantum]
 
 def _product(machine: Machine, node: Product, values: Values, quanta: Quanta) -> None:
     zero = quanta[node.input].zero_point
-    x = [v - zero for v in values[node.input]]
+    x, norm = machine.normalised(node, [v - zero for v in values[node.input]])
     found: dict[str, list[int]] = {head.output.name: [] for head in node.heads}
     columns = node.weight.shape[1]
     for number, first in enumerate(node.windows):
@@ -184,16 +198,20 @@ def _product(machine: Machine, node: Product, values: Values, quanta: Quanta) ->
             rows = head.output.size // len(node.windows)
             mine = acc[head.first : head.first + rows]
             output = number * len(node.weight) + head.first
-            found[head.output.name] += _head(machine, node, head, mine, output)
+            found[head.output.name] += _head(machine, node, head, mine, output, norm)
     for head in node.heads:
         values[head.output.name] = found[head.output.name]
         quanta[head.output.name] = head.output.quantum
 
 
-def _head(machine: Machine, node: Product, head: Head, acc: list[int], output: int) -> list[int]:
+def _head(
+    machine: Machine, node: Product, head: Head, acc: list[int], output: int, norm: int
+) -> list[int]:
     entry = head.entry or head.output.quantum
+    shift = np.clip(head.requant.shift - norm, -30, 62)
+    requant = Requant(head.requant.multiplier, shift)
     q = machine.requantise(
-        acc, head.requant, entry.bits, node.rounding, entry.zero_point, node.name, output
+        acc, requant, entry.bits, node.rounding, entry.zero_point, node.name, output
     )
     if head.function is None:
         return q

@@ -28,6 +28,7 @@ class VectorState:
     stream: int = 0
     first: int = 0
     ordinal: int = 0  # vector instructions since `rset`
+    norm: int = 0  # the run-time shift, A13
     activation: int = 0  # executions of the thread in this file before this one
 
 
@@ -85,6 +86,7 @@ class Element:
         """Return f of the accumulator times multiplier / 2**shift, in the width that f takes."""
         plain = self.table in (TABLE_NONE, TABLE_RELU)
         bits = self.state.wd if plain else TABLE_INPUT_BITS
+        shift = max(-30, min(62, shift - self.state.norm))
         scaled = shifted(self.acc * multiplier, shift, self.rounding, self.random)
         overflow = self.numerics.requantize_overflow
         if plain:
@@ -148,6 +150,17 @@ def top(values: list[int], keep: int) -> list[int]:
     return kept
 
 
+def vnrm(e: Element) -> int:
+    """Shift by what `Meaning.measure` found; half a unit too large saturates."""
+    return limited(shifted(e.a, e.state.norm, e.rounding, e.random), max(e.state.wd, 2), "saturate")
+
+
+def norm(values: list[int], bits: int) -> int:
+    """Return the least shift by which all values fit so many bits, A13: by trying widths."""
+    needed = next(b for b in range(1, 33) if all(-(2**b) <= 2 * v < 2**b for v in values))
+    return needed - bits
+
+
 def vlut(e: Element) -> int:
     """Look up what saturates to the table's input."""
     return e.function(limited(e.pre_a, TABLE_INPUT_BITS, "saturate"))
@@ -178,7 +191,8 @@ class Meaning:
     scale_per_element: bool = False
     multiplies: bool = False
     of_all: Callable[[list[int], int], list[int]] | None = None  # of what `of` makes, and value
-    search: bool = False  # passes over a before the one that writes, T16
+    search: bool = False  # a pass for each bit of d before the one that writes, T16
+    measure: Callable[[list[int], int], int] | None = None  # one pass, for the run-time shift
 
 
 MEANING = {
@@ -193,6 +207,7 @@ MEANING = {
     "vfill": Meaning(vfill, ("d",)),
     "vthr": Meaning(vthr, ("a", "d")),
     "vtop": Meaning(vtop, ("a", "d"), of_all=top, search=True),
+    "vnrm": Meaning(vnrm, ("a", "d"), measure=norm),
     "vqs": Meaning(vqs, ("d",), accumulators=True),
     "vqm": Meaning(vq_scaled, ("scale", "d"), accumulators=True, multiplies=True),
     "vqc": Meaning(

@@ -233,6 +233,10 @@ class Sequencer:
         state = flight.vector
         state.stream, state.first, state.ordinal = o["stream"], o["first"], 0
 
+    def nset(self, now: int, flight: Flight, o: dict[str, int]) -> None:
+        """Set the thread's run-time shift."""
+        flight.vector.norm = o["shift"]
+
 
 CONTROL = {
     "nop": Sequencer.nop,
@@ -244,4 +248,5 @@ CONTROL = {
     "zset": Sequencer.zset,
     "pset": Sequencer.pset,
     "rset": Sequencer.rset,
+    "nset": Sequencer.nset,
 }

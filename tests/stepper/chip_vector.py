@@ -126,7 +126,7 @@ class VectorUnit:
         self.result_bits = s.wd
         reads = self.table_reads(o.get("table", TABLE_RELU))
         searching = [one for one in operands if one.name != "d"]
-        passes = s.wd if meaning.search else 0
+        passes = s.wd if meaning.search else int(meaning.measure is not None)
         self.beats = [beat for _ in range(passes) for beat in self.plan(searching, s.length, reads)]
         self.beats += self.plan(operands, s.length, reads)
         self.beat = 0
@@ -180,6 +180,8 @@ class VectorUnit:
                     one[operand.name] = value
             elif operand.name == "scale":
                 self.read_scales(operand, inputs)
+        if meaning.measure:
+            s.norm = meaning.measure([one.get("a", 0) for one in inputs], s.wd)
         if meaning.accumulators:
             if o["acc"] + s.length > len(accumulators):
                 raise ChipError(f"accumulators end at {len(accumulators) - 1}")

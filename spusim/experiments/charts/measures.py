@@ -56,6 +56,7 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "prune.structure": ("structure", "name"),
     "quantise.weights": ("weights", "number format"),
     "quantise.activations": ("activations", "bit"),
+    "quantise.scales": ("scales of activations", "when they are found"),
     "layer.weight_bits": ("weights of the layer", "bit"),
     "layer.activation_bits": ("activations of the layer", "bit"),
     "core.sparse.format": ("format", "name"),

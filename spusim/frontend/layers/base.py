@@ -27,6 +27,8 @@ Observer = Callable[[str, np.ndarray], None]
 Peaks = dict[str, np.ndarray]
 
 COMMON_ACCUMULATOR_BITS = 32
+# of what lies between layers whose scales are found at run time: with a calibration, or without
+CALIBRATED_BITS, BOUNDED_BITS = 16, 32
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,15 @@ class FloatNode(ABC):
         found: the finest that the output's own range, or what shares its quantum, allows.
         """
         return found
+
+    def free_state_quantum(self, found: Quantum) -> Quantum:
+        """Return as `state_quantum` does where state and input meet in no accumulator."""
+        return found
+
+    @property
+    def normalises(self) -> bool:
+        """Whether its products can take operands whose scale every frame finds anew."""
+        return False
 
     @property
     def matrices(self) -> tuple[str, ...]:
@@ -166,6 +177,8 @@ class Job:
     nodes: list[Node] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    normalised_bits: int = 0  # of what the layer's products multiply, by scales found at run time
+    wide_bits: int = CALIBRATED_BITS  # of what such products read and make
     divisor: int = 1  # the tensor at hand is this many times its real value: a sum for a mean
 
     @property
@@ -259,9 +272,7 @@ class Job:
             weight, bias, self.weight_bits, self.per_channel or always_per_channel, in_scale,
             2.0**out_exponent,
         )  # fmt: skip
-        if matrix.lost:
-            total = np.count_nonzero(weight)
-            self.notes.append(f"{name}: {matrix.lost} of {total} nonzero weights rounded to zero")
+        self._note_lost(name, weight, matrix)
         if matrix.widened:
             self.notes.append(
                 f"{name}: {matrix.widened} weight scale(s) made coarser, so that bias and "
@@ -275,8 +286,25 @@ class Job:
             )
         return matrix
 
+    def plain_matrix(
+        self, name: str, weight: np.ndarray, in_scale: float | np.ndarray, out_exponent: int
+    ) -> QuantisedMatrix:
+        """Quantise a weight (out, in) whose bias is added elsewhere, and note what is lost."""
+        matrix = quantise_matrix(
+            weight, None, self.weight_bits, self.per_channel, in_scale, 2.0**out_exponent
+        )
+        self._note_lost(name, weight, matrix)
+        return matrix
+
+    def _note_lost(self, name: str, weight: np.ndarray, matrix: QuantisedMatrix) -> None:
+        if matrix.lost:
+            total = np.count_nonzero(weight)
+            self.notes.append(f"{name}: {matrix.lost} of {total} nonzero weights rounded to zero")
+
     def note_clipping(self, name: str, what: str, quantum: Quantum, absmax: float) -> None:
-        """Note that a tensor's calibrated range is larger than its quantum."""
+        """Note that a tensor's calibrated range is larger than its quantum; a bound may well be."""
+        if self.wide_bits == BOUNDED_BITS:
+            return
         limit = quantum.largest * 2.0**quantum.exponent
         if absmax > limit:
             self.notes.append(

@@ -21,6 +21,7 @@ from spusim.frontend.layers import positions
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
 from spusim.frontend.layers.context import FloatContext
 from spusim.frontend.layers.depthwise import add_depthwise
+from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.frontend.layers.pad import Mode, check_pad
@@ -73,6 +74,11 @@ class FloatConv1d(FloatLayer):
         return True
 
     @property
+    def normalises(self) -> bool:
+        """Whether its operand's scale may be found at run time: the engine's may."""
+        return not self.vector
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
         return ("weight",)
@@ -103,11 +109,26 @@ class FloatConv1d(FloatLayer):
             job.divisor = 1
             return add_depthwise(job, x, y, weight, self.bias, self._taps())
         operand, windows = self.operand(job, x)
-        matrix = self.matrix(job, x, self.name, output)
-        matrix = stacked(matrix, self.together, self.stride * self.shape.channels)
+        if job.normalised_bits:
+            return self._normalising(job, operand, windows[:: self.together], y)
+        matrix = self._stacked(self.matrix(job, x, self.name, output))
         heads = (Head(0, y, matrix.requant),)
         job.product(self.name, operand, matrix, heads, windows[:: self.together])
         return y
+
+    def _stacked(self, matrix: QuantisedMatrix) -> QuantisedMatrix:
+        return stacked(matrix, self.together, self.stride * self.shape.channels)
+
+    def _normalising(
+        self, job: Job, operand: Tensor, windows: tuple[int, ...], y: Tensor
+    ) -> Tensor:
+        in_scale = self._gain * 2.0**operand.quantum.exponent / job.divisor
+        job.divisor = 1
+        sums = Tensor(f"{self.name}.sums", y.size, sum_quantum(job, (y.quantum,), self.bias))
+        weight = spread(self.weight, self.shape.channels, self.windows.step)
+        add_sums(job, sums, self.name, operand, weight, in_scale, windows, self._stacked)
+        bias = None if self.bias is None else np.tile(self.bias, self.count)
+        return add_bias(job, sums, bias, y, self.name)
 
     def operand(self, job: Job, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
         """Add what the product reads; return it with the windows' first elements."""

@@ -6,9 +6,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
+from spusim.frontend.layers.dynamic import add_bias, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, StackedModel
-from spusim.frontend.layers.recurrence import FloatRecurrence, RecurrentModel
+from spusim.frontend.layers.recurrence import FloatRecurrence, RecurrentModel, add_functions
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
 from spusim.network.records import Apply, Curve, Head, Product, Quantum, Tensor
 
@@ -65,11 +66,10 @@ class FloatGru(FloatRecurrence):
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add [x; h], the gates, n = tanh(n_x + r n_h), and h = n - z (n - h)."""
         name, size, unit = self.name, self.sizes[1], GATE_OUTPUT.exponent
-        h, both = self.join_state(job, x, output)
-        r, z = self._gates(job, both, self.joined_weight(job, x, h))
         part = self._part_quantum(job)
-        n_x = self._part(job, "n_x", both, x, 0, part)
-        n_h = self._part(job, "n_h", both, h, x.size, part)
+        r, z, n_x, n_h, h = (self._normalising if job.normalised_bits else self._joined)(
+            job, x, output, part
+        )
 
         def vector(what: str, quantum: Quantum) -> Tensor:
             return Tensor(f"{name}.{what}", size, quantum)
@@ -88,15 +88,55 @@ class FloatGru(FloatRecurrence):
         left = unit - DIFFERENCE.exponent
         return job.combine("sub", n, held, Tensor(name, size, output), name, sb=left, sd=shift)
 
+    def _joined(
+        self, job: Job, x: Tensor, output: Quantum, part: Quantum
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Add gates and parts of n as products of [x; h]; return r, z, n_x, n_h and h."""
+        h, both = self.join_state(job, x, output)
+        r, z = self._gates(job, both, self.joined_weight(job, x, h))
+        n_x = self._part(job, "n_x", both, x, 0, part)
+        return r, z, n_x, self._part(job, "n_h", both, h, x.size, part), h
+
+    def _normalising(
+        self, job: Job, x: Tensor, output: Quantum, part: Quantum
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Do as `_joined`, by one normalising product of x and one of h."""
+        name, rows = self.name, self.summed_rows
+        job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[f"{name}.gate"])
+        sums = sum_quantum(job, (GATE_QUANTUM, part), self.bias_ih, self.bias_hh)
+        h, from_x, from_h = self.add_products(job, x, output, sums)
+        n_x = self._biased_part(job, "n_x", from_x, self.bias_ih, part)
+        n_h = self._biased_part(job, "n_h", from_h, self.bias_hh, part)
+        by_x, by_h = (job.cut(f"{y.name}.gates", name, y, 0, rows.stop) for y in (from_x, from_h))
+        both = job.combine("add", by_x, by_h, Tensor(f"{name}.sums", rows.stop, sums), name)
+        entry = Tensor(f"{name}.gates", rows.stop, GATE_QUANTUM)
+        gates = add_bias(job, both, self._gate_bias, entry, name)
+        r, z = add_functions(job, name, gates, dict.fromkeys(GATES, "sigmoid"))
+        return r, z, n_x, n_h, h
+
+    def _biased_part(
+        self, job: Job, part: str, sums: Tensor, bias: np.ndarray | None, quantum: Quantum
+    ) -> Tensor:
+        """Add one part of n, of the last rows of `sums`."""
+        first, size = self.summed_rows.stop, self.sizes[1]
+        own = job.cut(f"{self.name}.{part}.sum", self.name, sums, first, size)
+        rest = None if bias is None else bias[first:]
+        y = Tensor(f"{self.name}.{part}", size, quantum)
+        return add_bias(job, own, rest, y, self.name)
+
+    @property
+    def _gate_bias(self) -> np.ndarray | None:
+        if self.bias_ih is None or self.bias_hh is None:
+            return None
+        rows = self.summed_rows
+        return np.asarray(self.bias_ih[rows] + self.bias_hh[rows])
+
     def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:
         name, size = self.name, self.sizes[1]
-        peak, rows = f"{name}.gate", self.summed_rows
+        peak = f"{name}.gate"
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[peak])
-        bias = None
-        if self.bias_ih is not None and self.bias_hh is not None:
-            bias = self.bias_ih[rows] + self.bias_hh[rows]
         in_scale, exponent = 2.0**both.quantum.exponent, GATE_QUANTUM.exponent
-        matrix = job.matrix(name, weight, bias, job.peaks[peak], in_scale, exponent)
+        matrix = job.matrix(name, weight, self._gate_bias, job.peaks[peak], in_scale, exponent)
         heads = tuple(
             Head(
                 number * size,

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from spusim.frontend.layers.base import FloatLayer, Job, Observer
+from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
 from spusim.network.records import Head, Quantum, Tensor
@@ -34,6 +35,11 @@ class FloatLinear(FloatLayer):
         return True
 
     @property
+    def normalises(self) -> bool:
+        """Whether its operand's scale may be found at run time."""
+        return True
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
         return ("weight",)
@@ -53,10 +59,15 @@ class FloatLinear(FloatLayer):
         in_scale = gain * 2.0**x.quantum.exponent / job.divisor
         job.divisor = 1
         job.note_clipping(self.name, "outputs", output, job.ranges[self.name])
+        y = Tensor(self.name, len(self.weight), output)
+        if job.normalised_bits:
+            quantum = sum_quantum(job, (output,), self.bias)
+            sums = Tensor(f"{self.name}.sums", y.size, quantum)
+            add_sums(job, sums, self.name, x, self.weight, in_scale)
+            return add_bias(job, sums, self.bias, y, self.name)
         matrix = job.matrix(
             self.name, self.weight, self.bias, job.peaks[self.name], in_scale, output.exponent
         )
-        y = Tensor(self.name, len(self.weight), output)
         job.product(self.name, x, matrix, (Head(0, y, matrix.requant),))
         return y
 

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
+from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, StackedModel
 from spusim.frontend.layers.recurrence import (
     FloatRecurrence,
     RecurrentModel,
+    add_functions,
     bias_sum,
 )
 from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
@@ -76,8 +78,7 @@ class FloatLstm(FloatRecurrence):
     def expand(self, job: Job, x: Tensor, output: Quantum) -> Tensor:
         """Add [x; h], the gates, c = f c + i g, and h = o tanh(c), or its projection."""
         name = self.name
-        h, both = self.join_state(job, x, output)
-        i, f, g, o = self._gates(job, both, self.joined_weight(job, x, h))
+        i, f, g, o = self._gates(job, x, output)
         cell = quantum_for(CELL_MARGIN * job.ranges[f"{name}.cell"], CELL_BITS)
         unit = GATE_OUTPUT.exponent
 
@@ -105,6 +106,10 @@ class FloatLstm(FloatRecurrence):
         job.combine("mul", o, shown, whole, name, sd=shift)
         job.note_clipping(name, "outputs", output, job.ranges[name])
         label, in_scale = f"{name}.projection", 2.0**inner.exponent
+        if job.normalised_bits:
+            sums = Tensor(f"{label}.sums", len(weight), sum_quantum(job, (output,)))
+            add_sums(job, sums, name, whole, weight, in_scale)
+            return add_bias(job, sums, None, Tensor(name, len(weight), output), name)
         matrix = job.matrix(label, weight, None, job.peaks[name], in_scale, output.exponent)
         y = Tensor(name, len(weight), output)
         heads = (Head(0, y, matrix.requant),)
@@ -116,10 +121,15 @@ class FloatLstm(FloatRecurrence):
         )  # fmt: skip
         return y
 
-    def _gates(self, job: Job, both: Tensor, weight: np.ndarray) -> list[Tensor]:
+    def _gates(self, job: Job, x: Tensor, output: Quantum) -> list[Tensor]:
         name, size = self.name, self.cells
         peak = f"{name}.gate"
         job.note_clipping(name, "gate pre-activations", GATE_QUANTUM, job.ranges[peak])
+        if job.normalised_bits:
+            sums = self.add_gate_sums(job, x, output, GATE_QUANTUM, self.bias)
+            return add_functions(job, name, sums, GATES)
+        h, both = self.join_state(job, x, output)
+        weight = self.joined_weight(job, x, h)
         in_scale = 2.0**both.quantum.exponent
         matrix = job.matrix(
             name, weight, self.bias, job.peaks[peak], in_scale, GATE_QUANTUM.exponent

@@ -10,10 +10,11 @@ from pydantic import Field
 
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers.base import FloatLayer, Job
+from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, WeightedModel
-from spusim.frontend.quanta import GATE_QUANTUM, quantum_for
-from spusim.network.records import Join, Quantum, Tensor
+from spusim.frontend.quanta import GATE_OUTPUT, GATE_QUANTUM, quantum_for
+from spusim.network.records import Apply, Curve, Join, Quantum, Tensor
 
 Biases = tuple[np.ndarray, np.ndarray] | None
 
@@ -45,6 +46,11 @@ class FloatRecurrence(FloatLayer, ABC):
         return True
 
     @property
+    def normalises(self) -> bool:
+        """Whether the scales of its operands, x and h, may be found at run time: each its own."""
+        return True
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """Names of its matrices."""
         return ("weight_ih", "weight_hh")
@@ -67,7 +73,7 @@ class FloatRecurrence(FloatLayer, ABC):
         from x's quantum to h's finest, the one with the least noise is best. A state within +-1
         gets no finer one than that asks for, since frames other than the calibration's reach 1.
         """
-        finest = max(found.exponent, 1 - found.bits) if self.bounded else found.exponent
+        finest = self.free_state_quantum(found).exponent
         reach = absmax, found.largest * 2.0**found.exponent
         exponents = range(max(finest, x.exponent), finest - 1, -1)
         noise = {
@@ -78,6 +84,11 @@ class FloatRecurrence(FloatLayer, ABC):
         best = min(noise, key=lambda exponent: noise[exponent])
         costly = noise[shared] > SHARING_COSTS * noise[best]
         return Quantum(found.bits, best if costly else shared)
+
+    def free_state_quantum(self, found: Quantum) -> Quantum:
+        """Return h's finest quantum: within +-1, one that frames to come do not leave."""
+        least = 1 - found.bits if self.bounded else found.exponent
+        return Quantum(found.bits, max(found.exponent, least))
 
     def _noise(
         self, exponents: tuple[int, int], reach: tuple[float, float], weight_bits: int
@@ -99,6 +110,30 @@ class FloatRecurrence(FloatLayer, ABC):
             total += weight.shape[1] * (unit / step * largest) ** 2 / 3
         total += float((weights[1] ** 2).sum()) / len(weights[1]) * steps[1] ** 2
         return float(total) / 12
+
+    def add_products(
+        self, job: Job, x: Tensor, output: Quantum, sums: Quantum
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Add the state h and the normalising products of x and of h; return all three."""
+        name, rows = self.name, len(self.weight_ih)
+        h = job.state(Tensor(f"{name}.h", self.sizes[1], output), name, name)
+        made = []
+        for part, operand, weight in (("x", x, self.weight_ih), ("h", h, self.weight_hh)):
+            target = Tensor(f"{name}.from_{part}", rows, sums)
+            scale = 2.0**operand.quantum.exponent
+            made.append(add_sums(job, target, name, operand, weight, scale))
+        return h, made[0], made[1]
+
+    def add_gate_sums(
+        self, job: Job, x: Tensor, output: Quantum, entry: Quantum, bias: np.ndarray | None
+    ) -> Tensor:
+        """Add all rows' sums of x and h with their bias, and return them in `entry`."""
+        quantum = sum_quantum(job, (entry,), bias)
+        _, from_x, from_h = self.add_products(job, x, output, quantum)
+        both = Tensor(f"{self.name}.sums", from_x.size, quantum)
+        job.combine("add", from_x, from_h, both, self.name)
+        gates = Tensor(f"{self.name}.gates", both.size, entry)
+        return add_bias(job, both, bias, gates, self.name)
 
     def join_state(self, job: Job, x: Tensor, output: Quantum) -> tuple[Tensor, Tensor]:
         """Add the state h and [x; h], and return both; x and h may differ in their exponents."""
@@ -131,6 +166,16 @@ class FloatRecurrence(FloatLayer, ABC):
                 + "; scale its input down (and weight_ih up), or use 16-bit weights"
             )
         return np.concatenate(blocks, axis=1)
+
+
+def add_functions(job: Job, name: str, sums: Tensor, functions: dict[str, str]) -> list[Tensor]:
+    """Add the functions of a layer's gates, whose sums lie one after the other; return them."""
+    size, made = sums.size // len(functions), []
+    for number, (gate, function) in enumerate(functions.items()):
+        own = job.cut(f"{name}.{gate}.sum", name, sums, number * size, size)
+        made.append(Tensor(f"{name}.{gate}", size, GATE_OUTPUT))
+        job.add(Apply(made[-1].name, name, own.name, Curve(function), made[-1]))
+    return made
 
 
 class RecurrentModel(WeightedModel, ABC):

@@ -15,7 +15,7 @@ from spusim.frontend.layers.recurrence import (
     bias_sum,
 )
 from spusim.frontend.quanta import GATE_QUANTUM
-from spusim.network.records import Curve, Head, Quantum, Tensor
+from spusim.network.records import Apply, Curve, Head, Quantum, Shift, Tensor
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,13 @@ class FloatRnn(FloatRecurrence):
         """Add [x; h] and the product, which applies the function."""
         name, peak = self.name, f"{self.name}.sum"
         entry = None if self.nonlinearity == "relu" else GATE_QUANTUM
-        h, both = self.join_state(job, x, output)
         what, limit = ("pre-activations", peak) if entry else ("outputs", name)
         job.note_clipping(name, what, entry or output, job.ranges[limit])
+        if job.normalised_bits:
+            return self._function(
+                job, self.add_gate_sums(job, x, output, entry or output, self.bias), output
+            )
+        h, both = self.join_state(job, x, output)
         weight = self.joined_weight(job, x, h)
         exponent = (entry or output).exponent
         in_scale = 2.0**both.quantum.exponent
@@ -62,6 +66,15 @@ class FloatRnn(FloatRecurrence):
         y = Tensor(name, self.sizes[1], output)
         head = Head(0, y, matrix.requant, Curve(self.nonlinearity), entry)
         job.product(name, both, matrix, (head,))
+        return y
+
+    def _function(self, job: Job, sums: Tensor, output: Quantum) -> Tensor:
+        """Add the function of the sums (H,)."""
+        y = Tensor(self.name, sums.size, output)
+        if self.nonlinearity == "relu":
+            job.add(Shift(y.name, self.name, sums.name, y, relu=True))
+        else:
+            job.add(Apply(y.name, self.name, sums.name, Curve(self.nonlinearity), y))
         return y
 
 

@@ -58,6 +58,11 @@ class FloatStft(FloatConv1d):
         return size, both // 2 if self.magnitude else both
 
     @property
+    def normalises(self) -> bool:
+        """Not: its spectrum is calibrated with its magnitude."""
+        return False
+
+    @property
     def matrices(self) -> tuple[str, ...]:
         """No names: a basis without some of its numbers is none."""
         return ()
