@@ -131,6 +131,16 @@ def test_what_has_no_code_is_refused(changes: dict, weight: int, message: str) -
         pack(np.array([[weight]]), replace(layout, **changes))
 
 
+def test_N4_of_equal_entries_the_first_is_stored_whatever_the_width_of_the_weights() -> None:
+    layout = replace(BASE, weight_bits=4, codebook=(0, -5, 7, -5, 0, 30000))
+    weight = np.array([[-5, 0, 7]])
+    for dtype in (np.int8, np.int16, np.int64):
+        assert codes_of(weight.astype(dtype), layout).tolist() == [[1, 0, 2]]
+    # more than are looked up at once
+    many = np.resize(np.array([7, -5, 0, 30000]), (3, 40_000))
+    assert (np.array(layout.codebook)[codes_of(many, layout)] == many).all()
+
+
 def test_N4_codebooks_end_in_zeros() -> None:
     assert padded_codebook((0, 7)) == (0, 7, *[0] * 14)
 
