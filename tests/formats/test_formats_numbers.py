@@ -21,6 +21,7 @@ from spusim.formats import (
     unpack,
     unpack_elements,
 )
+from spusim.formats.codes import codes_of
 
 BASE = Layout("bitmap", 3, 32, 32, 1, pointer_bits=16)
 BOOK = (0, -32768, -5, -1, 2, 3, 700, 32767)
