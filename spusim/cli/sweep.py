@@ -21,7 +21,7 @@ from spusim.experiments.sweep.parts import OpenPart, open_parts
 from spusim.experiments.sweep.points import make_points
 from spusim.experiments.sweep.pools import Pool, dask_pool, local_pool
 from spusim.experiments.sweep.run import Progress, Summary, run_sweep
-from spusim.experiments.sweep.warm import warm_layer, warm_network
+from spusim.experiments.sweep.warm import WARM
 from spusim.experiments.tables import make_console, print_parts
 
 MANY = 10_000  # points, from which on --yes is asked for
@@ -95,7 +95,7 @@ def _pool(
     def started() -> Iterator[Pool]:
         with local_pool(jobs or len(os.sched_getaffinity(0))) as pool:
             with tell_of_compiling():
-                for warm in {warm_layer if p.part.file.layer else warm_network for p in parts}:
+                for warm in {WARM[part.part.file.alone] for part in parts}:
                     warm()
             yield pool
 

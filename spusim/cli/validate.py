@@ -31,7 +31,7 @@ def validate(
     # polars takes long to import, and other commands do not need it
     from spusim.experiments.validation import write
     from spusim.experiments.validation.catalogue import run_studies
-    from spusim.experiments.validation.sheets import study_sheets
+    from spusim.experiments.validation.sheets import study_sheets, summary_sheets
 
     if output:
         check_place(output)
@@ -42,6 +42,8 @@ def validate(
             studies.append(study)
             if not json:
                 print_parts(console, study_sheets(study))
+    if not json and len(studies) > 1:
+        print_parts(console, summary_sheets(studies))
     if json:
         typer.echo(jsons.dumps(write.record(studies), indent=2, sort_keys=True))
     if output:

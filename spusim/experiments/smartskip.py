@@ -5,30 +5,32 @@ on ResNet-50 at 70 %: PEs, queue depth and words fetched a cycle. docs/smartskip
 and which other choices were made with all published figures in view.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
+from spusim.api import load_arch
 from spusim.experiments.resnet50 import resnet50_convolutions
+from spusim.experiments.validation.published import published, published_path
 from spusim.formats.layout import Layout
 from spusim.frontend.profile_masks import draw_mask
 from spusim.frontend.sparsity_profile import ProfileLayer, SparsityProfile, read_profile
+from spusim.kernels.conv_layout import Stall
 from spusim.machine.conv_engine import ConvEngine, TileTime
+from spusim.machine.conv_plan import engine_at
 from spusim.machine.conv_time import plan_pixel, plan_row, run_pixel, run_row
 from spusim.numerics.convolution import Convolution
-from spusim.resources import shipped
 
-ENGINE = ConvEngine(
-    pes=64, lanes=16, accumulators=1024, queue_depth=3, release="done", feeder_words=2,
-    entries_per_cycle=16, activations="gate",
-)  # fmt: skip
+ARCH = "smartskip"
+ENGINE = engine_at(load_arch(ARCH), "8x8", 8)
 FITTED = ("pes", "queue_depth", "feeder_words")
 CURVE_KERNEL, CURVE_SIZE = 3, 14  # the figure names no image; that of ResNet's 256-channel layers
 CURVE_CHANNELS = 256
-FIGURE, GAINS = "smartskip_conv3x3_256.csv", "smartskip_resnet50_gains.csv"
+FIGURE, GAINS = "smartskip_conv3x3_256", "smartskip_resnet50_gains"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,27 @@ class LayerGain:
 
 
 @dataclass(frozen=True)
+class KindGain:
+    """Cycles of a network's layers of one kind; `ideal_cycles`: if zeros took none."""
+
+    dense: int
+    sparse: int
+    ideal_cycles: float
+    pes_busy: float  # share of PE cycles
+    feeder_busy: float  # share of cycles
+
+    @property
+    def gain(self) -> float:
+        """Achieved."""
+        return self.dense / self.sparse
+
+    @property
+    def ideal(self) -> float:
+        """If pruned weights took no time, and nothing waited."""
+        return self.dense / self.ideal_cycles
+
+
+@dataclass(frozen=True)
 class NetworkGain:
     """A pruned network's gain beside the published one."""
 
@@ -82,20 +105,45 @@ class NetworkGain:
         return dense / sum(layer.sparse.cycles for layer in self.layers)
 
     @property
+    def ideal(self) -> float:
+        """MACs of all layers over those whose weight is not zero."""
+        dense = sum(layer.shape.dense_macs for layer in self.layers)
+        return dense / sum(layer.shape.dense_macs / layer.ideal for layer in self.layers)
+
+    @property
+    def kinds(self) -> dict[str, KindGain]:
+        """Gains by stage and kernel, such as `layer1 3 x 3`."""
+        kinds: dict[str, list[LayerGain]] = {}
+        for layer in self.layers:
+            size = f"{layer.shape.kernel_height} x {layer.shape.kernel_width}"
+            kinds.setdefault(f"{layer.name.partition('.')[0]} {size}", []).append(layer)
+        return {kind: _kind_gain(layers) for kind, layers in kinds.items()}
+
+    @property
     def error(self) -> float:
         """Relative to what is published."""
         return self.ours / self.published - 1
 
 
-def published_rows(name: str) -> list[dict[str, str]]:
-    """Return the rows of a shipped table of published figures, remarks left out."""
-    lines = (shipped("configs") / "published" / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+def _kind_gain(layers: Sequence[LayerGain]) -> KindGain:
+    pes = [layer.sparse.pe_stalls.sum(axis=0) for layer in layers]
+    sparse = sum(layer.sparse.cycles for layer in layers)
+    busy = [
+        layer.sparse.cycles * sums[Stall.BUSY] / sums.sum()
+        for layer, sums in zip(layers, pes, strict=True)
+    ]
+    return KindGain(
+        dense=sum(layer.dense.cycles for layer in layers),
+        sparse=sparse,
+        ideal_cycles=sum(layer.dense.cycles / layer.ideal for layer in layers),
+        pes_busy=sum(busy) / sparse,
+        feeder_busy=sum(int(layer.sparse.feeder_stalls[Stall.BUSY]) for layer in layers) / sparse,
+    )
 
 
 def profile_path(name: str) -> Path:
     """Return where a shipped profile lies."""
-    return shipped("configs") / "published" / f"{name}.csv"
+    return published_path(name)
 
 
 def layer_time(shape: Convolution, weights: np.ndarray, engine: ConvEngine) -> TileTime:
@@ -110,6 +158,7 @@ def layer_time(shape: Convolution, weights: np.ndarray, engine: ConvEngine) -> T
     return run_pixel(plan_pixel(shape, weights, engine, layout))
 
 
+@lru_cache(maxsize=1 << 8)  # of a network's shapes few differ
 def dense_time(shape: Convolution, engine: ConvEngine) -> TileTime:
     """Time a layer on the same machine with `weights: dense`."""
     ones = np.ones(shape.weight_shape, np.int8)
@@ -142,12 +191,10 @@ def speedup(
 def curve(engine: ConvEngine = ENGINE, seeds: Sequence[int] = (0, 1, 2)) -> list[CurvePoint]:
     """Return our curve at the published points."""
     return [
-        CurvePoint(
-            float(row["parameter_reduction"]),
-            float(row["achieved_speedup"]),
-            speedup(CURVE_CHANNELS, float(row["parameter_reduction"]), engine, seeds),
-        )
-        for row in published_rows(FIGURE)
+        CurvePoint(reduction, achieved, speedup(CURVE_CHANNELS, reduction, engine, seeds))
+        for reduction, achieved in published(FIGURE)
+        .select(pl.col("parameter_reduction", "achieved_speedup").cast(pl.Float64))
+        .iter_rows()
     ]
 
 
@@ -169,8 +216,7 @@ def network_gain(
     profile: str, engine: ConvEngine = ENGINE, seed: int = 0, structured: bool = True
 ) -> NetworkGain:
     """Return our gain for a shipped profile, `resnet50_pruned_70` or `resnet50_pruned_83`."""
-    row = next(r for r in published_rows(GAINS) if r["network"].lower() == profile)
+    rows = published(GAINS).iter_rows(named=True)
+    row = next(row for row in rows if row["network"].lower() == profile)
     layers = layer_gains(read_profile(profile_path(profile)), engine, seed, structured)
-    return NetworkGain(
-        profile, float(row["achieved_gain"]), float(row["compute_reduction"]), layers
-    )
+    return NetworkGain(profile, row["achieved_gain"], row["compute_reduction"], layers)

@@ -15,6 +15,8 @@ TERNARY_BITS = 2
 INDEX_BITS = 4  # of a codebook's entries
 ENTRIES = 1 << INDEX_BITS
 ENTRY_BITS = 16  # the widest entry
+_NO_ENTRY = -1
+_BLOCK = 1 << 16  # weights looked up together: stays in the caches
 _MINUS = 2  # code of a binary -1: not zero, and its low bit is
 
 
@@ -100,13 +102,22 @@ def refuse_stored_zeros(layout: Layout, zeros: int) -> None:
 
 
 def _indices(weight: np.ndarray, codebook: np.ndarray) -> np.ndarray:
-    order = np.argsort(codebook, kind="stable")  # of equal entries the first is found
-    at = np.minimum(np.searchsorted(codebook[order], weight), len(codebook) - 1)
-    found = order[at]
-    strange = codebook[found] != weight
-    if strange.any():
+    """Return codes, int8 of the weights' shape: a layer of 10^8 weights has no room for wide ones.
+
+    Weights are looked up a block at a time, in a table of all values up to the largest entry.
+    """
+    low, high = int(codebook.min()), int(codebook.max())
+    table = np.full(high - low + 2, _NO_ENTRY, np.int8)  # its last place: beyond the entries
+    table[codebook[::-1] - low] = np.arange(len(codebook))[::-1]  # the first of equal entries
+    flat = weight.reshape(-1)
+    codes = np.empty(flat.size, np.int8)
+    for first in range(0, flat.size, _BLOCK):
+        part = flat[first : first + _BLOCK].astype(np.int64)
+        place = np.where((part < low) | (part > high), high + 1, part) - low
+        codes[first : first + _BLOCK] = table[place]
+    if (codes == _NO_ENTRY).any():
         raise FormatError(
-            f"weight {weight[strange].flat[0]} is no entry of its codebook "
+            f"weight {flat[codes == _NO_ENTRY][0]} is no entry of its codebook "
             f"({', '.join(map(str, codebook))}); quantise the layer to it first"
         )
-    return np.asarray(found)
+    return codes.reshape(weight.shape)

@@ -79,12 +79,19 @@ def plan_conv(
 
 def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
     """Return what an architecture's engine is for a matrix's precision; raises MachineError."""
+    # a dense matrix costs what it does whatever the mode (T6)
+    dense = matrix.packed.layout.format == "dense"
+    return engine_at(arch, matrix.precision, matrix.activation_bits, dense)
+
+
+def engine_at(arch: Arch, precision: str, activation_bits: int, dense: bool = False) -> ConvEngine:
+    """Return an architecture's engine at a precision; dense: for weights that are all stored."""
     core = arch.core
     rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
     return ConvEngine(
         pes=core.pes,
         lanes=core.lanes,
-        macs_per_lane=rates[matrix.precision],
+        macs_per_lane=rates[precision],
         accumulators=core.accumulators,
         queue_depth=core.queue.depth,
         release=core.queue.release,
@@ -92,10 +99,9 @@ def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
         entries_per_cycle=core.decoder.entries_per_cycle,
         feeder_words=core.feeder.words,
         word_bits=core.data_memory.word_bits,
-        activation_bits=matrix.activation_bits,
+        activation_bits=activation_bits,
         mac_stages=core.pipeline.mac_stages,
-        # a dense matrix costs what it does whatever the mode (T6)
-        weights="dense" if matrix.packed.layout.format == "dense" else core.sparse.weights,
+        weights="dense" if dense else core.sparse.weights,
         activations=core.sparse.activations,
     )
 

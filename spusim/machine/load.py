@@ -123,7 +123,8 @@ def load_matrix(
     values = weight[:0] if outlined(matrix) else weight
     bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
     bias = overflow(bias, numerics.accumulator_bits, numerics.overflow)
-    row_abs = np.abs(values.astype(np.int64)).sum(axis=1)
+    # summed in wide numbers, without a wide copy of a large matrix
+    row_abs = np.abs(values, dtype=np.int32).sum(axis=1, dtype=np.int64)
     fields = np.zeros(M.COUNT, np.int64)
     fields[[M.ROWS, M.COLUMNS, M.WIDE]] = packed.rows, packed.columns, _wide(layout)
     fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
@@ -142,7 +143,7 @@ def load_matrix(
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
         row_abs=row_abs,
-        row_norm=np.sqrt((values.astype(np.float64) ** 2).sum(axis=1)),
+        row_norm=np.sqrt(np.einsum("rc,rc->r", values, values, dtype=np.float64)),
         fetch=_fetches(matrix, core),
         beats=beats,
         beat_first=beat_first,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spusim.experiments.charts.smartskip import smartskip_fit
+from spusim.api import load_arch
+from spusim.experiments.charts.smartskip import network_gains, smartskip_curve
 from spusim.experiments.figures.draw import chart_files
 from spusim.experiments.resnet50 import resnet50_convolutions
 from spusim.experiments.smartskip import (
@@ -16,10 +17,11 @@ from spusim.experiments.smartskip import (
     curve,
     network_gain,
     profile_path,
-    published_rows,
     speedup,
 )
+from spusim.experiments.validation.published import published
 from spusim.frontend.sparsity_profile import read_profile
+from spusim.machine.conv_plan import engine_at
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,15 +64,15 @@ def test_every_unit_of_every_layer_is_accounted_for(gains: dict[str, NetworkGain
 def test_layers_are_those_that_the_profile_counts() -> None:
     profile = read_profile(profile_path("resnet50_pruned_83"))
     shapes = resnet50_convolutions({n: layer.shape for n, layer in profile.layers.items()})
-    rows = published_rows("resnet50_pruned_83.csv")
+    rows = published("resnet50_pruned_83").iter_rows(named=True)
     for shape, row in zip(shapes.values(), rows, strict=True):
-        assert shape.out_height == shape.out_width == int(row["out_hw"])
-        assert shape.dense_macs == int(row["dense_macs"])
+        assert shape.out_height == shape.out_width == row["out_hw"]
+        assert shape.dense_macs == row["dense_macs"]
     # the published ideals are what the profiles' MACs give
-    for row in published_rows(GAINS)[1:]:
-        told = published_rows(f"{row['network'].lower()}.csv")
-        ideal = sum(int(r["dense_macs"]) for r in told) / sum(int(r["eff_macs"]) for r in told)
-        assert ideal == pytest.approx(float(row["compute_reduction"]), abs=0.01)
+    for row in list(published(GAINS).iter_rows(named=True))[1:]:
+        told = published(row["network"].lower())
+        ideal = told["dense_macs"].sum() / told["eff_macs"].sum()
+        assert ideal == pytest.approx(row["compute_reduction"], abs=0.01)
 
 
 def test_each_fitted_number_matters() -> None:
@@ -90,12 +92,21 @@ def test_the_page_tells_what_is_found(gains: dict[str, NetworkGain]) -> None:
         assert f"| {gain.published:.2f} | {gain.ours:.2f} |" in page
 
 
-def test_the_chart_has_all_that_is_drawn() -> None:
-    chart = smartskip_fit(
-        [(2.0, 1.8), (4.0, 3.5)], {256: [(2.0, 1.9), (4.0, 3.6)], 64: [(2.0, 1.7)]},
-        {"net": (2.0, 2.1)},
-    )  # fmt: skip
-    assert chart.notes == ("net: published 2.00, ours 2.10 (+5.0%)",)
-    files = chart_files(chart)
-    assert sorted(files) == ["smartskip_fit.csv", "smartskip_fit.png", "smartskip_fit.svg"]
-    assert files["smartskip_fit.csv"].decode().count("ours") == 2
+def test_the_charts_have_all_that_is_drawn() -> None:
+    curves = {256: [(2.0, 1.9), (4.0, 3.6)], 64: [(2.0, 1.7)]}
+    files = chart_files(smartskip_curve([(2.0, 1.8), (4.0, 3.5)], curves))
+    assert sorted(files) == [f"smartskip_figure.{kind}" for kind in ("csv", "png", "svg")]
+    assert files["smartskip_figure.csv"].decode().count("ours") == 2
+    gains = {"ideal": {"all": 2.2, "stem": 1.0}, "published": {"all": 2.0}}
+    panel = network_gains({"70 %": gains, "83 %": gains}).panels[1]
+    assert panel.title == "83 %"
+    assert {(s.label, x): y for s in panel.series for x, y in zip(s.x, s.y, strict=True)} == {
+        ("ideal", 0): 2.2, ("ideal", 1): 1.0, ("published", 0): 2.0,
+    }  # fmt: skip
+    assert panel.x.ticks == ((0.0, "all"), (1.0, "stem"))
+
+
+def test_the_machine_is_the_preset_and_nothing_else() -> None:
+    # an override of the file would be a second machine
+    assert engine_at(load_arch("smartskip"), "8x8", 8) == ENGINE
+    assert (ENGINE.pes, ENGINE.queue_depth, ENGINE.feeder_words) == (64, 3, 2)

@@ -147,7 +147,7 @@ def test_parts_lay_their_keys_over_the_common_ones(folder):
 
 def test_every_shipped_sweep_says_what_it_shows_and_can_be_run():
     assert set(list_sweeps()) == {
-        "banks_and_words", "energy_breakdown", "formats", "number_formats", "pareto",
+        "banks_and_words", "dataflows", "energy_breakdown", "formats", "number_formats", "pareto",
         "pes_and_lanes", "pruning_tradeoffs", "queue_depth", "speedup_vs_sparsity", "structures",
     }  # fmt: skip
     for name in list_sweeps():

@@ -11,7 +11,7 @@ from spusim.experiments.tables import rendered
 from spusim.experiments.validation.catalogue import STUDIES, ValidationError, run_studies
 from spusim.experiments.validation.published import source_of
 from spusim.experiments.validation.records import Row, Study
-from spusim.experiments.validation.sheets import study_sheets
+from spusim.experiments.validation.sheets import study_sheets, summary_sheets
 from spusim.experiments.validation.write import record
 
 
@@ -74,6 +74,47 @@ def test_memory_latency_and_energy_follow_the_promise(studies: dict[str, Study])
         assert ours[f"{what}: R2"] > least
         assert ours[f"{what}: slope"] == pytest.approx(1, abs=0.05)
     assert 0 < ours["energy: floor of overheads"] < ours["latency: floor of overheads"] < 0.5
+
+
+def test_smartskip_holds_at_every_point_and_grows_with_channels(studies: dict[str, Study]) -> None:
+    rows = studies["smartskip_figure"].rows
+    asked = [row for row in rows if row.within == 0.05]
+    assert [row.name for row in asked] == [f"reduction {n}" for n in range(2, 11)]
+    assert all(row.holds for row in asked)
+    by_channels = [row for row in rows if "channels" in row.name]
+    assert [row.name.split()[-2] for row in by_channels] == ["64", "128", "256", "512"]
+    # each must be above the one before
+    assert [row.above for row in by_channels[1:]] == [row.ours for row in by_channels[:-1]]
+
+
+def test_resnet50_says_what_is_fitted_and_shows_random_masks(studies: dict[str, Study]) -> None:
+    rows = {row.name: row for row in studies["resnet50_gains"].rows}
+    assert rows["pruned_70: gain"].note.startswith("fitted")
+    assert rows["pruned_83: gain"].note.startswith("not fitted on, but seen")
+    assert (rows["pruned_70: gain"].within, rows["pruned_83: gain"].within) == (0.05, 0.10)
+    for name in ("pruned_70", "pruned_83"):
+        gain, plain = rows[f"{name}: gain"], rows[f"{name}: gain, random masks"]
+        assert gain.ours < plain.ours < rows[f"{name}: ideal"].ours
+        assert plain.holds is None
+
+
+def test_all_studies_are_one_table_in_the_end(studies: dict[str, Study]) -> None:
+    told = rendered(summary_sheets(list(studies.values()))).splitlines()
+    for study in studies.values():
+        first = told.index(study.name)
+        published = [row for row in study.rows if row.published is not None]
+        assert published and told[first + 1].split()[0] == study.rows[0].name.split()[0]
+    asked = [row for study in studies.values() for row in study.rows if row.holds is not None]
+    assert len(asked) > 15
+    assert f"{len(asked)} of the {len(asked)} figures that must hold do" in told
+    assert max(map(len, told)) <= 100
+
+
+def test_a_figure_without_a_published_one_can_be_asked_to_be_above_another() -> None:
+    low, high = Row("a", "x", None, 2.0, above=2.0), Row("b", "x", None, 2.1, above=2.0)
+    assert (low.holds, high.holds) == (False, True)
+    told = rendered(study_sheets(Study("s", "t", "from", "tiny", (low,), (), None)))  # type: ignore[arg-type]
+    assert "NO (above 2)" in told
 
 
 def test_a_row_that_must_hold_and_does_not_is_told() -> None:

@@ -21,6 +21,7 @@ from spusim.formats import (
     unpack,
     unpack_elements,
 )
+from spusim.formats.codes import codes_of
 
 BASE = Layout("bitmap", 3, 32, 32, 1, pointer_bits=16)
 BOOK = (0, -32768, -5, -1, 2, 3, 700, 32767)
@@ -129,6 +130,16 @@ def test_what_has_no_code_is_refused(changes: dict, weight: int, message: str) -
     layout = replace(BASE, weight_bits=4)
     with pytest.raises(FormatError, match=message):
         pack(np.array([[weight]]), replace(layout, **changes))
+
+
+def test_N4_of_equal_entries_the_first_is_stored_whatever_the_width_of_the_weights() -> None:
+    layout = replace(BASE, weight_bits=4, codebook=(0, -5, 7, -5, 0, 30000))
+    weight = np.array([[-5, 0, 7]])
+    for dtype in (np.int8, np.int16, np.int64):
+        assert codes_of(weight.astype(dtype), layout).tolist() == [[1, 0, 2]]
+    # more than are looked up at once
+    many = np.resize(np.array([7, -5, 0, 30000]), (3, 40_000))
+    assert (np.array(layout.codebook)[codes_of(many, layout)] == many).all()
 
 
 def test_N4_codebooks_end_in_zeros() -> None:

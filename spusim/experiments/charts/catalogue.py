@@ -8,6 +8,7 @@ from spusim.errors import SpusimError
 from spusim.experiments.charts.banks import bank_occupancy
 from spusim.experiments.charts.breakdown import energy, stalls
 from spusim.experiments.charts.compression import formats, structures
+from spusim.experiments.charts.dataflows import dataflows
 from spusim.experiments.charts.machine import banks_and_words, pes_and_lanes, queue_depth
 from spusim.experiments.charts.machines import structures_by_machine
 from spusim.experiments.charts.numbers import number_formats
@@ -66,6 +67,11 @@ CHARTS: dict[str, ChartKind] = {
     ),
     "number_formats": ChartKind(
         "bytes, cycles, energy and noise of each number format", number_formats, True
+    ),
+    "dataflows": ChartKind(
+        "cycles and speedup of a convolution by dataflow over both densities, with the crossings",
+        dataflows,
+        True,
     ),
     "energy": ChartKind("energy a frame by term", energy),
     "stalls": ChartKind("what the units of every kind did with their cycles", stalls),

@@ -17,6 +17,7 @@ from spusim.experiments.charts.select import (
 from spusim.experiments.charts.speedup import WEIGHT_AXES
 from spusim.experiments.results import Results
 
+BETWEEN = " | "  # what is best before a crossing, and from there on
 _FORMAT, _STRUCTURE = "core.sparse.format", "prune.structure"
 _STRUCTURE_METRICS = (
     "frame_cycles_mean", "energy_j_frame_mean", "memory_used_bytes", "accuracy",
@@ -78,10 +79,11 @@ def _against_density(
 
 def _with_crossings(panel: Panel) -> Panel:
     """Mark each density at which another series becomes the smallest."""
-    return Panel(panel.title, panel.x, panel.y, panel.series, tuple(_crossings(panel.series)))
+    return Panel(panel.title, panel.x, panel.y, panel.series, tuple(crossings(panel.series)))
 
 
-def _crossings(lines: Sequence[Series]) -> list[Mark]:
+def crossings(lines: Sequence[Series]) -> list[Mark]:
+    """Return a mark at each x where another series becomes the smallest, rising x."""
     values = {line.label: dict(zip(line.x, line.y, strict=True)) for line in lines}
     shared = sorted(set.intersection(*(set(at) for at in values.values())))
     marks: list[Mark] = []
@@ -91,7 +93,7 @@ def _crossings(lines: Sequence[Series]) -> list[Mark]:
         if best is not None and lowest != best:
             before = shared[k - 1]
             at = _meeting(before, x, values[best], values[lowest])
-            marks.append(Mark(at, f"{best} | {lowest}"))
+            marks.append(Mark(at, f"{best}{BETWEEN}{lowest}"))
         best = lowest
     return marks
 

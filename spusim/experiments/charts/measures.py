@@ -69,6 +69,8 @@ _PARAMETERS: dict[str, tuple[str, str]] = {
     "prune.density": ("weights kept", "%"),
     "layer.weight_density": ("weight density", "%"),
     "layer.activation_density": ("activation density", "%"),
+    "conv.weight_density": ("weight density", "%"),
+    "conv.activation_density": ("activation density", "%"),
     "stream.density": ("input density", "%"),
     "cores": ("cores", "number"),
     "clock_mhz": ("clock", "MHz"),

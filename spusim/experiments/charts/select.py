@@ -135,10 +135,19 @@ def part_title(rows: pl.DataFrame, layer: dict[str, Any] | None) -> str:
     where = f" on {archs[0]}" if len(archs) == 1 else ""
     where = "" if archs == [None] else where
     names = rows["network"].drop_nulls().unique(maintain_order=True).to_list()
+    if layer and "kernel" in layer:
+        return f"{convolution_text(layer)}{where}"
     if layer:
         shape = f"{layer['outputs']} {TIMES} {layer['inputs']} "
         return f"{shape}layer{where}"
     return (names[0] if len(names) == 1 else ", ".join(names) or "layer") + where
+
+
+def convolution_text(layer: dict[str, Any]) -> str:
+    """Return a random convolution in a few words: 256 filters of 3 x 3 over 256 x 14 x 14."""
+    kernel, size = (f"{layer[key]} {TIMES} {layer[key]}" for key in ("kernel", "size"))
+    filters = f"{layer['out_channels']} filters of {kernel}"
+    return f"{filters} over {layer['in_channels']} {TIMES} {size}"
 
 
 def scale_of(values: Sequence[float], log_from: float = _LOG_FROM) -> Scale:

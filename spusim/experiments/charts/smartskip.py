@@ -1,4 +1,4 @@
-"""SmartSkip's published speedups beside ours."""
+"""SmartSkip's published speedups beside ours: one layer's curve, and whole networks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,13 +11,11 @@ _Y = Axis(Quantity("speedup", TIMES), zero=True)
 Points = Sequence[tuple[float, float]]
 
 
-def smartskip_fit(
-    published: Points, ours: Mapping[int, Points], networks: Mapping[str, tuple[float, float]]
-) -> LineChart:
-    """Return the 3 x 3 curve, ours for each number of channels, and whole networks.
+def smartskip_curve(published: Points, ours: Mapping[int, Points]) -> LineChart:
+    """Return the 3 x 3 curve, and ours for each number of channels.
 
     published: (reduction, speedup); ours: channels -> the same, the published number of channels
-    first; networks: name -> published and our gain.
+    first.
     """
     reach = [x for x, _ in published]
     first, *others = ours
@@ -38,11 +36,24 @@ def smartskip_fit(
             for k, channels in enumerate(others)
         ),
     )  # fmt: skip
-    notes = tuple(
-        f"{name}: published {told:.2f}, ours {found:.2f} ({found / told - 1:+.1%})"
-        for name, (told, found) in networks.items()
+    return LineChart("smartskip_figure", "SmartSkip: published and ours", (compared, grown), 2)
+
+
+def network_gains(networks: Mapping[str, Mapping[str, Mapping[str, float]]]) -> LineChart:
+    """Return gains by kind of layer: network -> what is drawn -> kind of layer -> gain."""
+    panels = tuple(_network(name, gains) for name, gains in networks.items())
+    return LineChart("resnet50_gains", "SmartSkip: pruned ResNet-50s", panels, 2)
+
+
+def _network(name: str, gains: Mapping[str, Mapping[str, float]]) -> Panel:
+    kinds = dict.fromkeys(kind for found in gains.values() for kind in found)
+    place = {kind: float(x) for x, kind in enumerate(kinds)}
+    series = tuple(
+        _series(label, [(place[kind], gain) for kind, gain in found.items()], Role.CLOUD, hue)
+        for hue, (label, found) in enumerate(gains.items(), -1)
     )
-    return LineChart("smartskip_fit", "SmartSkip: published and ours", (compared, grown), 2, notes)
+    ticks = tuple((x, kind) for kind, x in place.items())
+    return Panel(name, Axis(Quantity("layers", "stage and kernel"), ticks=ticks), _Y, series)
 
 
 def _series(label: str, points: Points, role: Role, hue: int) -> Series:

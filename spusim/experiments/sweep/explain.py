@@ -6,7 +6,7 @@ from rich.console import RenderableType
 
 from spusim.experiments.quantities import count
 from spusim.experiments.sweep.axes import Axis, shown
-from spusim.experiments.sweep.file import Sweep
+from spusim.experiments.sweep.file import ConvFile, Sweep
 from spusim.experiments.sweep.parts import OpenPart
 from spusim.experiments.tables import table
 
@@ -26,16 +26,25 @@ def sweep_parts(sweep: Sweep, parts: Sequence[OpenPart]) -> Iterator[RenderableT
 
 def _title(part: OpenPart) -> str:
     file = part.part.file
-    layer = file.layer
-    if layer is None:
-        what = f"network {_base(part, 'network')}"
+    if file.layer is not None:
+        what = f"layer of {file.layer.inputs or '?'} inputs, {file.layer.outputs or '?'} outputs"
+    elif file.conv is not None:
+        what = _convolution(file.conv)
     else:
-        what = f"layer of {layer.inputs or '?'} inputs, {layer.outputs or '?'} outputs"
+        what = f"network {_base(part, 'network')}"
     draws = f", {file.replicas} replicas" if file.replicas > 1 else ""
     dense = ", each also skipping nothing" if file.baseline else ""
     return (
         f"{part.part.name}: {what} on {_base(part, 'arch')}; "
         f"{count(part.count, 'point')}{draws}{dense}"
+    )
+
+
+def _convolution(conv: ConvFile) -> str:
+    filters, kernel = conv.out_channels or "?", conv.kernel or "?"
+    size = conv.size or "?"
+    return (
+        f"{filters} filters of {kernel} x {kernel} over {conv.in_channels or '?'} x {size} x {size}"
     )
 
 

@@ -44,6 +44,9 @@ Values = Annotated[
 ]
 
 
+LAYER_KEYS = ("layer", "conv")  # a matrix-vector layer, a convolution: each run alone
+
+
 class SweepError(SpusimError):
     """A sweep that cannot be run."""
 
@@ -70,6 +73,33 @@ class LayerFile(Spec):
     )
 
 
+class ConvFile(Spec):
+    """A random convolution, as `spusim layer conv2d` draws it."""
+
+    in_channels: int | None = Field(default=None, ge=1, description="channels of the input")
+    out_channels: int | None = Field(default=None, ge=1, description="filters")
+    kernel: int | None = Field(default=None, ge=1, description="rows and columns of a filter")
+    size: int | None = Field(default=None, ge=1, description="rows and columns of the input")
+    weight_density: float = Field(default=1.0, ge=0, le=1, description="nonzero share of weights")
+    activation_density: float = Field(
+        default=1.0, ge=0, le=1, description="nonzero share of a frame"
+    )
+    stride: int = Field(default=1, ge=1, description="both ways")
+    padding: int | None = Field(
+        default=None, ge=0, description="zeros on every side; null: kernel // 2"
+    )
+    dilation: int = Field(default=1, ge=1, description="both ways")
+    groups: int = Field(default=1, ge=1, description="of channels and filters")
+    frames: int = Field(default=1, ge=1, description="images, each drawn anew")
+    seed: int = Field(default=0, ge=0, description="of weights and images")
+    weight_bits: int | None = Field(
+        default=None, description="bits of a weight; null: the architecture's own"
+    )
+    activation_bits: int | None = Field(
+        default=None, description="bits of an activation; null: the architecture's own"
+    )
+
+
 class PartFile(Spec):
     """What one part of a sweep says; a sweep without parts is one part itself."""
 
@@ -80,6 +110,9 @@ class PartFile(Spec):
         "checkpoint",
     )
     layer: LayerFile | None = Field(default=None, description="a random layer in place of a target")
+    conv: ConvFile | None = Field(
+        default=None, description="a random convolution in place of a target"
+    )
     arch: str | None = Field(default=None, min_length=1, description="a preset or a file")
     network: str | None = Field(default=None, min_length=1, description="a shipped one or a file")
     checkpoint: str | None = Field(
@@ -116,6 +149,11 @@ class PartFile(Spec):
     list: tuple[dict[str, Any], ...] = Field(
         default=(), description="points, each naming the same parameters"
     )
+
+    @property
+    def alone(self) -> str | None:
+        """The key of the random layer that is run in place of a target, if one is."""
+        return next((key for key in LAYER_KEYS if getattr(self, key) is not None), None)
 
 
 class SweepFile(PartFile):
@@ -181,21 +219,24 @@ def load_sweep(name_or_path: PathLike) -> Sweep:
 
 def _part(name: str, tree: Entry) -> Part:
     file = build(PartFile, tree, SweepError)
-    if file.layer is None and file.target is None and file.network is None:
+    if file.alone is None and file.target is None and file.network is None:
         raise SweepError(f"{tree.origin}: has nothing to run; name a target, or give a layer")
     part = Part(name or _title(file), tree, file)
-    for key in ("target", "network", "checkpoint", "stream", "input_period"):
+    if file.alone is None:
+        return part
+    for key in ("target", "network", "checkpoint", "stream", "input_period", *LAYER_KEYS):
         entry = part.entry(key)
-        if file.layer is not None and entry is not None:
+        if key != file.alone and entry is not None:
+            told = "" if key in LAYER_KEYS else f" (={entry.value})"
             raise SweepError(
-                f"{entry.origin}: {key} (={entry.value}) does not go with layer, which is run "
+                f"{entry.origin}: {key}{told} does not go with {file.alone}, which is run "
                 "alone; drop one of the two, or make two parts"
             )
     return part
 
 
 def _title(file: PartFile) -> str:
-    return "layer" if file.layer is not None else Path(str(file.target or file.network)).stem
+    return file.alone or Path(str(file.target or file.network)).stem
 
 
 def sweep_schema() -> dict[str, Any]:

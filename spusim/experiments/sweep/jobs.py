@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spusim.arch import Arch
+from spusim.experiments.conv_layers import RandomConv
 from spusim.experiments.layers import RandomLinear
 from spusim.experiments.sweep.axes import shown
 from spusim.experiments.sweep.identity import hash_of
@@ -34,7 +35,7 @@ class Job:
     identity: dict[str, Any]
     arch: Arch
     baseline: bool
-    layer: RandomLinear | None = None
+    layer: RandomLinear | RandomConv | None = None
     network: NetworkRef | None = None
     stream: str | None = None
     input_period: int | None = None

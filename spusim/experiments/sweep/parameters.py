@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from spusim.arch import Arch
 from spusim.arch.validate import leaves, section_of
-from spusim.experiments.sweep.file import LayerFile, PartFile, SweepError
+from spusim.experiments.sweep.file import ConvFile, LayerFile, PartFile, SweepError
 from spusim.frontend.layers import NodeModel
 from spusim.frontend.topology import TopologyModel
 
@@ -45,6 +45,7 @@ STREAM_OPTIONS = {
     "seed": "of a random stream",
     "files": "files of a random stream",
 }
+_LAYERS: dict[str, type[BaseModel]] = {"layer": LayerFile, "conv": ConvFile}
 # keys of a network file that are no parameters: what it is called, and its structure
 _FIXED = {"name", "description", "layers", "labels", "output", "weights"}
 _FIXED_OF_LAYERS = {"type", "name", "input", "inputs"}
@@ -54,8 +55,8 @@ def known_parameters(part: PartFile, layers: Iterable[NodeModel] = ()) -> dict[s
     """Return every parameter of a part by name; `layers` are those of its networks."""
     found = [_choice("arch")]
     found += _of_model(Arch, "", Kind.ARCH, skipped={"name", "description"})
-    if part.layer is not None:
-        found += _of_model(LayerFile, "layer.", Kind.LAYER)
+    if part.alone is not None:
+        found += _of_model(_LAYERS[part.alone], f"{part.alone}.", Kind.LAYER)
         return {parameter.name: parameter for parameter in found}
     found += [_choice(key) for key in ("network", "checkpoint", "stream", "input_period")]
     found += [Parameter(f"stream.{k}", Kind.STREAM, v) for k, v in STREAM_OPTIONS.items()]
@@ -73,11 +74,16 @@ def find_parameter(name: str, known: dict[str, Parameter], origin: str) -> Param
     parent, first = name.rpartition(".")[0], name.partition(".")[0]
     if parent in known and known[parent].open:
         return known[parent]
-    if first == "layer":
-        raise SweepError(f"{origin}: {name} goes with `layer:`, and here a network is run; {_DROP}")
-    if first in _NETWORK_ONLY - {name.partition(".")[0] for name in known}:
+    if first in _LAYERS.keys() - _firsts(known):
+        run = "a layer of the other kind" if _LAYERS.keys() & _firsts(known) else "a network"
+        raise SweepError(f"{origin}: {name} goes with `{first}:`, and here {run} is run; {_DROP}")
+    if first in _NETWORK_ONLY - _firsts(known):
         raise SweepError(f"{origin}: {name} goes with a target, and here a layer is run; {_DROP}")
     raise SweepError(f"{origin}: {name} names no parameter; {_nearest(name, known)}")
+
+
+def _firsts(known: Iterable[str]) -> set[str]:
+    return {name.partition(".")[0] for name in known}
 
 
 _DROP = "drop it, or make two parts"
@@ -92,7 +98,7 @@ def _nearest(name: str, known: dict[str, Parameter]) -> str:
     close = close or difflib.get_close_matches(name, single, n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    first = sorted({other.partition(".")[0] for other in known})
+    first = sorted(_firsts(known))
     return f"names begin with {', '.join(first)}"
 
 

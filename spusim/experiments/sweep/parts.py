@@ -55,7 +55,7 @@ def _open(part: Part) -> OpenPart:
         entry = part.entry(key)
         if entry is not None:
             base[key] = choice(key, entry)
-    if part.file.layer is None and "network" not in base and not _swept(axes, "network"):
+    if part.file.alone is None and "network" not in base and not _swept(axes, "network"):
         entry = base.get("checkpoint", part.tree)
         raise SweepError(
             f"{entry.origin}: a checkpoint has no topology of its own; name it with network: a "

@@ -10,14 +10,12 @@ from typing import Any
 from spusim.arch import Arch, ArchError
 from spusim.arch.document import Entry, merge
 from spusim.arch.load import ARCHS, obeying
-from spusim.arch.spec import Spec
 from spusim.arch.validate import build
 from spusim.energy import list_technologies, load_technology
 from spusim.errors import SpusimError
-from spusim.experiments.layers import RandomLinear, check_linear
 from spusim.experiments.places import beside
 from spusim.experiments.sweep.axes import Assignment, shown
-from spusim.experiments.sweep.file import LayerFile, SweepError
+from spusim.experiments.sweep.file import SweepError
 from spusim.experiments.sweep.identity import (
     arch_content,
     hash_of,
@@ -29,6 +27,7 @@ from spusim.experiments.sweep.identity import (
 )
 from spusim.experiments.sweep.jobs import Job, NetworkRef, Point
 from spusim.experiments.sweep.layout import SCHEMA_VERSION
+from spusim.experiments.sweep.lone_layers import LONE_LAYERS, LoneLayer
 from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
@@ -54,12 +53,6 @@ def make_points(parts: Sequence[OpenPart]) -> list[Point]:
             for replica in range(part.part.file.replicas):
                 points.append(maker.point(len(points), assignment, replica))
     return points
-
-
-class _LayerOnly(Spec):
-    """A layer under its key, so that messages say `layer.inputs`."""
-
-    layer: LayerFile
 
 
 @dataclass
@@ -92,8 +85,8 @@ class _Maker:
         seed: int | None
         told: str | None = None
         try:
-            if file.layer is not None:
-                job, seed = self._layer_job(job, of[Kind.LAYER], replica, impossible)
+            if file.alone is not None:
+                job, seed = self._layer_job(file.alone, job, of[Kind.LAYER], replica, impossible)
             else:
                 job, told, seed = self._network_job(job, chosen, of, replica)
         except SweepError as error:
@@ -166,22 +159,25 @@ class _Maker:
     # a layer
 
     def _layer_job(
-        self, job: Job, settings: Assignment, replica: int, impossible: str | None
+        self, key: str, job: Job, settings: Assignment, replica: int, impossible: str | None
     ) -> tuple[Job, int]:
-        tree = self.part.part.tree.find(["layer"]) or Entry({}, self.part.part.tree.origin)
+        kind = LONE_LAYERS[key]
+        tree = self.part.part.tree.find([key]) or Entry({}, self.part.part.tree.origin)
         where = tree.origin
-        tree = Entry({"layer": tree}, where)
+        tree = Entry({key: tree}, where)
         for name, entry in settings.items():
             tree = merge(tree, _nested(name, entry))
-        spec = build(_LayerOnly, tree, SweepError).layer
-        if spec.inputs is None or spec.outputs is None:
-            raise SweepError(f"{where}: layer needs inputs and outputs; give them, or an axis each")
-        seed = self._seed("layer.seed", settings, spec.seed) + replica
-        layer = RandomLinear(**{**spec.model_dump(), "seed": seed})
+        spec = getattr(build(LoneLayer, tree, SweepError), key)
+        if any(getattr(spec, name) is None for name in kind.needed):
+            *most, last = kind.needed
+            needs = f"{', '.join(most)} and {last}"
+            raise SweepError(f"{where}: {key} needs {needs}; give them, or an axis each")
+        seed = self._seed(f"{key}.seed", settings, spec.seed) + replica
+        layer = kind.make(**{**spec.model_dump(), "seed": seed})
         if impossible is None:
             origins = [e.origin for e in settings.values() if e.layer == AXIS_LAYER] or [where]
             try:
-                bits = check_linear(layer, job.arch)
+                bits = kind.bits(layer, job.arch)
             except SpusimError as error:
                 raise SweepError(f"{origins[-1]}: {error}") from None
             layer = replace(layer, weight_bits=bits[0], activation_bits=bits[1])

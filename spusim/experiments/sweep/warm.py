@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.api import load_arch, simulate, simulate_layer
+from spusim.experiments.conv_layers import RandomConv, run_conv
 from spusim.network.records import Head, Network, Product, Quantum, Requant, Stream, Tensor
 
 _BITS = 8
@@ -12,6 +13,12 @@ def warm_layer() -> None:
     """Run one tiny layer, so that its kernels are in numba's cache."""
     arch = load_arch("tiny")
     simulate_layer(np.ones((4, 4), np.int32), np.ones((1, 4), np.int32), arch, _BITS, 2 * _BITS)
+
+
+def warm_conv() -> None:
+    """Run one tiny convolution in each dataflow, so that its kernels are in numba's cache."""
+    for name in ("row64", "smartskip"):
+        run_conv(RandomConv(1, 1, 1, 2, 1.0, 1.0), load_arch(name))
 
 
 def warm_network() -> None:
@@ -24,3 +31,6 @@ def warm_network() -> None:
     network = Network("warm", Tensor("input", 4, quantum), (), (product,), "output")
     stream = Stream(np.ones((1, 4), np.int32), (0,), ("warm",))
     simulate(network, load_arch("tiny"), stream)
+
+
+WARM = {"layer": warm_layer, "conv": warm_conv, None: warm_network}  # by what a part runs alone

@@ -22,6 +22,7 @@ from spusim.arch import ArchError
 from spusim.compiler import CompileError
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
+from spusim.experiments.conv_layers import RandomConv, run_conv
 from spusim.experiments.fidelity import float_outputs, signal_to_noise_db
 from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
@@ -90,7 +91,7 @@ def run_job(job: Job) -> Outcome:
 def measure(job: Job) -> RunResult:
     """Return what a job's machine does. Raises SpusimError."""
     if job.layer is not None:
-        return _layer_result(job, job.layer)
+        return _lone_result(job, job.layer)
     assert job.network is not None and job.stream is not None
     network = open_network(job.network)
     if is_plan(job.network.path):
@@ -105,7 +106,9 @@ def measure(job: Job) -> RunResult:
     return with_files(dataclasses.replace(result, notes=notes), job.stream, stream)
 
 
-def _layer_result(job: Job, layer: RandomLinear) -> RunResult:
+def _lone_result(job: Job, layer: RandomLinear | RandomConv) -> RunResult:
+    if isinstance(layer, RandomConv):
+        return run_conv(layer, job.arch, baseline=job.baseline)
     return RECORDINGS.result(
         job.group,
         lambda: record_linear(layer, job.arch, baseline=job.baseline),
@@ -183,7 +186,11 @@ def _follow_parent() -> None:
 
 
 def _content(job: Job, result: RunResult) -> dict[str, Any]:
-    names = {"arch": job.arch.name, "network": job.network.name if job.network else None}
+    names = {
+        "arch": job.arch.name,
+        "dataflow": job.arch.core.dataflow,
+        "network": job.network.name if job.network else None,
+    }
     return {
         **result_record(result),
         "names": names,

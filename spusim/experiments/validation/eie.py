@@ -30,7 +30,7 @@ ARCH = "eie64"
 WITHIN = 0.10  # of the actual times, what a layer must hold
 DEPTHS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SHARED_WEIGHT_BITS = 16  # of what the 4-bit indices stand for, as published
-_CORRECTIONS = 3  # secant steps to the density that a theoretical time implies
+_CORRECTIONS = 2  # secant steps to the density that a theoretical time implies
 # one of the two published banks of 16 KiB, which a pointer is read from
 _POINTER_BANK = ("core.index_memory.words=4096", "core.index_memory.word_bits=32")
 
@@ -171,9 +171,12 @@ def _theoretical_us(result: RunResult) -> float:
 def _corrected(run: _Layer) -> Row:
     """Return a row with the weight density at which our theoretical time is the published one."""
     layer, result = run.layer, run.result
+    before = 0.0, 0.0  # no weights take no time
     for _ in range(_CORRECTIONS):
-        density = layer.weight_density * run.theoretical_us / _theoretical_us(result)
-        layer = replace(layer, weight_density=density)
+        now = layer.weight_density, _theoretical_us(result)
+        slope = (now[1] - before[1]) / (now[0] - before[0])
+        density = now[0] + (run.theoretical_us - now[1]) / slope
+        layer, before = replace(layer, weight_density=density), now
         result = run_linear(layer, load_arch(ARCH), baseline=False)
     note = f"density {layer.weight_density:.3f} in place of {run.layer.weight_density}"
     return Row(f"{run.name} corrected", "us", run.actual_us, _us(result), None, note)

@@ -22,4 +22,5 @@ def published_path(name: str) -> Path:
 def source_of(name: str) -> str:
     """Return the first lines of a published table, which say where it is from."""
     lines = published_path(name).read_text(encoding="utf-8").splitlines()
-    return " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    told = " ".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+    return told.removeprefix("source: ")

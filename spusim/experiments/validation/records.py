@@ -10,7 +10,8 @@ from spusim.experiments.charts.records import Chart
 class Row:
     """One published figure and ours. within: relative error that must hold; None: only shown.
 
-    published is None where a figure of ours stands beside others without a published one.
+    published is None where a figure of ours stands beside others without a published one; above:
+    what such a figure must be more than.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Row:
     ours: float
     within: float | None = None
     note: str = ""
+    above: float | None = None
 
     @property
     def error(self) -> float | None:
@@ -28,6 +30,8 @@ class Row:
     @property
     def holds(self) -> bool | None:
         """Whether the error is within what must hold; None where nothing must."""
+        if self.above is not None:
+            return self.ours > self.above
         if self.within is None or self.error is None:
             return None
         return abs(self.error) <= self.within
@@ -41,6 +45,7 @@ class Row:
             "ours": self.ours,
             "error": self.error,
             "within": self.within,
+            "above": self.above,
             "holds": self.holds,
             "note": self.note,
         }
