@@ -6,6 +6,7 @@ from spusim.kernels.engine import load_cycles
 from spusim.kernels.layout import M, P
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
+from spusim.kernels.stepping import step_alone
 
 _ROWS, _COLUMNS, _WEIGHTS, _COSTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS), int(M.COSTS)
 _PES, _WIDTH, _DEPTH = int(P.PES), int(P.SCAN_WIDTH), int(P.QUEUE_DEPTH)
@@ -52,3 +53,11 @@ def values_and_cycles(core):
     n = nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], core.columns)
     _sums(core, n)
     return _timing(core, n)
+
+
+@nb.njit(cache=True)
+def stepped(core):
+    """Return what `cycles_only` does, found cycle by cycle."""
+    columns = core.columns
+    n = nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], columns)
+    return step_alone(core, 0, 0, columns, n, False)

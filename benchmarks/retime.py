@@ -51,13 +51,13 @@ class Contest:
         assert np.array_equal(full.outputs, again.outputs)
         assert np.array_equal(full.frame_cycles, again.frame_cycles)
 
-    def rows(self) -> list[Row]:
+    def rows(self, rounds: int = ROUNDS) -> list[Row]:
         """Time the point, and the point with its speedup over the dense twin."""
         ways = {"full": self.full, "again": self.again}
         calls = {(way, twin): partial(call, baseline=twin)
                  for way, call in ways.items() for twin in (False, True)}  # fmt: skip
         told = {f"{way} {twin}": call for (way, twin), call in calls.items()}
-        seconds = interleave(told, ROUNDS, 1)
+        seconds = interleave(told, rounds, 1)
         return [self._row(seconds, twin) for twin in (False, True)]
 
     def _row(self, seconds: dict[str, float], twin: bool) -> Row:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. sense: ">=" or "<=" the target, "" where nothing is asked (target None)."""
+    """One figure. sense: ">=" or "<=" the target, "" where nothing is asked (target None).
+
+    stretch: a further target that is told beside it, and never missed.
+    """
 
     name: str
     measured: float
@@ -13,6 +16,7 @@ class Row:
     sense: str = ""
     target: float | None = None
     detail: str = ""
+    stretch: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -32,7 +36,10 @@ class Row:
     @property
     def wanted(self) -> str:
         """The target as the table prints it."""
-        return "" if self.target is None else f"{self.sense} {self.target:g} {self.unit}"
+        if self.target is None:
+            return ""
+        further = "" if self.stretch is None else f" ({self.stretch:g})"
+        return f"{self.sense} {self.target:g}{further} {self.unit}".rstrip()
 
     @property
     def verdict(self) -> str:
@@ -40,5 +47,10 @@ class Row:
         if self.margin is None:
             return "reported"
         if self.met:
-            return f"met by {100 * (self.margin - 1):.0f} %"
-        return f"MISSED by {100 * (1 / self.margin - 1):.0f} %"
+            return f"met by {_distance(self.margin)}"
+        return f"MISSED by {_distance(1 / self.margin)}"
+
+
+def _distance(factor: float) -> str:
+    """Tell how far a factor is from 1."""
+    return f"a factor of {factor:.1f}" if factor >= 2 else f"{100 * (factor - 1):.0f} %"

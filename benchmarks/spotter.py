@@ -1,13 +1,11 @@
 """The keyword spotter, a streaming frame at a time, against the same network in PyTorch."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.frames import FEW, ROUNDS, frame_row
 from benchmarks.rows import Row
-from benchmarks.stopwatch import interleave
 from spusim import golden
 from spusim.api import compile_network, load_arch, load_network, load_stream
 from spusim.frontend import list_networks, load_state_dict, quantise_input
@@ -15,9 +13,7 @@ from spusim.machine.spu import Spu
 from spusim.network.records import Stream
 from spusim.result import RunResult
 
-FEW = 5  # frames of the short run; the slope between it and the whole stream is a frame's time
-ROUNDS = 25
-TARGET = 1.0
+TARGET, STRETCH = 0.2, 0.1
 
 
 class TorchSpotter:
@@ -69,6 +65,10 @@ class Contest:
         starts = [start for start in self._stream.starts if start < count]
         return self._spu.run(self._stream.frames[:count], starts)
 
+    def theirs(self, count: int) -> list[int]:
+        """Run the first `count` frames in PyTorch."""
+        return self._torch.run(count)
+
     def check(self) -> None:
         """Assert that outputs are golden's, cycles add up, and PyTorch hears the same words."""
         whole, few = self.ours(self.frames), self.ours(FEW)
@@ -78,29 +78,12 @@ class Contest:
         assert np.array_equal(whole.frame_cycles[:FEW], few.frame_cycles)
         ends = [*self._stream.starts[1:], self.frames]
         heard = [int(np.argmax(whole.outputs[end - 1])) for end in ends]
-        assert heard == self._torch.run(self.frames)
+        assert heard == self.theirs(self.frames)
         assert whole.counts == self.ours(self.frames).counts
 
-    def contestants(self) -> dict[str, Callable[[], object]]:
-        """Return what is timed, by name."""
-        return {
-            "torch": lambda: self._torch.run(self.frames),
-            "torch, few": lambda: self._torch.run(FEW),
-            "ours": lambda: self.ours(self.frames),
-            "ours, few": lambda: self.ours(FEW),
-        }
 
-
-def measure_spotter() -> list[Row]:
+def measure_spotter(rounds: int = ROUNDS) -> list[Row]:
     """Time a streaming frame, values and cycles, over PyTorch's values."""
     torch.set_num_threads(1)
-    contest = Contest()
-    contest.check()
-    times = interleave(contest.contestants(), ROUNDS, 1)
-    frames = contest.frames - FEW
-    ours = (times["ours"] - times["ours, few"]) / frames
-    torch_ = (times["torch"] - times["torch, few"]) / frames
-    detail = f"ours {1e6 * ours:.1f} us, PyTorch {1e6 * torch_:.1f} us"
-    return [
-        Row("keyword spotter frame / PyTorch LSTMCell", ours / torch_, "x", "<=", TARGET, detail)
-    ]
+    name = "keyword spotter frame / PyTorch LSTMCell"
+    return [frame_row(Contest(), name, TARGET, STRETCH, rounds)]

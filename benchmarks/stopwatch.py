@@ -1,5 +1,6 @@
 """Interleaved timing: noise of the machine hits every contestant alike."""
 
+import resource
 import time
 from collections.abc import Callable
 
@@ -8,7 +9,18 @@ import numpy as np
 Contestants = dict[str, Callable[[], object]]
 
 
-def interleave(contestants: Contestants, rounds: int, calls: int) -> dict[str, float]:
+def children_seconds() -> float:
+    """Return the processor time of all children that have ended, which other work changes least."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def interleave(
+    contestants: Contestants,
+    rounds: int,
+    calls: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Return each contestant's median seconds a call, of `rounds` rows of `calls` calls.
 
     The contestants' order is drawn anew for every round. The first call of a row finds the caches
@@ -16,7 +28,7 @@ def interleave(contestants: Contestants, rounds: int, calls: int) -> dict[str, f
     """
     rng = np.random.default_rng(1)
     orders = [rng.permutation(list(contestants)).tolist() for _ in range(rounds)]
-    seconds = _measure(contestants, orders, calls)
+    seconds = _measure(contestants, orders, calls, clock)
     return {
         name: float(np.median(times[:, min(1, calls - 1) :])) for name, times in seconds.items()
     }
@@ -24,12 +36,12 @@ def interleave(contestants: Contestants, rounds: int, calls: int) -> dict[str, f
 
 def alternate(contestants: Contestants, rounds: int) -> dict[str, float]:
     """Return each contestant's median seconds, one call each in turn, always in the same order."""
-    seconds = _measure(contestants, [list(contestants)] * rounds, 1)
+    seconds = _measure(contestants, [list(contestants)] * rounds, 1, time.perf_counter)
     return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
 def _measure(
-    contestants: Contestants, orders: list[list[str]], calls: int
+    contestants: Contestants, orders: list[list[str]], calls: int, clock: Callable[[], float]
 ) -> dict[str, np.ndarray]:
     """Return seconds (rounds, calls) of every contestant."""
     for call in contestants.values():
@@ -38,7 +50,7 @@ def _measure(
     for number, order in enumerate(orders):
         for name in order:
             for k in range(calls):
-                began = time.perf_counter_ns()
+                began = clock()
                 contestants[name]()
-                seconds[name][number, k] = (time.perf_counter_ns() - began) * 1e-9
+                seconds[name][number, k] = clock() - began
     return seconds

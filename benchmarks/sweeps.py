@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from rich.console import Console
+import numpy as np
 
 from benchmarks.rows import Row
-from benchmarks.show import as_table, save_csv
+from benchmarks.show import as_table, make_console, save_csv
 from spusim.experiments.sweep.file import load_sweep
 from spusim.experiments.sweep.parts import open_parts
 from spusim.experiments.sweep.points import make_points
@@ -29,23 +29,32 @@ target: kws
 stream: random:density=0.5,frames=50,seed=1
 baseline: false
 grid:
-  core.queue.depth: {from: 1, to: 50, by: 1}
-  core.scanner.width: {from: 1, to: 20, by: 1}
+  core.queue.depth: {{from: 1, to: {depths}, by: 1}}
+  core.scanner.width: {{from: 1, to: 20, by: 1}}
 """
 POINTS = 1000
+FEWER_POINTS = 200  # of the comparison that is in the table of `benchmarks.speed`
+PAIRS = 3  # of a sweep on one process and one on two
 SAMPLE = 5  # every so-many-th point is also computed in a plain loop
 OVERHEAD_TARGET, PROCESSES_TARGET, FIRST_TARGET_S = 15.0, 1.8, 5.0
 
 
-def timed_sweep(path: Path, jobs: int) -> float:
+def write_sweep(folder: str | Path, points: int) -> Path:
+    """Write the sweep's file with so many points, a multiple of 20."""
+    path = Path(folder) / "bench.yaml"
+    path.write_text(SWEEP.format(depths=points // 20))
+    return path
+
+
+def timed_sweep(path: Path, jobs: int, number: int = 0) -> float:
     """Run the sweep anew on so many processes; return seconds from its file to its table."""
     began = time.perf_counter()
     sweep = load_sweep(path)
     parts = open_parts(sweep)
     points = make_points(parts)
-    folder = path.parent / f"jobs{jobs}"
+    folder = path.parent / f"jobs{jobs}_{number}"
     summary = run_sweep(sweep, parts, points, folder, lambda: local_pool(jobs))
-    assert summary.progress.done == len(points) == POINTS
+    assert summary.progress.done == len(points)
     return time.perf_counter() - began
 
 
@@ -79,8 +88,7 @@ def measure_sweeps() -> list[Row]:
     for name in THREADS:
         os.environ[name] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "bench.yaml"
-        path.write_text(SWEEP)
+        path = write_sweep(folder, POINTS)
         loops = [plain_loop(path)]
         one = timed_sweep(path, 1)
         loops.append(plain_loop(path))
@@ -100,12 +108,27 @@ def measure_sweeps() -> list[Row]:
     ]  # fmt: skip
 
 
+def measure_two_processes() -> list[Row]:
+    """Time a sweep of 200 points on one process and on two, in turn; medians."""
+    for name in THREADS:
+        os.environ[name] = "1"
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_sweep(folder, FEWER_POINTS)
+        plain_loop(path)  # compiles
+        pairs = [[timed_sweep(path, jobs, k) for jobs in (1, 2)] for k in range(PAIRS)]
+    one, two = np.median(pairs, axis=0).tolist()
+    return [
+        Row(f"two processes / one, sweep of {FEWER_POINTS} points", one / two, "x", ">=",
+            PROCESSES_TARGET, f"{one:.1f} s, {two:.1f} s")
+    ]  # fmt: skip
+
+
 def main() -> None:
     """Measure, print and save."""
     rows = measure_sweeps()
     OUTPUT.mkdir(parents=True, exist_ok=True)
     save_csv(rows, OUTPUT / "sweeps.csv")
-    Console().print(as_table(rows, "Sweeps, in wall-clock time"))
+    make_console().print(as_table(rows, "Sweeps, in wall-clock time"))
 
 
 if __name__ == "__main__":
