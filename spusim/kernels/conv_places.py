@@ -1,8 +1,8 @@
 """Which activations the positions of a tile meet (T33), and in which words these lie (T45)."""
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import G
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
@@ -11,7 +11,7 @@ _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP)
 _DILATION_Y, _DILATION_X, _OUT_W = int(G.DILATION_Y), int(G.DILATION_X), int(G.OUT_WIDTH)
 
 
-@nb.njit(cache=True)
+@kernel
 def count_met(x, sizes, first, last, met):
     """Add to met (places, channels) int64 the nonzero activations that positions meet there.
 
@@ -27,7 +27,7 @@ def count_met(x, sizes, first, last, met):
         y, column = y + rows, 0
 
 
-@nb.njit(cache=True)
+@kernel
 def _count_rectangle(x, sizes, top, bottom, left, right, met):
     """Add for output rows top to bottom - 1, columns left to right - 1."""
     sy, sx, width = sizes[_STRIDE_Y], sizes[_STRIDE_X], sizes[_WIDTH]
@@ -48,7 +48,7 @@ def _count_rectangle(x, sizes, top, bottom, left, right, met):
                 met[ky * sizes[_KERNEL_W] + kx, c] += total
 
 
-@nb.njit(cache=True)
+@kernel
 def _inside(first, last, stride, offset, size):
     """Return where first * stride + offset and so on up to last's begin and end within the image.
 
@@ -62,7 +62,7 @@ def _inside(first, last, stride, offset, size):
     return begin, max(begin, end)
 
 
-@nb.njit(cache=True)
+@kernel
 def sum_windows(values, sizes, y, sums):
     """Write to sums (columns of output,) int64 what the windows of output row y hold in all.
 
@@ -83,7 +83,7 @@ def sum_windows(values, sizes, y, sums):
             sums[i] += columns[i * sizes[_STRIDE_X] + offset]
 
 
-@nb.njit(cache=True)
+@kernel
 def fetch_blocks(bounds, sizes, per_word, words, times):
     """Find the words of a channel's plane that blocks of positions need (T45).
 
@@ -106,7 +106,7 @@ def fetch_blocks(bounds, sizes, per_word, words, times):
         needed[top:bottom] = 0
 
 
-@nb.njit(cache=True)
+@kernel
 def _need(first, last, sizes, needed):
     """Mark the pixels that positions first to last - 1 need; return the rows they lie within."""
     width = sizes[_OUT_W]
@@ -122,7 +122,7 @@ def _need(first, last, sizes, needed):
     return min(top, bottom), bottom
 
 
-@nb.njit(cache=True)
+@kernel
 def _need_columns(first, last, sizes, columns):
     columns[:] = 0
     for kx in range(sizes[_KERNEL_W]):

@@ -1,9 +1,9 @@
 """The cores' dma units, and the channel to external memory that they share (T52 to T58)."""
 
-import numba as nb
 import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
+from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import C, M, Op, P, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy
@@ -36,7 +36,7 @@ _L_ISSUE, _L_DMA = int(L.ISSUE), int(L.DMA)
 OVERWRITTEN = 2  # in M.ABSENT, above it the number of the matrix that was fetched
 
 
-@nb.njit(cache=True)
+@kernel
 def _bank_words(words, runs, stride, address, counts):
     """Count a transfer's words in each data bank; return the mask of banks."""
     banks = counts.shape[0]
@@ -53,7 +53,7 @@ def _bank_words(words, runs, stride, address, counts):
     return mask
 
 
-@nb.njit(cache=True)
+@kernel
 def _count_banks(chip, c, context, row, counts):
     """Count an instruction's words in each data bank, none of a private weight memory's."""
     if row[0] == _FETCH:
@@ -68,7 +68,7 @@ def _count_banks(chip, c, context, row, counts):
     return np.int64(0)
 
 
-@nb.njit(cache=True)
+@kernel
 def dma_mask(chip, c, context, row):
     """Banks that an instruction of the dma would hold (T57)."""
     if chip.chip[_OWN] and row[0] != _FETCH:
@@ -76,7 +76,7 @@ def dma_mask(chip, c, context, row):
     return _count_banks(chip, c, context, row, chip.cores[c].bank_scratch)
 
 
-@nb.njit(cache=True)
+@kernel
 def _meets_home(chip, first, end):
     for k in range(chip.homes.shape[0]):
         if first < chip.homes[k, 1] and chip.homes[k, 0] < end:
@@ -84,7 +84,7 @@ def _meets_home(chip, first, end):
     return False
 
 
-@nb.njit(cache=True)
+@kernel
 def _copy(chip, c, row, address):
     """Copy a transfer's runs; False, and nothing copied, for what T51 and T52 do not allow."""
     core = chip.cores[c]
@@ -113,7 +113,7 @@ def _copy(chip, c, row, address):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _lay(chip, c, place):
     """Write an image to the data banks that it belongs in (T3)."""
     core = chip.cores[c]
@@ -124,7 +124,7 @@ def _lay(chip, c, place):
         core.memory[at : at + width] = image[k * width : k * width + width]
 
 
-@nb.njit(cache=True)
+@kernel
 def _bring(chip, c, row):
     """Make a matrix resident, and what it overlaps not; False unless it is at home (T53)."""
     m = row[2]
@@ -141,7 +141,7 @@ def _bring(chip, c, row):
     return True
 
 
-@nb.njit(cache=True)
+@kernel
 def _words(chip, c, row):
     """Words of external memory that an instruction moves."""
     if row[0] == _FETCH:
@@ -149,7 +149,7 @@ def _words(chip, c, row):
     return chip.transfers[c, row[4], 0] * chip.transfers[c, row[4], 1]
 
 
-@nb.njit(cache=True)
+@kernel
 def issue_dma(chip, c, context, row, now):
     """Begin an instruction of the dma in this cycle: do it, and ask for the channel (T54)."""
     core = chip.cores[c]
@@ -176,7 +176,7 @@ def issue_dma(chip, c, context, row, now):
     chip.chip[_MEMORY_NEXT] = min(chip.chip[_MEMORY_NEXT], now)
 
 
-@nb.njit(cache=True)
+@kernel
 def _count(chip, c, context, row):
     """Count an instruction's events, and its accesses to banks that it holds."""
     core = chip.cores[c]
@@ -196,7 +196,7 @@ def _count(chip, c, context, row):
         core.bank_busy += core.bank_scratch
 
 
-@nb.njit(cache=True)
+@kernel
 def _grant(chip, c, now):
     """Give a core's dma the channel, and tell it when its instruction is complete (T55, T56)."""
     unit, core = chip.dma[c], chip.cores[c]
@@ -218,7 +218,7 @@ def _grant(chip, c, now):
     chip.core[c, _NEXT] = min(chip.core[c, _NEXT], done)
 
 
-@nb.njit(cache=True)
+@kernel
 def grant_channel(chip, now):
     """Grant the channel at the end of this cycle to the lowest core that asks for it (T55)."""
     chip.chip[_MEMORY_NEXT] = NEVER
