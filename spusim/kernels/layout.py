@@ -106,7 +106,8 @@ class M(IntEnum):
     BIAS_READS = 13  # bias words
     TAPE = 14  # offset in tape: (products, columns)
     PRODUCTS = 15  # products that the tape has room for
-    COUNT = 16
+    BYTE_BEATS = 16  # offset in byte_beats: (columns, LANES); -1 where a byte is too small
+    COUNT = 17
 
 
 class X(IntEnum):
