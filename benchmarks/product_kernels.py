@@ -3,26 +3,18 @@
 import numba as nb
 
 from spusim.kernels.engine import load_cycles
-from spusim.kernels.layout import M, P
+from spusim.kernels.layout import M
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
 from spusim.kernels.stepping import step_alone
 
-_ROWS, _COLUMNS, _WEIGHTS, _COSTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS), int(M.COSTS)
-_PES, _WIDTH, _DEPTH = int(P.PES), int(P.SCAN_WIDTH), int(P.QUEUE_DEPTH)
-_DONE, _STAGES = int(P.RELEASE_DONE), int(P.MAC_STAGES)
+_ROWS, _COLUMNS, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS)
 
 
 @nb.njit(cache=True)
 def _timing(core, n):
-    matrix, params = core.matrices[0], core.params
-    total, pes, begin = matrix[_COLUMNS], params[_PES], matrix[_COSTS]
-    packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
-    return product_cycles(
-        packed, core.columns, n, total, load_cycles(core, matrix, 0, False), params[_WIDTH],
-        params[_DEPTH], params[_DONE], params[_STAGES], core.pe_stalls, core.scanner_stalls,
-        core.pe_done, core.pe_sums, core.release,
-    )  # fmt: skip
+    matrix = core.matrices[0]
+    return product_cycles(core, matrix, core.columns, n, load_cycles(core, matrix, 0, False))
 
 
 @nb.njit(cache=True)

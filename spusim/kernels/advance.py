@@ -7,6 +7,7 @@ from spusim.kernels.borrow import borrow
 from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
 from spusim.kernels.compiling import kernel
 from spusim.kernels.dma import grant_channel
+from spusim.kernels.engine import settle
 from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
@@ -134,9 +135,10 @@ def begin_file(chip, last, now):
 
 @kernel
 def close(chip, end):
-    """Attribute all cycles up to the end of the run."""
+    """Attribute all cycles up to the end of the run, and settle what products left open."""
     for c in range(chip.core.shape[0]):
         account(chip, c, end)
+        settle(chip.cores[c])
 
 
 @kernel

@@ -42,8 +42,9 @@ def borrow(array):
 
 @inlined
 def seen_as(memory, kind, width):
-    """Return bytes (n,) as elements of another kind, `width` bytes wide, without a hold."""
-    return nb.carray(_pointer(memory.ctypes.data), (memory.size // width,), kind)
+    """Return a C-contiguous array as elements (n,) of another kind, `width` bytes wide."""
+    elements = memory.size * memory.itemsize // width
+    return nb.carray(_pointer(memory.ctypes.data), (elements,), kind)
 
 
 @inlined

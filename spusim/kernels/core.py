@@ -20,6 +20,7 @@ class CoreArrays(NamedTuple):
     w8: np.ndarray  # int8, dense weights of all matrices, column after column
     w16: np.ndarray  # int16, the same for 16-bit weights
     packed_beats: np.ndarray  # int64, (columns, pes) of each matrix, see `rowtime.product_cycles`
+    byte_beats: np.ndarray  # uint8, (columns, LANES) of each matrix: its beats, for `rowtime`
     stats: np.ndarray  # (columns of all, 4) int32: MACs, nonzeros, words, index words
     bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
     bias: np.ndarray  # int64, (rows of all)
@@ -43,12 +44,14 @@ class CoreArrays(NamedTuple):
     entry_rows: np.ndarray  # (entries of all,) int32: slot in the slice, -1: none; may be empty
     columns: np.ndarray  # scratch (longest + 1,) int64
     every: np.ndarray  # 0, 1, 2, ... (longest,) int64
+    windows: np.ndarray  # (longest,) int64: window of the scanner that a column is in
+    uses: np.ndarray  # (columns of all,) int64: pushes of a column, not yet settled
     x: np.ndarray  # scratch (longest,) int32
     acc32: np.ndarray  # scratch (rows,) int32
     va: np.ndarray  # scratch (longest vector,) int64
     vb: np.ndarray  # scratch (longest vector,) int64
     pe_done: np.ndarray  # scratch (pes,) int32
-    pe_sums: np.ndarray  # scratch (pes,) int64
+    pe_owed: np.ndarray  # scratch (LANES,) uint8
     release: np.ndarray  # (queue depth,) int32
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
@@ -79,6 +82,7 @@ def core_state(arrays):
         borrow(arrays.w8),
         borrow(arrays.w16),
         borrow(arrays.packed_beats),
+        borrow(arrays.byte_beats),
         borrow(arrays.stats),
         borrow(arrays.bank_words),
         borrow(arrays.bias),
@@ -100,12 +104,14 @@ def core_state(arrays):
         borrow(arrays.entry_rows),
         borrow(arrays.columns),
         borrow(arrays.every),
+        borrow(arrays.windows),
+        borrow(arrays.uses),
         borrow(arrays.x),
         borrow(arrays.acc32),
         borrow(arrays.va),
         borrow(arrays.vb),
         borrow(arrays.pe_done),
-        borrow(arrays.pe_sums),
+        borrow(arrays.pe_owed),
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
         borrow(arrays.operands),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
-from spusim.kernels.borrow import overwrite
+from spusim.kernels.borrow import overwrite, seen_as
 from spusim.kernels.compiling import kernel
 from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import (
@@ -13,7 +13,7 @@ from spusim.kernels.matvec import (
     nonzero_columns,
     requantise_partial,
 )
-from spusim.kernels.rowtime import product_cycles
+from spusim.kernels.rowtime import product_cycles, settle_pes
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.tape import read_operand, replays, tape_full
 
@@ -41,6 +41,7 @@ _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
 _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _TAPE, _NOT_RESIDENT, _ABSENT = int(Fault.TAPE), int(Fault.ABSENT), int(M.ABSENT)
+_LOW_HALF = (1 << 32) - 1
 
 
 @kernel
@@ -181,24 +182,25 @@ def load_cycles(core, matrix, src, accumulate):
 
 
 @kernel
+def _sum_stats(core, matrix, columns, n):
+    """Add up the static counts of n columns: MACs, nonzeros, words and index words."""
+    pairs = seen_as(core.stats, np.int64, 8)  # two of the four at a time; no sum needs 32 bits
+    first, second = np.int64(0), np.int64(0)
+    for i in range(n):
+        at = 2 * (matrix[_STATS] + columns[i])
+        first += pairs[at]
+        second += pairs[at + 1]
+    return first & _LOW_HALF, first >> 32, second & _LOW_HALF, second >> 32
+
+
+@kernel
 def _count(core, matrix, columns, n, effective_n):
     """Add up the static counts of the pushed columns; `effective_n` of them are nonzero."""
     counters = core.counters
-    entries, nonzeros, words, index_words = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    offset = matrix[_STATS]
-    for i in range(n):
-        row = core.stats[offset + columns[i]]
-        entries += row[0]
-        nonzeros += row[1]
-        words += row[2]
-        index_words += row[3]
+    entries, nonzeros, words, index_words = _sum_stats(core, matrix, columns, n)
     done, effective = entries, nonzeros
     if n != effective_n:
-        done, effective = np.int64(0), np.int64(0)
-        for i in range(effective_n):
-            row = core.stats[offset + core.columns[i]]
-            done += row[0]
-            effective += row[1]
+        done, effective, _, _ = _sum_stats(core, matrix, core.columns, effective_n)
     gated = entries - done if core.params[_GATE] else np.int64(0)
     counters[_MAC + matrix[_KIND]] += entries - gated
     counters[_MAC + MAC_KINDS + matrix[_KIND]] += gated
@@ -235,37 +237,8 @@ def _operand_accesses(core, matrix, src):
 
 
 @kernel
-def _add_rows(table, rows, n, total):
-    """Total += the sum of the first n of `rows` of a table (.., banks), eight banks at a time."""
-    banks = table.shape[1]
-    for b in range(0, banks - 7, 8):
-        s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = np.int64(0)
-        for i in range(n):
-            row = table[rows[i]]
-            s0 += row[b]
-            s1 += row[b + 1]
-            s2 += row[b + 2]
-            s3 += row[b + 3]
-            s4 += row[b + 4]
-            s5 += row[b + 5]
-            s6 += row[b + 6]
-            s7 += row[b + 7]
-        total[b] += s0
-        total[b + 1] += s1
-        total[b + 2] += s2
-        total[b + 3] += s3
-        total[b + 4] += s4
-        total[b + 5] += s5
-        total[b + 6] += s6
-        total[b + 7] += s7
-    for b in range(banks - banks % 8, banks):
-        for i in range(n):
-            total[b] += table[rows[i], b]
-
-
-@kernel
-def _bank_accesses(core, matrix, src, columns, n, accumulate):
-    """Count the cycles in which each data bank is accessed; return the mask of banks held."""
+def _bank_accesses(core, matrix, src, accumulate):
+    """Count accesses to data banks but for columns' words; return the mask of banks held."""
     banks, pes = core.params[_BANKS], core.params[_PES]
     mask = _operand_accesses(core, matrix, src)
     if core.params[_PRIVATE]:
@@ -273,18 +246,15 @@ def _bank_accesses(core, matrix, src, columns, n, accumulate):
     fetched = core.fetch[matrix[_FETCH] + 2 * pes + (banks if accumulate else 0) :]
     for bank in range(banks):
         core.bank_busy[bank] += fetched[bank]
-    offset = matrix[_BANK_WORDS]
-    size = matrix[_COLUMNS] * banks
-    words = core.bank_words[offset : offset + size].reshape((matrix[_COLUMNS], banks))
-    _add_rows(words, columns, n, core.bank_busy)
     return (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
 
 
 @kernel
-def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
+def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     """Execute one product; return its duration without interference, and the banks it holds.
 
-    zero: zero point of the operand; position: dense position of column 0, for partial sums.
+    zero: zero point of the operand; position: dense position of column 0, for partial sums. What
+    is only known of columns is added up by `settle`.
     """
     matrix = core.matrices[m]
     total = matrix[_COLUMNS]
@@ -300,14 +270,10 @@ def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
     elif params[_HAZARD]:
         cycles = step_alone(core, m, src, columns, n, accumulate)
     else:
-        pes = params[_PES]
-        begin = matrix[_COSTS]
-        packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
-        cycles = product_cycles(
-            packed, columns, n, total, load, params[_WIDTH], params[_DEPTH], params[_DONE],
-            params[_STAGES], core.pe_stalls, core.scanner_stalls, core.pe_done, core.pe_sums,
-            core.release,
-        )  # fmt: skip
+        cycles = product_cycles(core, matrix, columns, n, load)
+    uses = core.uses[matrix[_STATS] :]
+    for i in range(n):
+        uses[columns[i]] += 1
     effective = _count(core, matrix, columns, n, nonzero)
     counters = core.counters
     counters[_INDEX_WRITE] += matrix[_INDEX_WRITES]
@@ -315,9 +281,43 @@ def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
     counters[_WEIGHT_READ if params[_PRIVATE] else _DATA_READ] += reads
     if not accumulate:
         counters[_ACC_WRITE] += matrix[_ROWS]
-    mask = _bank_accesses(core, matrix, src, columns, n, accumulate)
+    mask = _bank_accesses(core, matrix, src, accumulate)
     use = core.matrix_use[m]
     use[0] += cycles
     use[1] += effective
     use[2] += 1
+    return cycles, mask
+
+
+@kernel
+def _settle_column(core, matrix, column, uses):
+    if not core.params[_PRIVATE]:
+        banks = core.params[_BANKS]
+        words = core.bank_words[matrix[_BANK_WORDS] + column * banks :]
+        for bank in range(banks):
+            core.bank_busy[bank] += uses * words[bank]
+    if not core.params[_SHARED] and not core.params[_HAZARD]:
+        settle_pes(core, matrix, column, uses)
+
+
+@kernel
+def settle(core):
+    """Add up accesses to banks and cycles of PEs that follow from how often columns were pushed.
+
+    No product asks for them, so that they are not added up product by product.
+    """
+    for m in range(core.matrices.shape[0]):
+        matrix = core.matrices[m]
+        for column in range(matrix[_COLUMNS]):
+            at = matrix[_STATS] + column
+            if core.uses[at]:
+                _settle_column(core, matrix, column, core.uses[at])
+                core.uses[at] = 0
+
+
+@kernel
+def run_matvec(core, m, src, acc, accumulate, zero=0, position=0):
+    """Do as `multiply`, and settle."""
+    cycles, mask = multiply(core, m, src, acc, accumulate, zero, position)
+    settle(core)
     return cycles, mask

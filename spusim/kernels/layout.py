@@ -114,7 +114,8 @@ class M(IntEnum):
     TAPE = 14  # offset in tape: (products, columns)
     PRODUCTS = 15  # products that the tape has room for
     ABSENT = 16  # 0: resident (T53), 1: never fetched, 2 + m: matrix m lies on it
-    COUNT = 17
+    BYTE_BEATS = 17  # offset in byte_beats: (columns, LANES); -1 where a byte is too small
+    COUNT = 18
 
 
 class X(IntEnum):

@@ -1,17 +1,26 @@
 """Time plane of the sparse engine, dataflow `row`: rules T7 to T14 as a max-plus recurrence.
 
 O(pushed columns x PEs): never a step per cycle or per nonzero. `stepping` gives the same figures
-cycle by cycle, and is used where a rule depends on absolute time (T13 stall, T19).
+cycle by cycle, and is used where a rule depends on absolute time (T13 stall, T19). The recurrence
+has two forms. `_in_words` holds for all machines. `_in_bytes` keeps of each PE only its backlog,
+the cycles from the earliest pop of the newest column to its own, in a byte of a register; it holds
+for matrices with `byte_beats`.
 """
 
 import numpy as np
 
 from spusim.kernels.compiling import inlined, kernel
-from spusim.kernels.layout import S
+from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
+from spusim.kernels.layout import M, P, S
 
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
 _FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
+_PES, _WIDTH, _DEPTH = int(P.PES), int(P.SCAN_WIDTH), int(P.QUEUE_DEPTH)
+_DONE, _STAGES = int(P.RELEASE_DONE), int(P.MAC_STAGES)
+_COLUMNS, _COSTS, _BYTES = int(M.COLUMNS), int(M.COSTS), int(M.BYTE_BEATS)
+BYTE = 255
+_BEFORE = np.int64(-1)  # the cycle before the first
 
 
 @inlined
@@ -21,17 +30,15 @@ def cost_of(packed):
 
 
 @inlined
-def _step(packed, done, sums, first, release_done):
+def _step(packed, done, first, release_done):
     """Let every PE work on one column that can be popped from `first` on; return the release."""
     latest = np.int32(0)
     if release_done:
         for p in range(done.shape[0]):
-            sums[p] += packed[p]
             done[p] = max(first, done[p]) + cost_of(packed[p])
             latest = max(latest, done[p])
         return latest
     for p in range(done.shape[0]):
-        sums[p] += packed[p]
         pop = max(first, done[p])
         latest = max(latest, pop)
         done[p] = pop + cost_of(packed[p])
@@ -39,56 +46,98 @@ def _step(packed, done, sums, first, release_done):
 
 
 @kernel
-def product_cycles(
-    packed, columns, n, total, load, width, depth, release_done, stages,
-    pe_stalls, scanner_stalls, done, sums, release,
-):  # fmt: skip
-    """Duration of one matrix-vector instruction with no interference, and its stalls.
+def _in_words(core, matrix, columns, n):
+    """Let n columns go through the queues; return the last push, and cycles with a queue full.
 
-    packed (columns, pes) int64: beats of a column, and in the upper half the same where the column
-    has entries, so that one addition sums both; columns (n,): pushed columns, ascending, of
-    `total`; load: cycles of the load phase. Adds to pe_stalls (pes, causes) and scanner_stalls
-    (causes,) int64. done (pes,) int32, sums (pes,) int64 and release (>= depth,) int32 are
-    scratch. Times count from the end of the load phase.
+    `core.pe_done` comes out with the cycle in which each PE is done.
     """
-    pes = packed.shape[1]
+    params, release, done = core.params, core.release, core.pe_done
+    pes, total, begin = params[_PES], matrix[_COLUMNS], matrix[_COSTS]
+    packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
+    release_done, depth = params[_DONE], params[_DEPTH]
+    push, window = _BEFORE, _BEFORE
+    slot, full = 0, np.int64(0)  # slot of column i in the ring of the last `depth` releases
     done[:] = 0
-    sums[:] = 0
-    push = np.int64(-1)
-    window = np.int64(-1)
-    edge = np.int64(0)  # first column beyond the window
-    slot = 0  # of column i in the ring of the last `depth` releases
-    full = np.int64(0)
+    release[:] = _BEFORE
     for i in range(n):
         j = columns[i]
-        scan = np.int64(0)
-        while j >= edge:
-            scan += 1
-            edge += width
-        window += scan
-        found = push + max(scan, 1)
-        push = found
-        if i >= depth:
-            push = max(found, release[slot] + 1)
-            full += push - found
-        release[slot] = _step(packed[j], done, sums, np.int32(push + 1), release_done)
+        found = push + max(core.windows[j] - window, 1)
+        window = core.windows[j]
+        push = max(found, release[slot] + 1)
+        full += push - found
+        release[slot] = _step(packed[j], done, np.int32(push + 1), release_done)
         slot = slot + 1 if slot + 1 < depth else 0
-    windows = (total + width - 1) // width
+    return push, full
+
+
+@kernel
+def _in_bytes(core, matrix, columns, n):
+    """Do as `_in_words`."""
+    params, release, owed, windows = core.params, core.release, core.pe_owed, core.windows
+    release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
+    push, window = _BEFORE, _BEFORE
+    slot, full = 0, np.int64(0)
+    owed[:] = 0
+    release[:] = _BEFORE
+    busy_until = load_lanes(owed, 0)
+    for i in range(n):
+        j = columns[i]
+        found = push + max(windows[j] - window, 1)
+        window = windows[j]
+        now = max(found, release[slot] + 1)
+        full += now - found
+        backlog = less(busy_until, min(now - push, BYTE))
+        push = now
+        busy_until = plus(backlog, load_lanes(core.byte_beats, begin + j * LANES))
+        release[slot] = push + 1 + highest(busy_until if release_done else backlog)
+        slot = slot + 1 if slot + 1 < depth else 0
+    store_lanes(busy_until, owed)
+    for p in range(params[_PES]):
+        core.pe_done[p] = push + 1 + owed[p]
+    return push, full
+
+
+@kernel
+def product_cycles(core, matrix, columns, n, load):
+    """Duration of one matrix-vector instruction with no interference, and its stalls.
+
+    columns (n,) int64: pushed columns, ascending; load: cycles of the load phase. Adds to the
+    core's stalls, but for what its PEs do of every column they get, see `settle_pes`.
+    """
+    params, done = core.params, core.pe_done
+    pe_stalls, scanner_stalls = core.pe_stalls, core.scanner_stalls
+    width, stages = params[_WIDTH], params[_STAGES]
+    if matrix[_BYTES] >= 0:
+        push, full = _in_bytes(core, matrix, columns, n)
+    else:
+        push, full = _in_words(core, matrix, columns, n)
+    window = core.windows[columns[n - 1]] if n else _BEFORE
+    windows = (matrix[_COLUMNS] + width - 1) // width
     scanned = push + 1 + windows - 1 - window
     finish = scanned
-    for p in range(pes):
-        finish = max(finish, done[p])
+    for p in range(params[_PES]):
+        finish = max(finish, np.int64(done[p]))
     scanner_stalls[_LOAD] += load
     scanner_stalls[_FULL] += full
     scanner_stalls[_BUSY] += scanned - full
     scanner_stalls[_WAIT] += finish - scanned
     scanner_stalls[_DRAIN] += stages
-    for p in range(pes):
-        spent, busy = cost_of(sums[p]), sums[p] >> 32
+    for p in range(params[_PES]):
         pe_stalls[p, _LOAD] += load
-        pe_stalls[p, _BUSY] += busy
-        pe_stalls[p, _EMPTY] += spent - busy
-        pe_stalls[p, _STARVED] += done[p] - spent
+        pe_stalls[p, _STARVED] += done[p]
         pe_stalls[p, _IMBALANCE] += finish - done[p]
         pe_stalls[p, _DRAIN] += stages
     return load + finish + stages
+
+
+@kernel
+def settle_pes(core, matrix, column, uses):
+    """Attribute what PEs did of a column that was pushed a number of times: T5, T6."""
+    pes = core.params[_PES]
+    begin = matrix[_COSTS] + column * pes
+    for p in range(pes):
+        packed = core.packed_beats[begin + p]
+        spent, busy = uses * cost_of(packed), uses * (packed >> 32)
+        core.pe_stalls[p, _BUSY] += busy
+        core.pe_stalls[p, _EMPTY] += spent - busy
+        core.pe_stalls[p, _STARVED] -= spent

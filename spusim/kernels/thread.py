@@ -10,7 +10,7 @@ import numpy as np
 from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, SATURATE, STOCHASTIC, fold
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.compiling import kernel
-from spusim.kernels.engine import matvec_fault, run_matvec
+from spusim.kernels.engine import matvec_fault, multiply
 from spusim.kernels.layout import (
     LOOP_BUMP,
     LOOP_FIRST,
@@ -452,7 +452,7 @@ def run_thread(core, context, steps, most):
                 return done, _MATRIX
             fault = matvec_fault(core, operands[0], src, operands[2])
             if fault == _NONE:
-                cycles, mask = run_matvec(
+                cycles, mask = multiply(
                     core, operands[0], src, operands[2], operands[3], context[_ZERO_X],
                     context[_POSITION],
                 )  # fmt: skip

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.kernels.engine import settle
 from spusim.kernels.layout import Fault, M, Op, T, X
 from spusim.kernels.thread import run_thread, start_thread
 from spusim.machine.chip import FAULTS
@@ -135,6 +136,7 @@ def bench_result(
     units: dict[str, dict[str, int]] = {}
     for number, core in enumerate(loaded):
         arrays = core.arrays
+        settle(core.state)
         units |= engine_stalls(f"core{number}", arrays.pe_stalls, arrays.scanner_stalls)
         units |= bank_stalls(f"core{number}", arrays)
     frame_cycles = np.array(cycles, np.int64)

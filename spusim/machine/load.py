@@ -16,7 +16,9 @@ from spusim.formats import (
 )
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
+from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
+from spusim.kernels.rowtime import BYTE
 from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
@@ -40,6 +42,7 @@ class LoadedMatrix:
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
     packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
+    byte_beats: np.ndarray  # (columns, LANES) uint8: the beats, or (0, LANES)
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
@@ -113,6 +116,7 @@ def load_matrix(
     counts = column_counts(
         *((packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
     )
+    beats_of = _packed_beats(counts, core, per_beat)
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (
@@ -138,7 +142,8 @@ def load_matrix(
         name=matrix.name,
         fields=fields,
         weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
-        packed_beats=_packed_beats(counts, core, per_beat),
+        packed_beats=beats_of,
+        byte_beats=_byte_beats(beats_of, core),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
@@ -170,6 +175,16 @@ def _packed_beats(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> np.nda
     cost = np.maximum(beats, 1)
     packed: np.ndarray = cost | np.where(counts.entries > 0, cost, 0) << 32
     return packed
+
+
+def _byte_beats(packed_beats: np.ndarray, core: CoreSpec) -> np.ndarray:
+    """Beats as bytes, where no PE's backlog can exceed one: a column and what its queue holds."""
+    beats = packed_beats & 0xFFFFFFFF
+    columns, pes = beats.shape
+    fits = pes <= LANES and (core.queue.depth + 1) * int(beats.max(initial=0)) <= BYTE
+    padded = np.zeros((columns if fits else 0, LANES), np.uint8)
+    padded[:, :pes] = beats[: len(padded)]
+    return padded
 
 
 def _stats(counts: ColumnCounts, weight: np.ndarray, layout: Layout, core: CoreSpec) -> np.ndarray:
@@ -301,6 +316,7 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
     w8, at8 = _joined(narrow, np.int8)
     w16, at16 = _joined(wide, np.int16)
     packed_beats, costs = _joined([m.packed_beats for m in loaded], np.int64)
+    byte_beats, bytes_ = _joined([m.byte_beats for m in loaded], np.uint8)
     stats, stat_begins = _joined([m.stats for m in loaded], np.int32)
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
     bias, biases = _joined([m.bias for m in loaded], np.int64)
@@ -313,9 +329,11 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
         table[k, M.COSTS], table[k, M.STATS] = costs[k], stat_begins[k] // 4
         table[k, M.BANK_WORDS], table[k, M.BIAS] = bank_begins[k], biases[k]
         table[k, M.FETCH] = fetches[k]
+        table[k, M.BYTE_BEATS] = bytes_[k] if m.byte_beats.size else -1
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
-        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, stats=stats.reshape(-1, 4),
+        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, byte_beats=byte_beats,
+        stats=stats.reshape(-1, 4), uses=np.zeros(stats.size // 4, np.int64),
         bank_words=bank_words, bias=bias, row_abs=row_abs, row_norm=row_norm, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
@@ -379,13 +397,14 @@ def _arrays(
         matrix_use=np.zeros((len(loaded), 3), np.int64),
         columns=np.zeros(longest + 1, np.int64),
         every=np.arange(longest, dtype=np.int64),
+        windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
         x=np.zeros(longest, np.int32),
         acc32=np.zeros(rows, np.int32),
         va=np.zeros(LONGEST_VECTOR, np.int64),
         vb=np.zeros(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
-        pe_sums=np.zeros(core.pes, np.int64),
-        release=np.zeros(core.queue.depth, np.int32),
+        pe_owed=np.zeros(LANES, np.uint8),
+        release=np.zeros(core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         operands=np.zeros((2, 4), np.int64),
         vector_memo=np.zeros((len(code), MEMO_BANKS + core.data_memory.banks), np.int64),

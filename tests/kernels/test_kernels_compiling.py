@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numba.core import event
+from numba.core.caching import NullCache
 
 from spusim.kernels.compiling import inlined, kernel
 
@@ -49,6 +50,8 @@ class Compiled(event.Listener):
 
 @pytest.fixture(scope="module")
 def compiled():
+    for function in (whole, add_to, twice):
+        function._cache = NullCache()  # what an earlier run compiled is compiled again
     listener = Compiled()
     with event.install_listener("numba:compile", listener):
         table = np.array([10, 20], np.int64)
