@@ -79,13 +79,19 @@ def plan_conv(
 
 
 def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
-    """Return what an architecture's engine is for a matrix's precision; raises MachineError."""
+    """Return what an architecture's engine is for a matrix; raises MachineError."""
+    dense = matrix.packed.layout.format == "dense"
+    return engine_for(arch, matrix.precision, matrix.activation_bits, dense)
+
+
+def engine_for(arch: Arch, precision: str, activation_bits: int, dense: bool) -> ConvEngine:
+    """Return what it is for a precision (`8x16`), weights stored `dense` or in another format."""
     core = arch.core
     rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
     return ConvEngine(
         pes=core.pes,
         lanes=core.lanes,
-        macs_per_lane=rates[matrix.precision],
+        macs_per_lane=rates[precision],
         accumulators=core.accumulators,
         queue_depth=core.queue.depth,
         release=core.queue.release,
@@ -93,10 +99,10 @@ def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
         entries_per_cycle=core.decoder.entries_per_cycle,
         feeder_words=core.feeder.words,
         word_bits=core.data_memory.word_bits,
-        activation_bits=matrix.activation_bits,
+        activation_bits=activation_bits,
         mac_stages=core.pipeline.mac_stages,
         # a dense matrix costs what it does whatever the mode (T6)
-        weights="dense" if matrix.packed.layout.format == "dense" else core.sparse.weights,
+        weights="dense" if dense else core.sparse.weights,
         activations=core.sparse.activations,
     )
 
