@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
 
 import numpy as np
 
@@ -115,14 +114,9 @@ def stalls(chip: Chip, cycles: int) -> dict[str, dict[str, int]]:
     return with_idle(units, cycles)
 
 
-@cache
-def _names(causes: type[IntEnum]) -> tuple[tuple[str, int], ...]:
-    return tuple((cause.name.lower(), int(cause)) for cause in causes if cause.name != "COUNT")
-
-
 def _by_name(causes: type[IntEnum], row: np.ndarray) -> dict[str, int]:
     values = row.tolist()
-    return {name: values[cause] for name, cause in _names(causes)}
+    return {cause.name.lower(): values[cause] for cause in causes if cause.name != "COUNT"}
 
 
 def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:
