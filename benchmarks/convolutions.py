@@ -1,13 +1,15 @@
 """ResNet-50's convolutions against PyTorch: `python -m benchmarks.convolutions`.
 
-One image of 224 x 224, one core, int8 weights of which 20 % are not zero, 8-bit activations of
-which half are not zero; PyTorch computes the same layers densely in float32 in the same run. Every
-layer's values are compared with PyTorch's in float64 before anything is timed.
+One core; layers and operands are those of `benchmarks.resnet_layers`, machines the presets
+themselves. PyTorch computes the same layers densely in float32 in the same run. Every layer's
+values are compared with PyTorch's in float64 before anything is timed.
 """
 
 import benchmarks.one_core  # noqa: F401 - before numpy
 
 # isort: split
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,82 +18,53 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.convolution_retiming import measure_layer_retiming
+from benchmarks.resnet_layers import PRESETS, Layer, draw_layers
 from benchmarks.rows import Row
 from benchmarks.stopwatch import interleave
-from spusim.experiments.resnet50 import resnet50_convolutions
-from spusim.experiments.smartskip import ENGINE, profile_path
-from spusim.formats.layout import Layout
-from spusim.frontend.sparsity_profile import read_profile
-from spusim.machine.conv_engine import ConvEngine
-from spusim.machine.conv_time import plan_pixel, plan_row, run_pixel, run_row
-from spusim.machine.conv_values import plan_values, run_values
-from spusim.numerics.convolution import Convolution
 
-WEIGHT_DENSITY, ACTIVATION_DENSITY, SEED = 0.2, 0.5, 1
 ROUNDS = 9
-TARGETS = {"row": 2.0, "pixel": 1.0}
-ROW_ENGINE = ConvEngine(pes=64, lanes=8, queue_depth=8, scanner_width=8, entries_per_cycle=8)
-LAYOUT = Layout("bitmap", 64, 64, 64, 8)
+TARGETS = {"row": 1.0, "pixel": 0.6}
+STRETCH = {"row": 0.8, "pixel": 0.45}
+MEMORY_TARGET_MB = 350.0
 
 
 @dataclass
 class Contest:
     """A layer as each contestant runs it, and the seconds that it took."""
 
-    name: str
-    shape: Convolution
+    layer: Layer
     runs: dict[str, Callable[[], object]]
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         """Kernel and stride."""
-        shape = self.shape
+        shape = self.layer.shape
         return f"{shape.kernel_height} x {shape.kernel_width}, stride {shape.stride[0]}"
 
 
-def load_contest(name: str, shape: Convolution, rng: np.random.Generator) -> Contest:
-    """Draw a layer, plan it, and check its values against PyTorch's in float64."""
-    weights = rng.integers(-127, 128, shape.weight_shape).astype(np.int8)
-    weights[rng.random(weights.shape) >= WEIGHT_DENSITY] = 0
-    x = rng.integers(1, 128, (shape.channels, shape.height, shape.width)).astype(np.int16)
-    x[rng.random(x.shape) >= ACTIVATION_DENSITY] = 0
-    planned = plan_values(shape, weights)
-    row, pixel = (
-        plan_row(shape, weights, ROW_ENGINE, LAYOUT),
-        plan_pixel(shape, weights, ENGINE, LAYOUT),
-    )
+def load_contest(layer: Layer) -> Contest:
+    """Check a layer's values against PyTorch's in float64."""
+    shape = layer.shape
     settings = {"stride": shape.stride, "padding": shape.padding[:2]}
-    floats = torch.tensor(x[None], dtype=torch.float32), torch.tensor(weights, dtype=torch.float32)
-    doubles = (part.double() for part in floats)
+    operands = torch.tensor(layer.x[None]), torch.tensor(layer.weights)
+    doubles, floats = [part.double() for part in operands], [part.float() for part in operands]
     wanted = torch.nn.functional.conv2d(*doubles, **settings)[0].numpy()
-    assert np.array_equal(run_values(planned, x), wanted.astype(np.int64))
+    assert np.array_equal(layer.values(), wanted.astype(np.int64)), layer.name
 
     def dense() -> object:
         with torch.inference_mode():
             return torch.nn.functional.conv2d(*floats, **settings)
 
-    return Contest(
-        name,
-        shape,
-        {
-            "torch": dense,
-            "values": lambda: run_values(planned, x),
-            "row": lambda: run_row(row, x),
-            "pixel": lambda: run_pixel(pixel),
-        },
-    )
+    return Contest(layer, {"torch": dense, "values": layer.values, **layer.times})
 
 
-def measure_layers(names: list[str] | None = None) -> list[Contest]:
+def measure_layers(names: list[str] | None = None, rounds: int = ROUNDS) -> list[Contest]:
     """Time every layer of a ResNet-50 (or those named), one after the other."""
-    profile = read_profile(profile_path("resnet50_pruned_83"))
-    shapes = resnet50_convolutions({n: layer.shape for n, layer in profile.layers.items()})
-    rng = np.random.default_rng(SEED)
-    contests = [load_contest(n, s, rng) for n, s in shapes.items()
-                if n != "fc" and (names is None or n in names)]  # fmt: skip
+    contests = [load_contest(layer) for layer in draw_layers(names)]
     for contest in contests:
-        contest.seconds = interleave(contest.runs, ROUNDS, 2)
+        contest.seconds = interleave(contest.runs, rounds, 2)
     return contests
 
 
@@ -101,21 +74,34 @@ def ratio(contests: list[Contest], dataflow: str) -> float:
     return ours / sum(c.seconds["torch"] for c in contests)
 
 
-def measure_convolutions() -> list[Row]:
+def convolution_rows(contests: list[Contest]) -> list[Row]:
     """Return a row for each dataflow, and one for each kind of layer and dataflow."""
-    contests = measure_layers()
     rows = [
-        Row(f"ResNet-50's convolutions, values and cycles, {name} / torch",
-            ratio(contests, name), "x", "<=", target, _detail(contests, name))
+        Row(f"ResNet-50, 224 x 224, {PRESETS[name]}, values and cycles / torch",
+            ratio(contests, name), "x", "<=", target,
+            f"{_detail(contests, name)}; stretch {STRETCH[name]:g}")
         for name, target in TARGETS.items()
     ]  # fmt: skip
     kinds = dict.fromkeys(contest.kind for contest in contests)
     return rows + [
-        Row(f"{kind}, {name} / torch", ratio(part, name), detail=_detail(part, name))
+        Row(f"{kind}, {PRESETS[name]} / torch", ratio(part, name), detail=_detail(part, name))
         for kind in kinds
         for part in [[contest for contest in contests if contest.kind == kind]]
         for name in TARGETS
     ]
+
+
+def measure_memory() -> Row:
+    """Return the peak memory of a process of its own, which runs all layers without torch."""
+    command = [sys.executable, "-m", "benchmarks.resnet_layers"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Row("ResNet-50, both presets, peak memory without torch", float(told.stdout), "MB",
+               "<=", MEMORY_TARGET_MB)  # fmt: skip
+
+
+def measure_convolutions() -> list[Row]:
+    """Return all rows: time, by kind of layer too, memory, and timing again."""
+    return [*convolution_rows(measure_layers()), measure_memory(), *measure_layer_retiming()]
 
 
 def _detail(contests: list[Contest], dataflow: str) -> str:

@@ -16,6 +16,7 @@ from spusim.cli.options import (
     Settings,
     SparsityProfile,
 )
+from spusim.cli.progress import show_layers
 from spusim.experiments.case import open_case, profile_settings, run_case
 from spusim.experiments.outputs import output_files
 from spusim.experiments.record import record_text, result_record
@@ -67,8 +68,8 @@ def run(
     if output:
         check_folder(output)
     every = (*(settings or ()), *profile_settings(target, sparsity_profile))
-    case = open_case(target, arch, network, every, stream)
-    with tell_of_compiling():
+    with show_layers(target, quiet=json), tell_of_compiling():
+        case = open_case(target, arch, network, every, stream)
         result = run_case(case, stream, input_period=input_period, baseline=not no_baseline)
     show_result(result, json, output, all_units)
 

@@ -21,12 +21,12 @@ from spusim.frontend.profile_masks import draw_mask
 from spusim.frontend.sparsity_profile import ProfileLayer, SparsityProfile, read_profile
 from spusim.kernels.conv_layout import Stall
 from spusim.machine.conv_engine import ConvEngine, TileTime
-from spusim.machine.conv_plan import engine_at
+from spusim.machine.conv_plan import engine_for
 from spusim.machine.conv_time import plan_pixel, plan_row, run_pixel, run_row
 from spusim.numerics.convolution import Convolution
 
 ARCH = "smartskip"
-ENGINE = engine_at(load_arch(ARCH), "8x8", 8)
+ENGINE = engine_for(load_arch(ARCH), "8x8", 8)
 FITTED = ("pes", "queue_depth", "feeder_words")
 CURVE_KERNEL, CURVE_SIZE = 3, 14  # the figure names no image; that of ResNet's 256-channel layers
 CURVE_CHANNELS = 256

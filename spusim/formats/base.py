@@ -28,6 +28,7 @@ class Format(ABC):
     """
 
     name: ClassVar[str]
+    stores_nonzeros: ClassVar[bool] = False  # and nothing else: places are nonzero weights
 
     def check(self, layout: Layout) -> None:
         """Raise FormatError for a layout that this format cannot follow."""

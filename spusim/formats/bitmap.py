@@ -12,6 +12,7 @@ class Bitmap(Format):
     """Nonzero weights; bit k of a column's index is set for a nonzero k-th row of the slice."""
 
     name: ClassVar[str] = "bitmap"
+    stores_nonzeros: ClassVar[bool] = True
 
     def index_flags(self, heights: np.ndarray, layout: Layout) -> np.ndarray:
         """Return one bit per row of the slice."""

@@ -11,6 +11,7 @@ from spusim.formats.layout import ColumnCounts, Layout, OutlinedMatrix, PackedMa
 from spusim.formats.places import count_places
 from spusim.formats.registry import entries_per_word, format_of
 from spusim.formats.rows import slice_heights
+from spusim.kernels.counts import lay_places
 
 # A column's own pointer and the next one's, which ends it.
 POINTER_READS = 2
@@ -41,8 +42,8 @@ def column_counts(
     heights = slice_heights(rows, layout)
     return ColumnCounts(
         entries=places,
-        words=words.astype(np.int32),
-        beats=beats.astype(np.int32),
+        words=words,
+        beats=beats,
         nonzeros=nonzeros,
         index_words=_index_words(layout, heights, len(places)),
         slice_rows=heights.astype(np.int32),
@@ -68,22 +69,17 @@ def _packed_places(packed: PackedMatrix) -> tuple[np.ndarray, np.ndarray]:
 def _words_and_beats(
     places: np.ndarray, per_word: int, per_beat: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count by the first word that a column lies in, the full ones between, and the last."""
-    ends = np.cumsum(places, axis=0, dtype=np.int64)
-    starts = ends - places
-    first, last = starts // per_word, (ends - 1) // per_word
-    several = last > first
-    head = np.minimum(ends, (first + 1) * per_word) - starts
-    between = np.where(several, last - first - 1, 0)
-    tail = np.where(several, ends - last * per_word, 0)
-    beats = -(-head // per_beat) + between * -(-per_word // per_beat) - (-tail // per_beat)
-    return np.where(places > 0, last - first + 1, 0), beats
+    words, beats = np.empty_like(places), np.empty_like(places)
+    lay_places(places, per_word, per_beat, words, beats)
+    return words, beats
 
 
 def _index_words(layout: Layout, heights: np.ndarray, columns: int) -> np.ndarray:
     form = format_of(layout)
     flags = form.index_flags(heights, layout).astype(np.int64)
+    pointers = POINTER_READS if form.pointer_bits(layout) else 0
+    if not flags.any():
+        return np.full((columns, layout.pes), pointers, np.int32)
     starts = (np.arange(columns) // form.index_span(layout))[:, None] * flags
     words = (starts + flags - 1) // layout.index_word_bits - starts // layout.index_word_bits + 1
-    pointers = POINTER_READS if form.pointer_bits(layout) else 0
     return (np.where(flags > 0, words, 0) + pointers).astype(np.int32)

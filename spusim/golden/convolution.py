@@ -10,7 +10,7 @@ from spusim.golden.engine import named_matrix
 from spusim.golden.errors import CodeError, UnknownError
 from spusim.golden.state import DecodedMatrix
 from spusim.golden.vector import TABLE_BITS, function, scales
-from spusim.numerics import STOCHASTIC, Numerics, accumulate, requantise
+from spusim.numerics import STOCHASTIC, Numerics, accumulate_positions, requantise
 from spusim.numerics.convolution import missing_modes
 from spusim.program import TABLE_NONE, TABLE_RELU, Window
 
@@ -30,10 +30,7 @@ def conv(t: Activation, o: Operands) -> None:
     _check_apart(t, w, o, len(m.weight))
     weight = _weight(m, w)
     x, _ = _gathered(_tensor(t, w, o["a"]), w)
-    columns = _columns(x, w)
-    acc = np.stack(
-        [accumulate(weight, x, m.bias, t.chip.numerics) for x in columns.T], axis=1
-    )  # (filters, positions)
+    acc = accumulate_positions(weight, _columns(x, w), m.bias, t.chip.numerics)
     multiplier, shift = _scaling(t, w, len(acc))
     bits = w.output_bits if o["table"] in (TABLE_NONE, TABLE_RELU) else TABLE_BITS
     q = requantise(acc, multiplier, shift, bits, _numerics(t, w))

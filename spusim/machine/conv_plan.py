@@ -12,8 +12,8 @@ from spusim.machine.conv_time import (
     PixelPlan,
     RowPlan,
     StoredCounts,
-    plan_pixel,
-    plan_row,
+    pixel_plan,
+    row_plan,
     run_pixel,
     stored_counts,
 )
@@ -31,7 +31,7 @@ class ConvPlan:
     window: Window
     shape: Convolution
     engine: ConvEngine
-    values: ValuePlan
+    values: ValuePlan | None  # None where only time is asked for
     time: RowPlan | PixelPlan
     counts: StoredCounts
     per_word: int  # entries of a word of weights
@@ -49,43 +49,43 @@ class ConvPlan:
 
 
 def plan_conv(
-    window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray], arch: Arch,
+    window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray | None], arch: Arch,
     load_cycles: int,
 ) -> ConvPlan:  # fmt: skip
     """Plan a convolution.
 
-    loaded: the matrix's weights (filters, columns) and its bias (filters,), of an outlined one
-    zeros for these; load_cycles: L of T38. Raises MachineError for what cannot be done.
+    loaded: the matrix's weights (filters, columns) and its bias (filters,), without which values
+    are not planned; load_cycles: L of T38. Raises MachineError for what cannot be done.
     """
     _check(window, matrix, arch)
     core, layout = arch.core, matrix.packed.layout
     shape, engine = window.shape(matrix.packed.rows), conv_engine(arch, matrix)
     weights, bias = conv_weights(matrix, loaded[0], window, shape), loaded[1]
     order = "channel" if window.planar else "spatial"
-    plan_time = plan_row if core.dataflow == "row" else plan_pixel
-    time = plan_time(shape, weights, engine, layout, load_cycles)
+    counts = stored_counts(shape, weights, engine, layout, core.dataflow)
+    plan_time = row_plan if core.dataflow == "row" else pixel_plan
+    time = plan_time(shape, engine, counts, load_cycles)
     static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
     return ConvPlan(
         window=window,
         shape=shape,
         engine=engine,
-        values=plan_values(shape, weights, bias, order),
+        values=None if bias is None else plan_values(shape, weights, bias, order),
         time=time,
-        counts=stored_counts(shape, weights, engine, layout, core.dataflow),
+        counts=counts,
         per_word=entries_per_word(layout),
         static=static,
     )
 
 
 def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
-    """Return what an architecture's engine is for a matrix's precision; raises MachineError."""
-    # a dense matrix costs what it does whatever the mode (T6)
+    """Return what an architecture's engine is for a matrix; raises MachineError."""
     dense = matrix.packed.layout.format == "dense"
-    return engine_at(arch, matrix.precision, matrix.activation_bits, dense)
+    return engine_for(arch, matrix.precision, matrix.activation_bits, dense)
 
 
-def engine_at(arch: Arch, precision: str, activation_bits: int, dense: bool = False) -> ConvEngine:
-    """Return an architecture's engine at a precision; dense: for weights that are all stored."""
+def engine_for(arch: Arch, precision: str, activation_bits: int, dense: bool = False) -> ConvEngine:
+    """Return what it is for a precision (`8x16`), weights stored `dense` or in another format."""
     core = arch.core
     rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
     return ConvEngine(
@@ -101,6 +101,7 @@ def engine_at(arch: Arch, precision: str, activation_bits: int, dense: bool = Fa
         word_bits=core.data_memory.word_bits,
         activation_bits=activation_bits,
         mac_stages=core.pipeline.mac_stages,
+        # a dense matrix costs what it does whatever the mode (T6)
         weights="dense" if dense else core.sparse.weights,
         activations=core.sparse.activations,
     )

@@ -7,11 +7,13 @@ import numpy as np
 from spusim.formats.counts import column_counts
 from spusim.formats.layout import Layout
 from spusim.formats.registry import format_of
+from spusim.formats.rows import group_of, row_owner
 from spusim.kernels.conv_layout import F, Stall
 from spusim.kernels.conv_places import count_met, fetch_blocks
 from spusim.kernels.conv_queue import BYTE
 from spusim.kernels.conv_scan import FLAGS, Pushed, flag_active, list_pushed
 from spusim.kernels.conv_time import pixel_tile, row_tile
+from spusim.kernels.counts import count_owned
 from spusim.kernels.lanes import LANES
 from spusim.machine.conv_engine import ConvEngine, TileTime
 from spusim.machine.conv_values import check_tile, checked_weights, sizes_of
@@ -80,7 +82,15 @@ def plan_row(
     weights (filters, channels of a group, R, S) integers; layout: how the matrix is stored, its
     PEs the engine's; load_cycles: L of T38. Raises MachineError or FormatError.
     """
-    counts = stored_counts(shape, weights, engine, layout, "row")
+    return row_plan(
+        shape, engine, stored_counts(shape, weights, engine, layout, "row"), load_cycles
+    )
+
+
+def row_plan(
+    shape: Convolution, engine: ConvEngine, counts: StoredCounts, load_cycles: int
+) -> RowPlan:
+    """Plan it from what the matrix stores; raises MachineError."""
     per_beat = engine.entries_per_beat
     beats = counts.beats
     if engine.weights == "decompress":
@@ -106,6 +116,13 @@ def plan_pixel(
 ) -> PixelPlan:
     """Plan a convolution's time in dataflow `pixel`; arguments as for `plan_row`."""
     counts = stored_counts(shape, weights, engine, layout, "pixel")
+    return pixel_plan(shape, engine, counts, load_cycles)
+
+
+def pixel_plan(
+    shape: Convolution, engine: ConvEngine, counts: StoredCounts, load_cycles: int
+) -> PixelPlan:
+    """Plan it from what the matrix stores; raises MachineError."""
     entries, whole = (
         part.reshape(shape.channels, shape.places, engine.pes).sum(axis=1)
         for part in (counts.entries, counts.whole)
@@ -136,9 +153,6 @@ def stored_counts(
     shape: Convolution, weights: np.ndarray, engine: ConvEngine, layout: Layout, dataflow: str
 ) -> StoredCounts:
     """Count a convolution's matrix; arguments as for `plan_row`. Raises MachineError."""
-    matrix = _matrix(shape, weights, dataflow)
-    columns = np.arange(matrix.shape[1])
-    channels = columns % shape.channels if dataflow == "row" else columns // shape.places
     if layout.pes != engine.pes:
         raise MachineError(
             f"convolution: the matrix is stored for {layout.pes} PEs, the engine has {engine.pes}"
@@ -148,17 +162,13 @@ def stored_counts(
             f"convolution: weights (={engine.weights}) do not go with format {layout.format}; "
             "dense weights are stored dense, others are not"
         )
-    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
-    of_group = channels[None, :] // inputs == np.arange(shape.filters)[:, None] // filters
-    # what `dense` stores of groups is what a bitmap would store if no weight were zero
-    stored = of_group.astype(np.int8) if layout.format == "dense" else matrix
+    matrix = _matrix(shape, weights, dataflow)
     dense = layout.format == "dense"
+    # what `dense` stores of groups is what a bitmap would store if no weight were zero
+    stored = _of_group(shape, dataflow).astype(np.int8) if dense else matrix
     layout = replace(layout, format="bitmap") if dense else layout
     counts = column_counts(stored, engine.entries_per_beat, layout)
-    whole = np.zeros_like(counts.entries)
-    owner = np.arange(shape.filters) // layout.group % engine.pes
-    for pe in range(engine.pes):
-        whole[:, pe] = of_group[owner == pe].sum(axis=0)
+    whole = _whole(shape, layout, dataflow)
     macs = counts.entries.sum(axis=1) - format_of(layout).unused_places(stored, layout)
     if engine.weights == "decompress":
         macs = whole.sum(axis=1)
@@ -167,6 +177,26 @@ def stored_counts(
         np.zeros_like(counts.index_words) if dense else counts.index_words,
         np.count_nonzero(matrix, axis=0), macs,
     )  # fmt: skip
+
+
+def _of_group(shape: Convolution, dataflow: str) -> np.ndarray:
+    """Return which columns (T36) are of each filter's group, (filters, columns) bool."""
+    columns = np.arange(shape.channels * shape.places)
+    channels = columns % shape.channels if dataflow == "row" else columns // shape.places
+    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
+    own = np.arange(shape.filters)[:, None] // filters
+    return np.asarray(channels[None, :] // inputs == own)
+
+
+def _whole(shape: Convolution, layout: Layout, dataflow: str) -> np.ndarray:
+    """Count each PE's weights in each column, zeros too, (columns, pes) int32."""
+    owner = row_owner(shape.filters, layout.pes, group_of(layout))
+    if shape.groups == 1:
+        heights = np.bincount(owner, minlength=layout.pes).astype(np.int32)
+        return np.broadcast_to(heights, (shape.channels * shape.places, layout.pes))
+    whole = np.zeros((shape.channels * shape.places, layout.pes), np.int32)
+    count_owned(_of_group(shape, dataflow).view(np.uint8), owner, whole)
+    return whole
 
 
 def _check_accumulators(engine: ConvEngine, filters: int, each: int) -> None:

@@ -115,12 +115,12 @@ class ConvUnit:
             self._plans[key] = plan_conv(window, matrices[m], loaded, self.arch, cycles)
         return self._plans[key]
 
-    def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a matrix's weights (rows, columns) and bias (rows,)."""
+    def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a matrix's weights (rows, columns) and bias (rows,), None of an outlined one."""
         arrays, packed = self.core.arrays, self.core.image.matrices[m].packed
         rows, columns = packed.rows, packed.columns
         if isinstance(packed, OutlinedMatrix):
-            return packed.weight, np.zeros(rows, np.int64)
+            return packed.weight, None
         matrix = arrays.matrices[m]
         flat = (arrays.w16 if matrix[M.WIDE] else arrays.w8)[matrix[M.WEIGHTS] :]
         weight = flat[: rows * columns].reshape(columns, rows).T
@@ -142,6 +142,7 @@ class ConvUnit:
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
         params = self.core.arrays.params
         bits, wrap = int(params[P.ACC_BITS]), int(params[P.ACC_OVERFLOW]) == WRAP
+        assert plan.values is not None
         sums = run_tile_values(plan.values, x, *plan.tile, bits, wrap)
         self.core.images.inexact |= sums.dtype == np.int64  # in which no bound was proved
         return sums.astype(np.int64)

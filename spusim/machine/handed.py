@@ -4,12 +4,13 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.arithmetic import NULLIFY, STOCHASTIC
-from spusim.kernels.layout import Given, Op, P
+from spusim.kernels.layout import Given, Op, P, X
 from spusim.kernels.thread import address_offset
 from spusim.machine.convolution import ConvUnit
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 from spusim.machine.pooling import PoolUnit
+from spusim.machine.progress import tell
 from spusim.numerics.convolution import missing_modes
 from spusim.program import Window
 
@@ -20,6 +21,8 @@ class HandedInstructions:
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core = core
         self._conv, self._pool = ConvUnit(core, arch), PoolUnit(core, arch)
+        handed = np.isin(core.arrays.code[:, 0], (int(Op.CONVOLVE), int(Op.POOL)))
+        self._numbers, self._total = np.cumsum(handed), int(handed.sum())
         params = core.arrays.params
         self._lacking = missing_modes(
             bool(params[P.ROUNDING] == STOCHASTIC),
@@ -35,6 +38,7 @@ class HandedInstructions:
         offset = int(address_offset(context))
         op, _, w, *operands = row.tolist()
         window = self._window(w)
+        tell(window.name, int(self._numbers[context[X.PC]]), self._total)
         if op == Op.CONVOLVE:
             m, d, a, table, *_ = operands
             cycles, accesses = self._conv.run(window, m, d + offset, a + offset, table)

@@ -1,6 +1,11 @@
 """Fixed point, exactly and plainly: what golden, compiler and front end mean by an integer."""
 
-from spusim.numerics.accumulate import accumulate, requantise_partial, row_bound
+from spusim.numerics.accumulate import (
+    accumulate,
+    accumulate_positions,
+    requantise_partial,
+    row_bound,
+)
 from spusim.numerics.errors import NumericsError
 from spusim.numerics.modes import Numerics, Overflow, PartialSums, Rounding, numerics_of
 from spusim.numerics.random import Draw
@@ -24,6 +29,7 @@ __all__ = [
     "PartialSums",
     "Rounding",
     "accumulate",
+    "accumulate_positions",
     "build_table",
     "fits",
     "lookup",

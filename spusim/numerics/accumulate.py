@@ -61,6 +61,28 @@ def accumulate(
     return acc
 
 
+def accumulate_positions(
+    weight: Integers, x: Integers, bias: Integers | None, numerics: Numerics
+) -> np.ndarray:
+    """Return what `accumulate` does at each position of x (columns, positions).
+
+    weight (rows, columns), bias (rows,) or None -> (rows, positions) int64. Numerics without
+    partial sums. Raises NumericsError.
+    """
+    weight, x = _operands("weight", weight), _operands("x", x)
+    if numerics.partial_sums.every:
+        raise NumericsError("accumulate_positions keeps no partial sums; call accumulate for each")
+    start = np.zeros(len(weight), np.int64) if bias is None else bias
+    acc = overflow(start, numerics.accumulator_bits, numerics.overflow)
+    safe = _safe(weight, x, acc, numerics)
+    result = np.repeat(acc[:, None], x.shape[1], axis=1)
+    # No sum, in whatever order, leaves the 53 bits that a float64 holds exactly.
+    result[safe] += (weight[safe].astype(np.float64) @ x.astype(np.float64)).astype(np.int64)
+    if not safe.all():
+        result[~safe] = _step_by_step(weight[~safe], x, result[~safe], numerics)
+    return result
+
+
 def requantise_partial(acc: Integers, numerics: Numerics) -> np.ndarray:
     """Return partial sums (rows,) as `numerics.partial_sums` keeps them; doing it twice is once."""
     p = numerics.partial_sums
@@ -88,8 +110,7 @@ def _segments(columns: int, every: int, position: int) -> Iterator[tuple[slice, 
 def _accumulated(
     weight: np.ndarray, x: np.ndarray, acc: np.ndarray, numerics: Numerics
 ) -> np.ndarray:
-    limit = 2 ** (numerics.accumulator_bits - 1)
-    safe = (row_bound(weight, magnitude(x), acc) < limit).astype(bool)
+    safe = _safe(weight, x, acc, numerics)
     if safe.all():
         return np.asarray(acc + weight @ x)
     result = np.empty_like(acc)
@@ -98,11 +119,18 @@ def _accumulated(
     return result
 
 
+def _safe(weight: np.ndarray, x: np.ndarray, acc: np.ndarray, numerics: Numerics) -> np.ndarray:
+    """Return the rows whose bound proves that nothing overflows."""
+    limit = 2 ** (numerics.accumulator_bits - 1)
+    return np.asarray(row_bound(weight, magnitude(x), acc) < limit, bool)
+
+
 def _step_by_step(
     weight: np.ndarray, x: np.ndarray, acc: np.ndarray, numerics: Numerics
 ) -> np.ndarray:
+    """Add column after column; x (columns,) and acc (rows,), or both with positions behind."""
     for column in range(len(x)):
-        total = acc + weight[:, column] * x[column]
+        total = acc + np.multiply.outer(weight[:, column], x[column])
         acc = overflow(total, numerics.accumulator_bits, numerics.overflow)
     return acc
 

@@ -21,7 +21,7 @@ from spusim.experiments.smartskip import (
 )
 from spusim.experiments.validation.published import published
 from spusim.frontend.sparsity_profile import read_profile
-from spusim.machine.conv_plan import engine_at
+from spusim.machine.conv_plan import engine_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,5 +108,5 @@ def test_the_charts_have_all_that_is_drawn() -> None:
 
 def test_the_machine_is_the_preset_and_nothing_else() -> None:
     # an override of the file would be a second machine
-    assert engine_at(load_arch("smartskip"), "8x8", 8) == ENGINE
+    assert engine_for(load_arch("smartskip"), "8x8", 8) == ENGINE
     assert (ENGINE.pes, ENGINE.queue_depth, ENGINE.feeder_words) == (64, 3, 2)

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spusim.numerics import Numerics, NumericsError, accumulate, row_bound
+from spusim.numerics import (
+    Numerics,
+    NumericsError,
+    PartialSums,
+    accumulate,
+    accumulate_positions,
+    row_bound,
+)
 
 fast = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -50,6 +57,23 @@ def test_accumulate_is_the_plain_loop(case):
     result = accumulate(weight, x, bias, numerics)
     assert result.tolist() == plain(weight, x, bias, numerics)
     assert result.dtype == np.int64
+
+
+@fast
+@given(products(), st.integers(1, 5))
+def test_positions_are_accumulated_as_each_alone(case, positions):
+    weight, x, bias, numerics = case
+    shifted = np.stack([np.roll(x, k) // (k + 1) for k in range(positions)], axis=1)
+    result = accumulate_positions(weight, shifted, bias, numerics)
+    alone = [plain(weight, column, bias, numerics) for column in shifted.T]
+    assert result.tolist() == np.transpose(alone).tolist()
+    assert result.dtype == np.int64
+
+
+def test_positions_keep_no_partial_sums():
+    numerics = Numerics(partial_sums=PartialSums(every=2, bits=16, shift=1))
+    with pytest.raises(NumericsError, match="keeps no partial sums; call accumulate for each"):
+        accumulate_positions(np.ones((1, 2), int), np.ones((2, 3), int), None, numerics)
 
 
 @fast
