@@ -12,7 +12,8 @@ from test_convnet_machine import networks
 
 from spusim import machine
 from spusim.arch import Arch, load_arch
-from spusim.compiler import CompileError, compile_network
+from spusim.compiler import CompileError, compile_network, explain
+from spusim.formats import stored_words
 from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.frontend.quantise import quantise
 from spusim.golden import run
@@ -174,3 +175,49 @@ def test_remedies_work() -> None:
 def test_without_external_memory_it_is_named() -> None:
     with pytest.raises(CompileError, match=r"or give it an external_memory to stream"):
         compile_network(load_network("cnn_small"), load_arch("row64", ["core.data_memory.words=8"]))
+
+
+def table_row(text: str, first: str) -> list[int]:
+    """Return the numbers of a line of the schedule."""
+    table = text[text.index("schedule of a frame") :]
+    line = next(line for line in table.splitlines() if line.strip().startswith(first))
+    return [int(word) for word in line.split()[len(first.split()) :]]
+
+
+def test_the_schedule_is_explained() -> None:
+    """Words of every transfer, and cycles as T55 and T56 count them."""
+    arch = arch_of("core.data_memory.words=24", "core.weight_memory.words=80")
+    program = compile_network(load_network("cnn_small"), arch)
+    text = explain(program, arch)
+    image = program.cores[0]
+    instructions = decode_all(load_isa(), image.code)
+    moved = {"xld": 0, "xst": 0, "fetch": 0}
+    cycles = 0
+    for each in instructions:
+        if each.mnemonic in ("xld", "xst"):
+            words = image.transfers[each.operands["t"]].words
+        elif each.mnemonic == "fetch":
+            words = stored_words(image.matrices[each.operands["m"]].packed, 64)
+        else:
+            continue
+        moved[each.mnemonic] += words
+        cycles += 1 + 20 + words  # a word a cycle: 8 bytes
+    stages, *words, dma, compute, waits = table_row(text, "total")
+    assert words == list(moved.values()) and dma == cycles
+    assert stages == 1 + sum(i.mnemonic == "yield" for i in instructions) // 2
+    assert table_row(text, "conv2")[-1] == 0 and 0 < waits < dma < compute
+    fits = compile_network(load_network("cnn_small"), arch_of())
+    assert "schedule of a frame" not in explain(fits, arch_of())
+
+
+@pytest.mark.slow
+def test_resnet50_on_whole_images() -> None:
+    """224 x 224: golden, machine and reference agree, though nothing of it fits."""
+    network = load_network("resnet50", settings=["prune.density=0.2"])
+    arch = load_arch("row64_lpddr4")
+    codes = quantise_input(load_stream("noise:frames=1,seed=3", network), network)
+    program = compile_network(network, arch)
+    expected = evaluate(network, codes.frames, codes.starts, numerics_of(arch.numerics))
+    np.testing.assert_array_equal(run(program, codes.frames, codes.starts).outputs, expected)
+    found = machine.run(program, arch, codes.frames, codes.starts)
+    np.testing.assert_array_equal(found.outputs, expected)
