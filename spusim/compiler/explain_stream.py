@@ -98,7 +98,7 @@ class _Code:
 
     def _product(self, each: Instruction) -> int:
         matrix, core = self.image.matrices[each.operands["m"]], self.arch.core
-        precisions: dict[str, int] = {**core.precisions}
+        precisions: dict[str, int] = {str(key): macs for key, macs in core.precisions.items()}
         beats = min(core.decoder.entries_per_cycle, core.lanes * precisions[matrix.precision])
         costs = column_counts(matrix.packed, beats).beats.clip(1).sum(axis=0).max()
         if "w" not in each.operands:
