@@ -24,7 +24,7 @@ def report_fields(result: RunResult) -> dict[str, float | int]:
     frames = max(1, result.frames)
     static_j = energy["leakage"] * _JOULE_PER_PJ / frames
     total_j = energy["total"] * _JOULE_PER_PJ / frames
-    banks = result.memory.values()
+    banks = [bank for name, bank in result.memory.items() if name != "external_memory"]
     return {
         "Latency (s)": _seconds(result, float(result.frame_cycles.sum()) / frames),
         "Power (W)": power_w(result),

@@ -14,7 +14,7 @@ import numpy as np
 from vcd import VCDWriter
 
 import spusim
-from spusim.machine.trace import ROUTER_CAUSES, Progress, Signal, Span, Trace
+from spusim.machine.trace import DMA_CAUSES, ROUTER_CAUSES, Progress, Signal, Span, Trace
 
 SIGNALS = None  # all of a run's signals
 _CHUNK = 1 << 14
@@ -42,11 +42,11 @@ def vcd_wires(trace: Trace) -> list[Wire]:
     for unit in trace.units:
         place, _, kind = unit.partition(".")
         spans = [span for span in trace.spans if span.unit == unit]
-        if kind in ("engine", "vector", "router") or kind.startswith("thread."):
+        if kind in ("engine", "vector", "router", "dma") or kind.startswith("thread."):
             wires.append(_what(trace, unit, "pc", spans, 1 if kind.startswith("thread") else 0))
         elif kind.startswith("frames"):
             wires.append(_what(trace, place, "frame", spans, 0, kind.replace("frames", "frame")))
-        if kind in ("router", "out", "in"):
+        if kind in ("router", "dma", "out", "in"):
             wires += _of_signal(_causes(trace, unit, spans))
     return wires
 
@@ -147,18 +147,19 @@ def _what(
 
 def _causes(trace: Trace, unit: str, spans: list[Span]) -> Signal:
     """Return what a unit's cycles count as: what spans say, inner ones over outer ones."""
-    idle, busy = map(ROUTER_CAUSES.index, ("idle", "busy"))
+    causes = DMA_CAUSES if unit.endswith(".dma") else ROUTER_CAUSES
+    idle, busy = map(causes.index, ("idle", "busy"))
     changes = {trace.first: idle}
     for depth in (0, 1):
         for span in sorted(spans, key=lambda span: span.start):
             if span.depth == depth and span.cause:
-                changes[max(span.start, trace.first)] = ROUTER_CAUSES.index(span.cause)
+                changes[max(span.start, trace.first)] = causes.index(span.cause)
                 if span.end < trace.end:
                     changes.setdefault(span.end, busy) if depth else changes.update(
                         {span.end: idle}
                     )
     cycles, values = _arrays(changes)
-    return Signal(unit, "cause", cycles, values, ROUTER_CAUSES, ROUTER_CAUSES)
+    return Signal(unit, "cause", cycles, values, causes, causes)
 
 
 def _arrays(changes: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:

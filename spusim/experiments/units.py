@@ -15,9 +15,10 @@ SECTIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "vector unit": (("vector",), ("port",)),
     "sequencer": (
-        ("sequencer",), ("dispatch", "unit", "banks", "engine", "vector", "router"),
+        ("sequencer",), ("dispatch", "unit", "banks", "engine", "vector", "router", "dma"),
     ),
     "router and host link": (("router", "out", "in"), ("blocked", "message")),
+    "external memory": (("dma",), ("channel", "latency")),
     "data memory": (("data_memory.bank",), ("held",)),
 }  # fmt: skip
 _INSTANCE = re.compile(r"^(?:(core\d+)\.)?(.*?)(\d*)$")
@@ -71,7 +72,7 @@ def memory_groups(names: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     for name in names:
         of_pe = _PE_MEMORY.match(name)
         place, kind = of_pe.groups() if of_pe else kind_of(name)
-        title = f"{place} {kind.removesuffix('.bank').replace('_', ' ')}"
+        title = f"{place} {kind.removesuffix('.bank').replace('_', ' ')}".strip()
         groups.setdefault(title, []).append(name)
     yield from groups.items()
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.arch.spec import Arch, CoreSpec
-from spusim.program import CoreImage, Program
+from spusim.program import CoreImage, Program, external_areas
 from spusim.result import BankUse
 
 
@@ -27,17 +27,57 @@ def memory_use(program: Program, arch: Arch) -> dict[str, BankUse]:
     use: dict[str, BankUse] = {}
     for number, image in enumerate(program.cores):
         name = f"core{number}"
-        weights = np.zeros((len(image.matrices), arch.core.pes), np.int64)
-        indices = np.zeros_like(weights)
-        for k, matrix in enumerate(image.matrices):
-            weights[k] = [len(words) for words in matrix.packed.slices]
-            indices[k] = [len(words) for words in matrix.packed.indices]
-            if matrix.preload:
-                weights[k] += indices[k]
+        weights, indices = _occupied(image, arch.core)
         use |= _data_memory(name, image, arch.core, weights)
         use |= _pe_memories(name, image, arch.core, weights, indices)
         use |= _small_memories(name, image, arch.core)
-    return use
+    return use | _external(program, arch)
+
+
+def _occupied(image: CoreImage, core: CoreSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Count each PE's words of weights and indices: (matrices, pes) int64 of either.
+
+    What matrices that are fetched share of their places counts for the first of them only.
+    """
+    weights = np.zeros((len(image.matrices), core.pes), np.int64)
+    indices = np.zeros_like(weights)
+    for k, matrix in enumerate(image.matrices):
+        weights[k] = [len(words) for words in matrix.packed.slices]
+        indices[k] = [len(words) for words in matrix.packed.indices]
+        if matrix.preload:
+            weights[k] += indices[k]
+    if any(matrix.home is not None for matrix in image.matrices):
+        per_pe = 1 if core.weight_memory else core.data_memory.banks // core.pes
+        bases = [matrix.base * per_pe for matrix in image.matrices]
+        weights = _apart(weights, bases)
+        if core.index_memory.mode == "resident":
+            indices = _apart(indices, [matrix.index_base for matrix in image.matrices])
+    return weights, indices
+
+
+def _apart(words: np.ndarray, bases: list[int]) -> np.ndarray:
+    """Leave of runs of words (matrices, pes) from their bases on what no earlier one has."""
+    own = np.zeros_like(words)
+    for p, column in enumerate(words.T.tolist()):
+        end = max((base + count for base, count in zip(bases, column, strict=True)), default=0)
+        taken = np.zeros(end, bool)
+        for k, (base, count) in enumerate(zip(bases, column, strict=True)):
+            own[k, p] = count - taken[base : base + count].sum()
+            taken[base : base + count] = True
+    return own
+
+
+def _external(program: Program, arch: Arch) -> dict[str, BankUse]:
+    """Count the words of external memory that something has a place in, where there is any."""
+    if arch.external_memory is None:
+        return {}
+    areas = sorted((area.first, area.end) for area in external_areas(program))
+    used = reached = 0
+    for first, end in areas:
+        used += max(end - max(first, reached), 0)
+        reached = max(reached, end)
+    words = arch.external_memory.words
+    return {"external_memory": BankUse(used, words, program.word_bits)}
 
 
 def stored_bits(program: Program) -> dict[str, int]:

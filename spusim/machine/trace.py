@@ -25,6 +25,7 @@ Progress = Callable[[str, int, int], None]
 ENGINE_CAUSES = (*(cause.name.lower() for cause in S if cause is not S.COUNT), "idle")
 SEQUENCER_CAUSES = tuple(cause.name.lower() for cause in Q if cause is not Q.COUNT)
 ROUTER_CAUSES = (*(cause.name.lower() for cause in R if cause is not R.COUNT), "idle")
+DMA_CAUSES = ("busy", "channel", "latency", "idle")
 VECTOR_CAUSES = ("busy", "port", "idle")
 PHASES = ("load", "run", "drain", "idle")
 FRAMES = "host.frames"
@@ -106,7 +107,7 @@ def unit_names(program: Program, arch: Arch) -> list[str]:
         parts += ["in_flight", "ready_queue", "engine", "scanner"]
         for p in range(arch.core.pes):
             parts += [f"pe{p}", f"pe{p}.queue"]
-        parts += ["vector", "router"]
+        parts += ["vector", "router", *(["dma"] if arch.external_memory else [])]
         parts += [f"data_memory.bank{bank}" for bank in range(arch.core.data_memory.banks)]
         names += [f"core{c}.{part}" for part in parts]
     return [*names, "host.out", "host.in", FRAMES]

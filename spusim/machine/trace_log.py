@@ -54,7 +54,7 @@ class CoreLog:
     )  # context -> executed, not issued
     running: dict[int, tuple[int, int]] = field(default_factory=dict)  # context -> thread, since
     queued: dict[int, int] = field(default_factory=dict)  # thread -> since
-    transfers: dict[int, Open] = field(default_factory=dict)  # context -> send or recv
+    transfers: dict[int, Open] = field(default_factory=dict)  # context -> of router or dma
     stepped: dict[int, tuple[Open, Work]] = field(default_factory=dict)  # unit -> what it runs
     work: list[Work] = field(default_factory=list)
     sequencer: list[tuple[int, int]] = field(default_factory=list)  # cycle, cause from then on
@@ -98,6 +98,7 @@ class LogReader:
             L.DISPATCH: self._dispatch,
             L.RETIRE: self._retire,
             L.GRANT: self._grant,
+            L.DMA: self._dma,
         }
 
     def read(self, chip: Chip, rows: np.ndarray, notes: np.ndarray) -> None:
@@ -131,7 +132,7 @@ class LogReader:
         log = self.cores[core]
         thread, _ = log.running[context]
         opened = Open(pc, thread, cycle, banks)
-        if unit == Unit.ROUTER:
+        if unit in (Unit.ROUTER, Unit.DMA):
             log.transfers[context] = opened
             return
         if unit != Unit.SEQUENCER:
@@ -174,6 +175,18 @@ class LogReader:
         # T28: a sender is blocked from the cycle after its request on
         waits = ("blocked", cycle + 1) if sends else ("message", cycle)
         self._span(f"core{core}.router", waits[1], first, waits[0], waits[0], depth=1)
+
+    def _dma(
+        self, cycle: int, core: int, context: int, granted: int, _: int, latency: int, done: int
+    ) -> None:
+        opened = self.cores[core].transfers.pop(context)
+        self._instruction(core, opened, Unit.DMA, done)
+        unit = f"core{core}.dma"
+        self._span(unit, cycle + 1, granted + 1, "channel", "channel", depth=1)
+        # T56: words arrive after the latency, or leave before it
+        stores = self._row(core, opened.pc)[0] == Op.STORE_EXTERNAL
+        late = done - latency if stores else granted + 1
+        self._span(unit, late, late + latency, "latency", "latency", depth=1)
 
     def _sequencer(self, cycle: int, core: int, cause: int, following: int, *_: int) -> None:
         changes = self.cores[core].sequencer
@@ -256,9 +269,8 @@ class LogReader:
         if pc in image.comments:
             args["comment"] = image.comments[pc]
         name = instruction.mnemonic
-        if self._unit(core, pc) == Unit.ENGINE:
-            operand = 3 if self._handed(core, pc) else 2
-            matrix = image.matrices[int(self._row(core, pc)[operand])].name
+        if "m" in instruction.operands:
+            matrix = image.matrices[instruction.operands["m"]].name
             args["layer"] = self.program.layer_of.get(matrix, matrix)
             name = f"{name} {args['layer']}"
         return name, args

@@ -10,6 +10,7 @@ IMPLEMENTATIONS = {
     "compiled networks": "stepper, machine, golden, integer reference",
     "programs worked out by hand": "stepper, machine",
     "programs with convolutions": "stepper, machine, golden",
+    "programs that stream": "stepper, machine, golden",
     "conformance programs": "stepper, machine, golden, golden files",
     "engine programs": "RTL, stepper, machine",
     "products of conformance programs": "RTL, stepper, machine",

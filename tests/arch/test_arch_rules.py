@@ -29,6 +29,14 @@ BREAKERS = {
     "codebook_entries": ("bitmix", ["core.table_memory.word_bits=8"], "try 16, or codebooks of 8"),
     "window_in_buffer": ("spu001", ["core.scanner.width=2049"], "try 513 words"),
     "pixel_engine": ("spu001", ["core.dataflow=pixel"], "core.dataflow to row"),
+    "external_ports": (
+        "tiny",
+        [
+            "external_memory={words: 64, bytes_per_cycle: 8, latency_cycles: 9}",
+            "core.ports=shared",
+        ],
+        "set core.ports to reserved",
+    ),
     "feeder_banks": ("row64", ["core.feeder.words=64", "core.data_memory.banks=32"], "try 32"),
     "pixel_accumulators": ("row64", ["core.dataflow=pixel", "core.accumulators=7"], "try 8"),
     "window_in_banks": ("row64", ["core.scanner.width=257"], "try 65 banks"),

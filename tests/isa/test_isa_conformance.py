@@ -195,6 +195,7 @@ def test_every_cause_of_every_unit_occurs() -> None:
     assert found["sequencer"] == names(Q)
     assert found["router"] == names(R) | {"idle"}
     assert found["pe"] | found["scanner"] == names(S) | {"idle"}
+    assert found["dma"] == {"busy", "idle", "channel", "latency"}
     assert found["vector"] == {"busy", "idle", "port"}
     assert found["bank"] == {"busy", "idle", "held"}
     assert found["out"] == {"busy", "idle", "blocked"}

@@ -42,7 +42,7 @@ def cycles_by_cause(trace: Trace) -> dict[str, dict[str, int]]:
         of_unit[span.unit].append(span)
     for unit in trace.units:
         sums_ = self_times(of_unit[unit])
-        if unit.endswith((".router", "host.out", "host.in")):
+        if unit.endswith((".router", ".dma", "host.out", "host.in")):
             known = {cause: cycles for cause, cycles in sums_.items() if cause is not None}
             found[unit] = {**known, "idle": trace.cycles - sum(known.values())}
         if unit.endswith(".vector") and unit in found:

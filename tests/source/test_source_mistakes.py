@@ -43,7 +43,7 @@ MISTAKES = {
     "no list": (M + "\n.values", "5:8: `end of line`: expected values"),
     "list": (M + "\n.values 1 2", "5:11: `2`: expected an operator"),
     "real": (M + "\n.random density=half seed=1", "5:17: `half`: expected a number"),
-    "stray body": (".values 1", "4:1: `.values`: must follow .matrix or .data or .table"),
+    "stray body": (".values 1", "4:1: `.values`: must follow .matrix or .data or .external or "),
     "wrong body": (".data d 0\n.bias 1", "5:1: `.bias`: must follow .matrix"),
     "body after code": (M + "\nnop\n.core 0\n.values 1", "7:1: `.values`: must follow"),
     # program

@@ -260,7 +260,7 @@ class DmaUnit:
             self.write(move)
 
     def access(self, move: Move, beat: int) -> None:
-        """Take a beat: every bank moves the next of its words; what is read is read in the first."""
+        """Take a beat: every bank moves the next of its words; all is read in the first."""
         if beat == 0:
             self.read(move)
         if self.external.own_port and move.mnemonic != FETCH:

@@ -28,7 +28,7 @@ _REST = "everything else"
 # unit kind -> title, in the order of the panels
 _UNITS = {
     "pe": "PEs", "scanner": "scanner", "vector": "vector unit", "sequencer": "sequencer",
-    "bank": "data banks", "router": "router", "host": "host link",
+    "bank": "data banks", "router": "router", "dma": "dma", "host": "host link",
 }  # fmt: skip
 _LEAST_BUSY = 0.1  # share of its cycles that a unit does not idle, to be shown
 

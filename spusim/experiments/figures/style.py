@@ -26,7 +26,7 @@ _SOLID = (
 )  # fmt: skip
 _HATCHED = (
     "imbalance", "drain", "pe_wait", "hazard", "port", "blocked", "message", "dispatch", "unit",
-    "banks",
+    "banks", "dma", "channel", "latency",
 )  # fmt: skip
 CAUSES: dict[str, tuple[str, str]] = {
     "busy": (BUSY, ""),

@@ -14,7 +14,8 @@ _FIXED = {"busy": "#0072B2", "idle": "#999999"}
 _WAITING = tuple(colour for colour in PALETTE if colour not in _FIXED.values())
 _TITLES = {
     "pe": "PEs", "scanner": "the scanner", "vector": "the vector unit", "bank": "data banks",
-    "sequencer": "the sequencer", "router": "the router", "host": "the host link",
+    "sequencer": "the sequencer", "router": "the router", "dma": "the dma",
+    "host": "the host link",
 }  # fmt: skip
 
 Columns = Sequence[Mapping[str, Any]]
