@@ -92,17 +92,36 @@ def check_bias(arch: Arch, node: Product | Convolution) -> None:
         )
 
 
+def check_numbers(arch: Arch, needs: CoreNeeds) -> None:
+    """Raise CompileError for more of anything than instructions can name."""
+    _check_limits(arch, needs, _encoded(arch, needs))
+
+
+def check_reach(space: CoreSpace) -> None:
+    """Raise CompileError for vectors that addresses do not reach."""
+    used, data = space.data.used_words, space.data
+    if used > ADDRESS_WORDS:
+        past = next(name for name, at, words in data.symbols if at + words > ADDRESS_WORDS)
+        raise CompileError(
+            f"core {space.core} needs {used} words for vectors up to {past}, and 16-bit addresses "
+            f"reach {ADDRESS_WORDS}; use more cores or smaller layers{or_outside(space.arch)}"
+        )
+
+
 def check_core(arch: Arch, needs: CoreNeeds, check_capacity: bool) -> None:
-    """Raise CompileError for the first thing that a core's memories or encodings do not hold."""
-    rules = [*_encoded(arch, needs), *(_capacities(arch, needs) if check_capacity else ())]
+    """Raise CompileError for the first thing that a core's memories do not hold."""
+    if check_capacity:
+        _check_limits(arch, needs, _capacities(arch, needs))
+        _check_weights(arch, needs)
+
+
+def _check_limits(arch: Arch, needs: CoreNeeds, rules: "Iterable[_Limit]") -> None:
     for rule in rules:
         if rule.needed > rule.there:
             raise CompileError(
                 f"{arch.name}: core {needs.core} needs {rule.needed} {rule.what}, and has "
                 f"{rule.there}; {rule.remedy}"
             )
-    if check_capacity:
-        _check_weights(arch, needs)
 
 
 def holds_vectors(space: CoreSpace) -> bool:
@@ -163,7 +182,7 @@ def _capacities(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
             needs.vector_words,
             data_memory.banks * data_memory.words,
             f"set core.data_memory.words={-(-needs.vector_words // data_memory.banks)}, or use "
-            "more cores or smaller layers",
+            f"more cores or smaller layers{or_outside(arch)}",
         ),
         _Limit(
             "instructions",
@@ -196,7 +215,7 @@ def _capacities(arch: Arch, needs: CoreNeeds) -> Iterable[_Limit]:
             needs.storage.index_words,
             core.index_memory.words,
             f"set core.index_memory.words={needs.storage.index_words}, use more cores or a format "
-            "with fewer indices",
+            f"with fewer indices{or_outside(arch)}",
         ),
     )
 
@@ -211,8 +230,14 @@ def _check_weights(arch: Arch, needs: CoreNeeds) -> None:
     kind = "weight" if core.weight_memory else "data"
     raise CompileError(
         f"{arch.name}: core {needs.core} needs {_sizes(arch, needs.storage.end_row, capacity)} "
-        f"{kind} memory: {_weight_remedy(arch, needs.tiles, over_rows)}"
+        f"{kind} memory: {_weight_remedy(arch, needs.tiles, over_rows)}{or_outside(arch)}"
     )
+
+
+def or_outside(arch: Arch) -> str:
+    """Return the advice to stream, where a machine without external memory could."""
+    could = arch.external_memory is None and arch.cores == 1 and arch.core.weight_memory
+    return ", or give it an external_memory to stream from" if could else ""
 
 
 def _sizes(arch: Arch, needed_rows: int, capacity_rows: int) -> str:
@@ -358,7 +383,7 @@ def _check_channel(arch: Arch, channel: int, what: str, words: list[int]) -> Non
         raise CompileError(
             f"{arch.name}: {what} takes {sum(words)} words of a channel, and link.channel_words "
             f"(={arch.link.channel_words}); set link.channel_words={sum(words)} or use narrower "
-            "activations"
+            f"activations{or_outside(arch)}"
         )
     for count in words:
         _check_message(arch, what, count)
@@ -368,5 +393,5 @@ def _check_message(arch: Arch, what: str, words: int) -> None:
     if words > MESSAGE_WORDS:
         raise CompileError(
             f"{arch.name}: {what} takes {words} words, and a message has {MESSAGE_WORDS} at most; "
-            "use narrower activations or more cores"
+            f"use narrower activations or more cores{or_outside(arch)}"
         )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from spusim.arch import Arch
+from spusim.compiler.explain_stream import LayerMoves, layer_moves, streams
 from spusim.isa import Isa, decode_all, disassemble, load_isa
 from spusim.program import HOST, CoreImage, Matrix, Program
 
@@ -26,6 +27,7 @@ def explain(program: Program, arch: Arch) -> str:
             _window_table(image),
             _lookup_tables(image),
             _thread_table(image, posts, number),
+            _schedule(isa, image, arch),
             _assembly(isa, image),
         ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -172,10 +174,40 @@ def _lookup_tables(image: CoreImage) -> str:
 
 def _thread_table(image: CoreImage, posts: Posts, core: int) -> str:
     rows = [
-        (n, thread.name, thread.entry, thread.tokens, ", ".join(posts.get((core, n), ["nobody"])))
+        (n, thread.name, thread.entry, thread.tokens, _counted(posts.get((core, n), ["nobody"])))
         for n, thread in enumerate(image.threads)
     ]
     return _table("threads", ("thread", "name", "entry", "tokens", "posted by"), rows)
+
+
+def _counted(names: list[str]) -> str:
+    """Return names in their order, each once, with how often it is there if more than once."""
+    return ", ".join(
+        f"{name} ({names.count(name)} times)" if names.count(name) > 1 else name
+        for name in dict.fromkeys(names)
+    )
+
+
+def _schedule(isa: Isa, image: CoreImage, arch: Arch) -> str:
+    """Tell what each layer of a core that streams moves beside its computation."""
+    if not streams(image) or arch.external_memory is None:
+        return ""
+    layers = layer_moves(isa, image, arch)
+    total = LayerMoves("total")
+    for each in layers:
+        total.add(each)
+    header = (
+        "computed", "stages", "loaded", "stored", "fetched", "dma cycles", "compute at most",
+        "not hidden",
+    )  # fmt: skip
+    rows = [
+        (each.layer, each.stages, *each.words.values(), each.dma, each.compute, each.waits)
+        for each in [*layers, total]
+    ]
+    title = (
+        "schedule of a frame: words moved to and from external memory while each layer is computed"
+    )
+    return _table(title, header, rows)
 
 
 def _assembly(isa: Isa, image: CoreImage) -> str:

@@ -85,15 +85,6 @@ class DataMap:
         words = words_of(entries, 8 * SCALE_ENTRY_BYTES, self.word_bits)
         return self._take(name, words, self.used_words)
 
-    def check_reach(self) -> None:
-        """Raise CompileError for words that addresses do not reach."""
-        if self.used_words > ADDRESS_WORDS:
-            past = next(name for name, at, words in self.symbols if at + words > ADDRESS_WORDS)
-            raise CompileError(
-                f"core {self.core} needs {self.used_words} words for vectors up to {past}, and "
-                f"16-bit addresses reach {ADDRESS_WORDS}; use more cores or smaller layers"
-            )
-
     def _take(self, name: str, words: int, address: int) -> int:
         self.used_words = max(self.used_words, address + words)
         self.symbols.append((name, address, words))

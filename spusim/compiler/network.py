@@ -1,6 +1,7 @@
 """Compile a network: plan where everything runs and lies, then write every core's program."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from spusim.compiler.capacity import (
     check_bias,
     check_core,
     check_link,
+    check_numbers,
     check_precision,
+    check_reach,
     check_zero_point,
     frame_is_external,
     holds,
@@ -206,10 +209,9 @@ def build_core(
 
     storage: where matrices lie; without it they are placed one after the other.
     """
-    space.data.check_reach()
+    check_reach(space)
     if storage is None:
         storage = place_matrices(space.arch, space.matrices.tiles, space.data.used_words)
-    code = assemble_core(isa, threads)
     needs = CoreNeeds(
         core=space.core,
         storage=storage,
@@ -217,12 +219,15 @@ def build_core(
         table_words=space.tables.used_words,
         tables=len(space.tables.tables),
         codebooks=len({tile.codebook for tile in space.matrices.tiles} - {0}),
-        instructions=len(code.words),
+        instructions=0,
         threads=len(threads),
         vector_words=space.data.used_words,
         windows=len(space.windows),
         transfers=len(space.transfers),
     )
+    check_numbers(space.arch, needs)
+    code = assemble_core(isa, threads)
+    needs = replace(needs, instructions=len(code.words))
     check_core(space.arch, needs, space.check_capacity)
     return _image(space, storage, code)
 

@@ -18,19 +18,10 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.compiler.liveness import Block, live_blocks, made_in_place, timeline
 from spusim.compiler.places import Places
-from spusim.compiler.row_tiles import (
-    Elements,
-    Group,
-    Rows,
-    elements_of,
-    groups_of,
-    span_words,
-    tile_steps,
-    tiles_of,
-)
+from spusim.compiler.row_tiles import Elements, Group, Rows, groups_of, span_words
+from spusim.compiler.tile_buffers import BEFORE, Tile, buffered_tiles, most_words, rows_within
 from spusim.network.records import Constant, Node
 
-BEFORE = -1  # the step in which what the first one needs is loaded
 TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other
 LEAST_SHARE = 0.2
 UNIFORM_WORDS = 1024  # of a constant of one value; few instructions, and little memory
@@ -77,24 +68,6 @@ class Residence:
     outside: dict[str, int]
     external_words: int
     uniform: dict[str, range]
-
-
-@dataclass(frozen=True)
-class _Buffer:
-    """Words for a time, for some tensors' elements one after the other in the same place."""
-
-    span: Span
-    parts: tuple[Elements, ...]
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """A tile's buffers before they have places; indices of those that are loaded and stored."""
-
-    tile: Rows
-    buffers: tuple[_Buffer, ...]
-    loaded: tuple[int, ...]
-    stored: tuple[int, ...]
 
 
 def plan_residence(
@@ -236,7 +209,7 @@ class _Planner:
         for number, unit in enumerate(self.units):
             taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
             if isinstance(unit, Group) and self._tiled(unit):
-                taken += self._room(unit, unit.step)
+                taken += most_words(self.plan, unit, unit.step, self.outside)
             lacking[number] = taken - self.words
         worst = max(lacking, key=lambda n: lacking[n])
         return worst if lacking[worst] > 0 else None
@@ -261,7 +234,7 @@ class _Planner:
         layer = nodes_of(unit)[0].layer
         least, what = self._pressure(tight), "what it reads and makes, and what stays beside it"
         if isinstance(unit, Group) and self._tiled(unit):
-            least += self._room(unit, unit.step)
+            least += most_words(self.plan, unit, unit.step, self.outside)
             rows = f"{unit.step} row{'s' * (unit.step > 1)}"
             what = f"tiles of {rows} in two buffers each, and what stays beside them"
         needed = max(needed, least)
@@ -273,62 +246,6 @@ class _Planner:
             "narrower activations or smaller images"
         )
 
-    # tiles
-
-    def _tiles(self, group: Group, rows: int) -> list[_Tile]:
-        return [self._tile(group, tile) for tile in tiles_of(group, rows)]
-
-    def _tile(self, group: Group, tile: Rows) -> _Tile:
-        """Return a tile's buffers; times are counted from the tile's own step."""
-        buffers: list[_Buffer] = []
-        for name in group.inputs:
-            if name in self.outside:
-                part = elements_of(self.plan, group, tile, name)
-                buffers.append(self._buffer((part,), BEFORE, 0))
-        loaded = tuple(range(len(buffers)))
-        chain: list[list[Elements]] = []
-        for node in group.nodes:
-            name = node.output.name
-            if name != group.output or name in self.outside:
-                part = elements_of(self.plan, group, tile, name)
-                if chain and self._bits(chain[-1][0].tensor) == self._bits(name):
-                    chain[-1].append(part)  # element by element, in its operand's place
-                else:
-                    chain.append([part])
-        for parts in chain:
-            out = parts[-1].tensor == group.output
-            buffers.append(self._buffer(tuple(parts), 0, 1 if out else 0))
-        stored = (len(buffers) - 1,) if group.output in self.outside else ()
-        return _Tile(tile, tuple(buffers), loaded, stored)
-
-    def _bits(self, name: str) -> int:
-        return self.plan.layouts[name].bits
-
-    def _buffer(self, parts: tuple[Elements, ...], first: int, last: int) -> _Buffer:
-        words = max(len(span_words(self.plan, part)) for part in parts)
-        return _Buffer(Span(words, first, last), parts)
-
-    def _room(self, group: Group, rows: int) -> int:
-        """Return the words that a group's tiles take when that is most."""
-        tiles = self._tiles(group, rows)
-        most = 0
-        for n in range(len(tiles)):
-            near = [(m - n, tiles[m]) for m in (n - 1, n, n + 1) if 0 <= m < len(tiles)]
-            taken = sum(
-                b.span.words
-                for offset, tile in near
-                for b in tile.buffers
-                if b.span.first + offset <= 0 <= b.span.last + offset
-            )
-            most = max(most, taken)
-        return most
-
-    def _rows(self, group: Group, room: float) -> int:
-        """Return the rows of a group's tiles: as many as there is room for."""
-        return next(
-            (rows for rows in tile_steps(group) if self._room(group, rows) <= room), group.step
-        )
-
     # places
 
     def _placed(self, shares: Sequence[float]) -> tuple[Residence, set[int]]:
@@ -337,14 +254,17 @@ class _Planner:
         shares: of the room left in a unit's time, what its tiles may take.
         """
         residents = self._residents()
-        steps: list[tuple[Unit, _Tile | None]] = []
+        steps: list[tuple[Unit, Tile | None]] = []
         begins, ends = [], []
         for number, unit in enumerate(self.units):
             begins.append(len(steps))
             if isinstance(unit, Group) and self._tiled(unit):
                 taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
-                rows = self._rows(unit, shares[number] * (self.words - taken))
-                steps += [(unit, tile) for tile in self._tiles(unit, rows)]
+                room = shares[number] * (self.words - taken)
+                rows = rows_within(self.plan, unit, room, self.outside)
+                steps += [
+                    (unit, tile) for tile in buffered_tiles(self.plan, unit, rows, self.outside)
+                ]
             else:
                 steps.append((unit, None))
             ends.append(len(steps) - 1)
@@ -378,7 +298,7 @@ class _Planner:
         return whole, over
 
     def _steps(
-        self, steps: Sequence[tuple[Unit, _Tile | None]], places: Iterator[int]
+        self, steps: Sequence[tuple[Unit, Tile | None]], places: Iterator[int]
     ) -> tuple[list[Step], list[tuple[str, int, int]]]:
         """Return steps and buffers as symbols, of which equal ones are one."""
         done: list[Step] = []
@@ -395,7 +315,7 @@ class _Planner:
                 symbols[f"{buffer.parts[-1].tensor} tile", address, buffer.span.words] = None
             loads = tuple(Copy(tile.buffers[n].parts[0], at[n]) for n in tile.loaded)
             stores = tuple(Copy(tile.buffers[n].parts[-1], at[n]) for n in tile.stored)
-            done.append(Step(unit, tile.tile, origins, loads, stores))
+            done.append(Step(unit, tile.rows, origins, loads, stores))
         return done, list(symbols)
 
     def _with_input(self, steps: list[Step], planned: Sequence[int | None]) -> list[Step]:

@@ -55,8 +55,13 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
     _check(arch, plan.graph.network)
     trial = blank.again()
     places = place(trial, plan)
-    words = _vector_words(arch)
-    scales = scale_places(arch, groups_of(plan), words)
+    words, units = _vector_words(arch), groups_of(plan)
+    if not units:
+        raise CompileError(
+            f"{arch.name}: network {plan.graph.network.name} computes nothing, and its frames do "
+            "not fit; enlarge link.channel_words or data memory"
+        )
+    scales = scale_places(arch, units, words)
     taken = scales.words + scales.staying + SCALE_ALIGN_WORDS
     residence = plan_residence(arch, plan, places, trial.data.symbols, words - taken, fed)
     space = blank.again(residence.planned)

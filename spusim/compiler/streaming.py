@@ -59,8 +59,10 @@ class Slot:
 def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
     """Lower all steps in order, and return when each matrix is used."""
     builder = _Builder(site, residence)
+    first = sent_outputs(site, set(), builder.sent)  # what no node makes, before it changes
     for step in residence.steps:
         builder.add(step)
+    builder.slots[0].ops[:0] = first
     for move in site.places.updates:
         builder.slots[-1].ops += lower_move(move)
     return builder.slots, builder.uses()

@@ -16,7 +16,7 @@ LABELS = {"name", "description", "base"}  # what a file is called is no fact abo
 
 def test_presets_are_shipped():
     assert list_archs() == [
-        "bitmix", "eie64", "micronpu", "n2m4", "row64", "smartskip", "spu001",
+        "bitmix", "eie64", "micronpu", "n2m4", "row64", "row64_lpddr4", "smartskip", "spu001",
         "spu001_dense", "tiny",
     ]  # fmt: skip
 
