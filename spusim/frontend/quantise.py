@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
+from spusim.frontend.clipping import clipped_ranges
 from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import Job, Peaks
 from spusim.frontend.quantum import Conversion, plan_quanta
@@ -35,7 +36,8 @@ def quantise(
     """
     network = fold_image_norms(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
-    ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
+    seen = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
+    ranges = clipped_ranges(network, seen)
     plan = plan_quanta(
         network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2)
     )
