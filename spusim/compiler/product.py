@@ -51,9 +51,9 @@ class Group:
     """Windows with the same strips, whose elements lie alike, so that they share matrices.
 
     columns (columns,): places of the window's elements from its first word on. windows: their
-    first elements, of an operand of `size` elements of `bits` with a zero point; numbers: which of
-    the product's they are. sources: first word of each window; targets: first word of each strip,
-    window by window.
+    first elements, of an operand of `size` elements of `bits` with a zero point, planar where gaps
+    are what planes leave of words; numbers: which of the product's they are. sources: first word of
+    each window; targets: first word of each strip, window by window.
     """
 
     strips: tuple[Strip, ...]
@@ -65,6 +65,7 @@ class Group:
     zero_point: int
     sources: tuple[int, ...]
     targets: tuple[tuple[int, ...], ...]
+    planar: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ def _groups(
                 zero_point,
                 sources,
                 targets_of,
+                layout.planar,
             )
         )
     return tuple(groups)
@@ -287,8 +289,8 @@ def _store_rows(
 
     def void(first: int, end: int) -> int:
         begin, stop = np.searchsorted(group.columns, (first, end))
-        gaps = (end - first - (stop - begin)) * len(rows)
-        return int(gaps) + void_elements(node, rows, np.arange(begin, stop))
+        gaps = (end - first - int(stop - begin)) * len(rows) if group.planar else 0
+        return gaps + void_elements(node, rows, np.arange(begin, stop))
 
     return store_tile(space, name, node, weight, bias, group.bits, operand, void)
 
@@ -341,7 +343,7 @@ def store_tile(
     """Store a tile of rows, (rows, columns), as a matrix per tile of columns; bias in the first.
 
     void: elements of columns [first, end) that are zero only because products were merged, or
-    the operand has gaps.
+    planes do not fill their words.
     """
     arch = space.arch
     form = tile_format(arch, space.formats[node.name], weight, node.weight_bits, node.codebook)

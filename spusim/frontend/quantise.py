@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
+from spusim.frontend.clipping import clipped_ranges
 from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.layers import Job, Peaks
 from spusim.frontend.layers.base import CALIBRATED_BITS
@@ -41,7 +42,8 @@ def quantise(
     """
     network = fold_image_norms(network)
     peaks = calibration if isinstance(calibration, dict) else calibrate(network, calibration)
-    ranges = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
+    seen = {name: float(peak.max(initial=0.0)) for name, peak in peaks.items()}
+    ranges = clipped_ranges(network, seen)
     _check_dynamic(network, dynamic, activation_bits)
     plan = plan_quanta(
         network, ranges, input_bits, activation_bits, max(stored_bits(weight_bits), 2), dynamic,

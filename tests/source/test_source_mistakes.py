@@ -55,6 +55,7 @@ MISTAKES = {
     "same channel": (".output elements=1", "4:1: `.output`: core 0 channel 0 is another output's"),
     "same elements": (".output elements=1 channel=1 offset=3", "4:37: `3`: offset (=3) lies in an"),
     "no elements": (".output elements=0 channel=1", "4:18: `0`: elements (=0) must be 1 to 65536"),
+    "planes": (".output elements=4 channel=1 planes=3", "4:37: `3`: planes (=3) must divide elem"),
     "core": (".core 1", "4:7: `1`: core 1 does not exist; tiny has 1: set cores=2"),
     "core 15": (".core 15", "4:7: `15`: core (=15) must be 0 to 14"),
     "period": (".period 0", "4:9: `0`: period (=0) must be 1 to"),
