@@ -16,6 +16,7 @@ from spusim.cli.app import app
 from spusim.frontend.checkpoint import read_checkpoint
 from spusim.frontend.errors import CheckpointError, TopologyError
 from spusim.frontend.load import load_network, quantise_file
+from spusim.frontend.streams import load_stream
 from spusim.network import NetworkError, Product, Stream
 from spusim.network.identity import network_hash
 
@@ -99,10 +100,9 @@ def test_without_a_calibration(folder: Path) -> None:
     shown = runner.invoke(app, ["inspect", "q.safetensors"])
     assert "scales dynamic" in " ".join(shown.output.split())
     network = load_network("net.yaml", "q.safetensors")
-    assert network.input.quantum.exponent == -13
-    result = spusim.simulate(
-        network, spusim.load_arch("spu001"), "random:density=1,frames=3,seed=1"
-    )
+    assert network.input.quantum.exponent == -12  # +4 itself is told
+    frames = load_stream("random:density=1,frames=3,seed=1", network)
+    result = spusim.simulate(network, spusim.load_arch("spu001"), frames)
     assert result.outputs.shape == (3, 5)
 
 
