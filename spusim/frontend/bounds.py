@@ -19,10 +19,14 @@ from spusim.frontend.layers import (
     FloatConv1d,
     FloatElementwise,
     FloatGru,
+    FloatLayer,
     FloatPool,
     FloatRnn,
+    FloatSlice,
     Peaks,
 )
+from spusim.frontend.layers.pad import FloatPad
+from spusim.frontend.layers.reshape import FloatReshape
 
 LARGEST_CELL = 16.0  # of an LSTM: tanh of more is 1 in 16 bits, and a cell beyond only clips
 
@@ -66,7 +70,8 @@ def _conv1d(layer: FloatConv1d, x: np.ndarray) -> Peaks:
     return {layer.name: np.tile(sums, layer.count)}
 
 
-def _activation(layer: FloatActivation, x: np.ndarray) -> Peaks:
+def _rising(layer: FloatLayer, x: np.ndarray) -> Peaks:
+    """Return the value at the bound, of what only moves elements or rises with their size."""
     return {layer.name: layer.evaluate(x[None], (0,), lambda *_: None)[0]}
 
 
@@ -118,7 +123,10 @@ _BOUNDS: dict[type, Bound] = {
     FloatLinear: _linear,
     FloatConv1d: _conv1d,
     FloatCausalConv1d: _conv1d,
-    FloatActivation: _activation,
+    FloatActivation: _rising,
+    FloatReshape: _rising,
+    FloatSlice: _rising,
+    FloatPad: _rising,
     FloatElementwise: _elementwise,
     FloatConcat: _concat,
     FloatPool: _pool,

@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.frontend.errors import CheckpointError
 from spusim.frontend.integer_file import Quantising, quantising_of, real_weights, steps_of
-from spusim.frontend.names import plain_tensors
+from spusim.frontend.names import plain_tensors, short_name
 from spusim.frontend.safetensor_file import read_safetensors
 from spusim.frontend.stored import Stored, check_bytes
 from spusim.frontend.torch_file import read_torch
@@ -28,7 +28,8 @@ class Checkpoint:
     """Plain tensors by name, and the data type that each one is stored in (e.g. bfloat16).
 
     forms: for people, what was found in the file and undone. steps: what spusim did to the
-    weights before, as its file says. quantising: how, if that was the last step.
+    weights before, as its file says. quantising: how, if that was the last step. dynamic: modules
+    whose activations PyTorch quantises in every frame.
     """
 
     tensors: dict[str, np.ndarray]
@@ -36,6 +37,7 @@ class Checkpoint:
     forms: tuple[str, ...] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
     quantising: Quantising | None = None
+    dynamic: tuple[str, ...] = ()
 
     @property
     def requantised(self) -> list[str]:
@@ -81,7 +83,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 def _floats(path: Path, stored: Stored, steps: list[dict[str, Any]]) -> Checkpoint:
     plain = plain_tensors(str(path), stored.tensors, stored.masks)
     dtypes = {name: stored.dtypes[plain.stored_names[name]] for name in plain.tensors}
-    return Checkpoint(plain.tensors, dtypes, (*stored.forms, *plain.forms), steps)
+    forms = (*stored.forms, *plain.forms)
+    dynamic = tuple(map(short_name, stored.dynamic))
+    return Checkpoint(plain.tensors, dtypes, forms, steps, dynamic=dynamic)
 
 
 def _integers(path: Path, stored: Stored, quantising: Quantising) -> Checkpoint:

@@ -18,6 +18,7 @@ from spusim.frontend.profiled import find_profile, profiled
 from spusim.frontend.prune import prune_matrices
 from spusim.frontend.quantised import (
     Quantised,
+    as_found,
     check_quantised,
     quantise_checkpoint,
     quantise_topology,
@@ -59,6 +60,7 @@ def load_network(
     if found.quantising:
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
+    topology = as_found(topology, found)
     network = _float_network(path, topology, found, source)
     network = replace(network, notes=(*inferred, *network.notes))
     if found.quantising and calibrate is None:

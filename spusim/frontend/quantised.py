@@ -22,6 +22,7 @@ from spusim.frontend.integer_file import (
 )
 from spusim.frontend.layers import Peaks
 from spusim.frontend.layers.base import BOUNDED_BITS, CALIBRATED_BITS
+from spusim.frontend.layers.model import WeightedModel
 from spusim.frontend.quantise import calibrate, quantise
 from spusim.frontend.streams import check_stream
 from spusim.frontend.topology import QuantiseModel, TopologyModel
@@ -98,6 +99,7 @@ def quantise_checkpoint(
     found = read_checkpoint(source)
     if found.quantising:
         raise CheckpointError(f"{source}: is quantised already; bring the float checkpoint")
+    topology = as_found(topology, found)
     if topology.prune:
         raise TopologyError(
             f"network {topology.name} prunes as well; prune first with `spusim prune`, and take "
@@ -152,6 +154,23 @@ def quantised_topology(topology: TopologyModel, quantising: Quantising) -> Topol
         }
     )
     return topology.model_copy(update={"quantise": how, "prune": None})
+
+
+def as_found(topology: TopologyModel, found: Checkpoint) -> TopologyModel:
+    """Return a topology in which layers that PyTorch quantised dynamically are so here, too.
+
+    Where it says itself how scales are found, that stays.
+    """
+    how = topology.quantise
+    if found.quantising or not found.dynamic or "scales" in how.model_fields_set:
+        return topology
+    layers = {
+        each.name: "dynamic"
+        for each in topology.layers
+        if isinstance(each, WeightedModel) and each.dot.removesuffix(".") in found.dynamic
+    }
+    changed = how.model_copy(update={"layers": {**layers, **how.layers}})
+    return topology.model_copy(update={"quantise": changed})
 
 
 def ranges_of(network: FloatNetwork, topology: TopologyModel, calibration: Stream | None) -> Peaks:

@@ -60,8 +60,8 @@ def plan_quanta(
     has 16 bits and the range where these saturate, what comes out of them theirs, and a sum over
     frames one that it fits. A table takes 16 bits, and no coarser ones than it needs where others
     read the tensor too; a concatenation takes one quantum; a sum is divided for all but who divide
-    it themselves. What layers in `dynamic` read, whose products find scales at run time, has
-    wide_bits; other products read it in activation_bits.
+    it themselves. What layers in `dynamic` read and make, whose products find scales at run
+    time, has wide_bits; other products read it in activation_bits.
     """
     wide = _wide(network, dynamic)
     groups = _Groups(input_bits, activation_bits, wide_bits, wide)
@@ -73,8 +73,8 @@ def plan_quanta(
 
 
 def _wide(network: FloatNetwork, dynamic: frozenset[str]) -> frozenset[str]:
-    """Return the layers of which normalising products read outputs or states."""
-    wide = {step.layer.name for step in network.steps if step.layer.recurrent} & dynamic
+    """Return the layers with normalising products, and those of which these read outputs."""
+    wide = set(dynamic)
     for step in reversed(network.steps):
         if step.layer.name in dynamic or (step.layer.keeps and step.layer.name in wide):
             wide |= set(step.inputs)

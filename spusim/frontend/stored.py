@@ -15,7 +15,8 @@ MOST_BYTES = 4 << 30  # of a checkpoint's tensors, unpacked
 class Stored:
     """Tensors by name as arrays, their data types in the file, and pruning masks by parameter.
 
-    forms: for people, what was found and undone; metadata: the file's own, by key.
+    forms: for people, what was found and undone; metadata: the file's own, by key. dynamic:
+    modules whose activations PyTorch quantises in every frame.
     """
 
     tensors: Mapping[str, np.ndarray]
@@ -23,6 +24,7 @@ class Stored:
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     forms: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    dynamic: tuple[str, ...] = ()
 
 
 def check_bytes(path: Path, what: str, count: int) -> None:

@@ -67,7 +67,10 @@ def read_torch(path: Path) -> Stored:
     forms += [f"stored as {form}: {', '.join(names)}" for form, names in content.forms.items()]
     if masks.tensors:
         forms.append(f"Distiller's masks: {', '.join(masks.tensors)}")
-    return Stored(content.tensors, content.dtypes, masks.tensors, tuple(forms))
+    dynamic = tuple(_dynamic_modules(torch, state))
+    if dynamic:
+        forms.append(f"quantised dynamically by PyTorch: {', '.join(dynamic)}")
+    return Stored(content.tensors, content.dtypes, masks.tensors, tuple(forms), dynamic=dynamic)
 
 
 def _torch(path: Path) -> ModuleType:
@@ -173,6 +176,16 @@ def _parameters(
             raise CheckpointError(
                 f"{path}: {name} is a {type(value).__name__}, not a tensor; {SAVE_STATE}"
             )
+
+
+def _dynamic_modules(torch: ModuleType, state: Mapping[str, Any]) -> Iterator[str]:
+    """Yield packed modules with no scale of their activations: 1 stands there, and 0 beside it."""
+    for name in state:
+        stem = name.removesuffix(_PACKED)
+        pair = state.get(f"{stem}.scale"), state.get(f"{stem}.zero_point")
+        single = [float(x) for x in pair if isinstance(x, torch.Tensor) and x.numel() == 1]
+        if name.endswith(_PACKED) and single == [1.0, 0.0]:
+            yield stem
 
 
 def _distiller_masks(torch: ModuleType, whole: Any) -> Iterator[tuple[str, Any]]:

@@ -124,6 +124,12 @@ def _check_state(state: State, known: Tensors) -> None:
         raise NetworkError(
             f"state {name} starts with shape {start.shape}; use () or ({state.tensor.size},)"
         )
+    if state.tensor.quantum.bits == 1 and not start.all():
+        raise NetworkError(
+            f"layer {state.layer} keeps {name} from frame to frame, of one bit, and begins at 0, "
+            "while one bit says 1 or -1: a state needs 4 bits or more; set quantise.activations=4 "
+            "(or input.bits=4, if it keeps frames); quantise.weights=binary may stay"
+        )
     _check_values(f"state {name} starts", start, state.tensor)
 
 

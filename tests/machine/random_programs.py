@@ -68,6 +68,7 @@ class Block:
                 (
                     "nop",
                     f"zset operand={int(zeros[0])}, result={int(zeros[1])}",
+                    f"nset shift={int(zeros[0]) % 64 - 32}",
                     f"pset position={int(self.rng.integers(-4, 9))}",
                     f"rset stream={int(self.rng.integers(0, 99))}, first={int(zeros[1]) % 2**32}",
                 )
@@ -121,6 +122,7 @@ class Block:
             "vfill",
             "vthr",
             "vtop",
+            "vnrm",
         ]
         ops += ["vqs", "vqs", "vqm", "vqm", "vqc"] if n <= ROWS else []
         op = str(self.rng.choice(ops))

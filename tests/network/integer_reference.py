@@ -70,7 +70,9 @@ class Machine:
         return "half_up" if way == "stochastic" else way
 
     def fit(self, values: Sequence[int], bits: int) -> list[int]:
-        """Bring results that are written to memory into `bits`."""
+        """Bring results that are written to memory into `bits`: into one, their signs (N8)."""
+        if bits == 1:
+            return [-1 if v < 0 else 1 for v in values]
         return [fitted(v, bits, self.numerics.requantize_overflow) for v in values]
 
     def product(self, weight: np.ndarray, x: np.ndarray, bias: np.ndarray | None) -> list[int]:
