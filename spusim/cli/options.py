@@ -26,7 +26,8 @@ SparsityProfile = Annotated[
         "--sparsity-profile",
         metavar="CSV",
         help="Prune the network to a profile's nonzeros: a CSV file or a shipped name, such as "
-        "resnet50_pruned_83.",
+        "resnet50_pruned_83; masks have its zero kernels and filters too, or, with --set "
+        "prune.structured=false, are plainly random.",
     ),
 ]
 NoBaseline = Annotated[

@@ -11,6 +11,7 @@ from spusim.network.records import Picture
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MODES = {1: "L", 3: "RGB"}  # by channels
 _SHALLOW, _DEEP = 255.0, 65535.0  # full scale of 8 and 16 bits
+_MOST = 0.5  # of an image: less than that left in the crop is told
 _DAMAGED = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -31,9 +32,9 @@ def read_image(path: Path, picture: Picture | None) -> tuple[np.ndarray, tuple[s
             f"{' or '.join(map(str, MODES))}: bring an array (.npy, .npz)"
         )
     image, notes = _opened(path, MODES[picture.channels])
-    image = _cropped(image, picture)
+    image, told = _cropped(image, picture, path.name)
     values = np.asarray(image, dtype=np.float64).reshape(-1, picture.channels) / _SHALLOW
-    return normalised(values, picture).reshape(1, -1), notes
+    return normalised(values, picture).reshape(1, -1), (*notes, *told)
 
 
 def normalised(values: np.ndarray, picture: Picture) -> np.ndarray:
@@ -66,8 +67,13 @@ def _opened(path: Path, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
     return found, tuple(notes)
 
 
-def _cropped(image: Image.Image, picture: Picture) -> Image.Image:
-    """Resize until the shorter side has the wanted pixels, and the crop fits; then crop."""
+def _cropped(
+    image: Image.Image, picture: Picture, name: str
+) -> tuple[Image.Image, tuple[str, ...]]:
+    """Resize until the shorter side has the wanted pixels, and the crop fits; then crop.
+
+    Returns a note too, where pixels had to be made up or most of them were left out.
+    """
     width, height = image.size
     scale = max(picture.height / height, picture.width / width)
     if picture.resize is not None:
@@ -76,4 +82,7 @@ def _cropped(image: Image.Image, picture: Picture) -> Image.Image:
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = round((size[0] - picture.width) / 2), round((size[1] - picture.height) / 2)
-    return image.crop((left, top, left + picture.width, top + picture.height))
+    kept = picture.width * picture.height / (size[0] * size[1])
+    what = [f"enlarged {scale:.3g}x"] * (scale > 1) + [f"cropped to {kept:.0%}"] * (kept < _MOST)
+    notes = (f"{name}: {width} x {height} pixels, {' and '.join(what)}",) if what else ()
+    return image.crop((left, top, left + picture.width, top + picture.height)), notes

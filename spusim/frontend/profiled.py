@@ -112,8 +112,8 @@ def profile_notes(
         for structure in ("kernels", "filters", "channels")
     ]
     yield (
-        f"sparsity profile {profile.name}: {kept} of {total} weights of {len(fits)} layers are "
-        f"nonzero, as asked; {'; '.join(counts)}"
+        f"sparsity profile {profile.name}: {kept} of {total} weights of {_layers(len(fits))} "
+        f"are nonzero, as asked; {'; '.join(counts)}"
     )
     missed = [
         f"{fit.name} {', '.join(f'{count:+} {what}' for what, count in fit.misses.items())}"
@@ -124,4 +124,14 @@ def profile_notes(
         more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
         yield f"zero structures that differ from the profile: {'; '.join(missed[:_SHOWN])}{more}"
     if len(fits) < len(shapes):
-        yield f"{len(shapes) - len(fits)} layers are not in the profile, and stay dense"
+        yield _unnamed(len(shapes) - len(fits))
+
+
+def _layers(number: int) -> str:
+    return f"{number} layer{'s' * (number != 1)}"
+
+
+def _unnamed(layers: int) -> str:
+    if layers == 1:
+        return "1 layer is not in the profile, and stays dense"
+    return f"{_layers(layers)} are not in the profile, and stay dense"

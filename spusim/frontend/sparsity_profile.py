@@ -109,6 +109,11 @@ def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, dict[str, str
         (number, line) for number, line in enumerate(lines, 1)
         if line.strip() and not line.startswith("#")
     ]  # fmt: skip
+    if not kept:
+        raise PruneError(
+            f"sparsity profile {file}: is empty; give the columns {', '.join(_NEEDED)}, and a row "
+            "for each layer"
+        )
     reader = csv.DictReader([line for _, line in kept])
     missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
     if missing:
@@ -116,7 +121,15 @@ def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, dict[str, str
             f"sparsity profile {file}: has no column {', '.join(missing)}; it needs "
             f"{', '.join(_NEEDED)}"
         )
-    for (number, _), row in zip(kept[1:], reader, strict=True):
+    for (number, line), row in zip(kept[1:], reader, strict=False):
+        if line.count('"') % 2:
+            raise PruneError(f"{file}:{number}: a quote has no second one on its line; add it")
+        if None in row:
+            columns = len(reader.fieldnames or ())
+            raise PruneError(
+                f"{file}:{number}: has more fields than the {columns} columns; drop what is too "
+                "many, or quote a field with commas"
+            )
         yield f"{file}:{number}", {key: (text or "").strip() for key, text in row.items() if key}
 
 

@@ -23,6 +23,33 @@ from spusim.frontend.yaml_file import (
     read_yaml,
 )
 
+# what is not there, and what comes nearest to it, where the name alone would not tell
+INSTEAD = {
+    **dict.fromkeys(
+        ("gelu", "silu", "swish", "mish", "elu", "selu", "softplus"),
+        "the nearest are relu and leaky_relu; retrain with one of them",
+    ),
+    **dict.fromkeys(
+        ("layer_norm", "layernorm", "group_norm", "instance_norm"),
+        "the nearest are batch_norm and l2_norm",
+    ),
+    **dict.fromkeys(("adaptive_avg_pool2d", "global_average_pool"), "the nearest is global_pool"),
+    **dict.fromkeys(
+        ("upsample", "interpolate", "conv_transpose2d", "pixel_shuffle"),
+        "images cannot grow; the nearest is conv2d, which keeps their size with padding",
+    ),
+    **dict.fromkeys(
+        ("attention", "multihead_attention", "transformer"),
+        "weights are constants here, and attention multiplies activations; the nearest are linear, "
+        "multiply and the recurrent layers",
+    ),
+    "softmax": "the nearest is sigmoid; the largest output is the same without it, leave it out",
+    "embedding": "the nearest is linear, on a one-hot input",
+    "hardswish": "the nearest is hardsigmoid, followed by multiply",
+    "conv3d": "the nearest is conv2d",
+    **dict.fromkeys(("dropout", "identity"), "it does nothing in a trained network, leave it out"),
+}
+
 
 def load_topology(path: Path, settings: Sequence[str] = ()) -> TopologyModel:
     """Read a network file and apply settings such as `prune.density=0.2`, `layers.fc1.outputs=9`.
@@ -112,10 +139,9 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
     if kind == "missing":
         return f"{place}: {key} is missing; add it"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        found = error["input"].get("type", "(missing)")
-        return f"{place}: {key}.type (={found}) is no layer type; " + nearest(
-            str(found), list(LAYERS)
-        )
+        found = str(error["input"].get("type", "(missing)"))
+        hint = INSTEAD.get(found.lower()) or nearest(found, list(LAYERS))
+        return f"{place}: {key}.type (={found}) is no layer type; {hint}"
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
     rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
     rule = rule.replace("Tuple should have", "have").replace(" after validation", "")

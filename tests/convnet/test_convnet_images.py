@@ -49,6 +49,16 @@ def test_an_image_is_resized_then_cropped_at_the_centre(tmp_path: Path) -> None:
     assert grown.shape == (1, 30 * 30 * 3) and np.ptp(grown) > 0.2
 
 
+def test_pixels_made_up_or_left_out_are_told(tmp_path: Path) -> None:
+    wide = str(saved(tmp_path / "wide.png", np.zeros((6, 50, 3))))
+    notes = load_stream(wide, framing=framing(height=12, width=12)).notes
+    assert notes == ("wide.png: 50 x 6 pixels, enlarged 2x and cropped to 12%",)
+    # half of an image may go without a word: so photographs are cropped
+    square = str(saved(tmp_path / "square.png", np.zeros((20, 20, 3))))
+    assert load_stream(square, framing=framing(height=8, width=16)).notes == ()
+    assert load_stream(square, framing=framing(height=4, width=16)).notes[0].endswith("to 25%")
+
+
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "LA"])
 def test_other_modes_are_converted_and_said(tmp_path: Path, mode: str) -> None:
     suffix = ".jpg" if mode == "CMYK" else ".png"

@@ -71,6 +71,9 @@ def test_notes_tell_the_fit(profile: Path) -> None:
     assert "1620 of 7856 weights of 3 layers are nonzero" in told
     assert "zero kernels 140 asked, 140 drawn" in told and "zero filters 2 asked" in told
     assert "2 layers are not in the profile, and stay dense" in notes
+    one = load_network("cnn_small", settings=[f"prune.profile={profile}", "prune.structured=false"])
+    # plain random masks: what the zero structures became is told as well
+    assert any("zero structures that differ from the profile" in note for note in one.notes)
 
 
 def test_small_kept_weights_stay() -> None:

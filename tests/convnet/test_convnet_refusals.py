@@ -1,12 +1,14 @@
 """What a network file of images may not say, and how it is told."""
 
+import re
 from pathlib import Path
 
 import pytest
 from convnet_cases import network_path
 
 from spusim.frontend import TopologyError
-from spusim.frontend.topology_file import load_topology
+from spusim.frontend.layers import LAYERS
+from spusim.frontend.topology_file import INSTEAD, load_topology
 
 IMAGE = "{channels: 3, height: 8, width: 8}"
 
@@ -85,3 +87,27 @@ def test_pruning_is_refused_with_its_line(tmp_path: Path, said: str) -> None:
     with pytest.raises(TopologyError, match=PRUNING[said]) as caught:
         load_topology(path)
     assert f"{path}:5" in str(caught.value)
+
+
+MISSING_LAYERS = {
+    "conv_2d": r"did you mean .*conv2d",
+    "gelu": "the nearest are relu and leaky_relu",
+    "LayerNorm": "the nearest are batch_norm and l2_norm",
+    "upsample": "the nearest is conv2d",
+    "dropout": "does nothing in a trained network, leave it out",
+}
+
+
+@pytest.mark.parametrize("kind", MISSING_LAYERS)
+def test_layers_that_there_are_not_are_named_with_the_nearest(tmp_path: Path, kind: str) -> None:
+    line = f"  - {{type: {kind}, name: c}}\n"
+    path = network_path(tmp_path, f"name: net\ninput: {IMAGE}\nlayers:\n{line}")
+    with pytest.raises(TopologyError, match=MISSING_LAYERS[kind]) as caught:
+        load_topology(path)
+    assert f"{path}:4: layers[0].type (={kind}) is no layer type" in str(caught.value)
+
+
+def test_what_is_named_instead_is_there_and_what_is_missing_is_not() -> None:
+    assert not set(INSTEAD) & set(LAYERS)
+    for kind, hint in INSTEAD.items():
+        assert set(re.findall(r"\w+", hint)) & set(LAYERS) or "leave it out" in hint, kind

@@ -79,11 +79,11 @@ def test_row_skips_both_sides_and_pixel_weights_only(chart: LineChart) -> None:
 
 def test_the_crossing_is_where_the_faster_one_changes(chart: LineChart) -> None:
     cycles = lines(chart.panels[0])
-    (mark,) = [mark for mark in chart.panels[0].marks if mark.text == "row at 25 %"]
+    (mark,) = [mark for mark in chart.panels[0].marks if mark.text == "25 %"]
     row, pixel = cycles["row, activation density 25 %"], cycles["pixel"]
     for density in row:
         assert (row[density] < pixel[density]) == (density > mark.x)
-    assert chart.notes[0].startswith("dashed")
+    assert chart.notes[0].startswith("dashed: beyond it, row takes fewer cycles")
     assert not chart.panels[1].marks
 
 

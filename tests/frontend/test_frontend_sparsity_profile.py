@@ -101,6 +101,8 @@ def test_masks_depend_on_seed_and_name_only() -> None:
         ("a,4x0,0,0,0,0,0,0\n", r"shape \(=4x0\)"),
         ("a,4x8,9,0,0,0,0,0\na.weight,4x8,9,0,0,0,0,0\n", r"mine.csv:4: layer a is there twice"),
         ("", "has no layers"),
+        ("a,4x8x3x3,9,0,0,0,0,0,7\n", "mine.csv:3: has more fields than the 8 columns"),
+        ('"a,4x8x3x3,9\nb,4x8,1\n', "mine.csv:3: a quote has no second one on its line"),
     ],
 )
 def test_bad_rows_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -113,6 +115,9 @@ def test_files_that_are_no_profile_are_refused(tmp_path: Path) -> None:
         read_profile(tmp_path / "none.csv")
     with pytest.raises(PruneError, match="has no column shape, nnz"):
         read_profile(written(tmp_path, "a,9\n", "layer,density\n"))
+    (tmp_path / "empty.csv").write_text("# nothing\n")
+    with pytest.raises(PruneError, match=r"empty\.csv: is empty; give the columns layer, shape"):
+        read_profile(tmp_path / "empty.csv")
     binary = tmp_path / "binary.csv"
     binary.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(PruneError, match="cannot be read: it is no CSV text"):

@@ -21,8 +21,8 @@ from spusim.experiments.charts.select import (
 from spusim.experiments.results import Results
 
 WEIGHTS = "conv.weight_density"
-_ACTIVATIONS = "activation density"
-_CROSSING = "dashed: beyond it, what is named there takes fewer cycles; % of the activations"
+_ACTIVATIONS = "activation density "
+_AT = " at "
 _CYCLES, _SPEEDUP = "frame_cycles_mean", "speedup_achieved"
 
 
@@ -43,7 +43,7 @@ def dataflows(results: Results) -> LineChart:
         panels += [replace(panel, title=title) for panel in _panels(results, parts)]
     title = f"{shapes.pop()}, by dataflow" if len(shapes) == 1 else "Convolutions by dataflow"
     columns = -(-len(panels) // len(groups))
-    notes = (_CROSSING,) if any(panel.marks for panel in panels) else ()
+    panels, notes = _short_marks(panels)
     return LineChart("dataflows", title, tuple(panels), columns, (*notes, *missing(results)))
 
 
@@ -111,4 +111,22 @@ def _told(mark: Mark, one: Series, other: Series) -> Mark:
     """Return a crossing as the name of the faster line from there on: row at 25 %."""
     faster = mark.text.split(BETWEEN)[1].partition(",")[0]
     _, _, which = max(one.label, other.label, key=len).partition(", ")
-    return Mark(mark.x, f"{faster} {which.replace(_ACTIVATIONS, 'at')}".strip())
+    return Mark(mark.x, f"{faster}{_AT}{which.removeprefix(_ACTIVATIONS)}" if which else faster)
+
+
+def _short_marks(panels: Sequence[Panel]) -> tuple[list[Panel], tuple[str, ...]]:
+    """Return panels whose marks leave out the faster one if it is the same everywhere; a note."""
+    faster = {mark.text.partition(_AT)[0] for panel in panels for mark in panel.marks}
+    if not faster:
+        return list(panels), ()
+    if len(faster) > 1:
+        told = "what is named there takes fewer cycles"
+        return list(panels), (f"dashed: beyond it, {told}",)
+    (name,) = faster
+    short = [
+        replace(panel, marks=tuple(
+            Mark(mark.x, mark.text.removeprefix(name).removeprefix(_AT)) for mark in panel.marks
+        ))
+        for panel in panels
+    ]  # fmt: skip
+    return short, (f"dashed: beyond it, {name} takes fewer cycles; %: of the activations",)

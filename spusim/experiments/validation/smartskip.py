@@ -112,7 +112,7 @@ def _drawn(ours: NetworkGain, plain: NetworkGain) -> dict[str, dict[str, float]]
         "ideal": {_WHOLE: ours.ideal, **ideals},
         **{
             label: {_WHOLE: gain.ours, **{_short(k): found.gain for k, found in gain.kinds.items()}}
-            for label, gain in (("ours, masks of the profile", ours), ("ours, random masks", plain))
+            for label, gain in (("ours, random masks", plain), ("ours, masks of the profile", ours))
         },
         "published": {_WHOLE: ours.published},
     }
