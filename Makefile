@@ -5,11 +5,14 @@ SETUP := .venv/.installed
 JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
+# where it is set, every process that a test starts would compile all modules again
+unexport PYTHONDONTWRITEBYTECODE
+
 MINUTES ?= 5
 SILERO := .cache/silero
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
-.PHONY: run test verify soak mutants check format bench rtl-tools browser-tools rtl isa-example silero clean
+.PHONY: run test verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -39,9 +42,17 @@ format: $(SETUP)
 	$(BIN)/ruff format spusim tests benchmarks
 	$(BIN)/ruff check --fix spusim tests benchmarks
 
+# Everything, with targets: table, data and figure in out/bench; some minutes on a quiet machine.
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.sweeps
+
+# Is it still as fast? Ratios against benchmarks/recorded.json, within a minute.
+bench-check: $(SETUP)
+	$(BIN)/python -m benchmarks.check
+
+bench-record: $(SETUP)
+	$(BIN)/python -m benchmarks.check --record
 
 # What tests/rtl needs besides Python; without it those tests are skipped (and fail where CI=true).
 rtl-tools:
