@@ -10,6 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MINUTES ?= 5
 SILERO := .cache/silero
+PEER := .cache/peer
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
 .PHONY: run test verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
@@ -53,6 +54,15 @@ bench-check: $(SETUP)
 
 bench-record: $(SETUP)
 	$(BIN)/python -m benchmarks.check --record
+
+# Side by side with SCALE-Sim, which gets an environment of its own with the numpy of its days.
+peer: $(SETUP) $(PEER)/.installed
+	$(BIN)/python -m benchmarks.peers
+
+$(PEER)/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --requirement $<
+	touch $@
 
 # What tests/rtl needs besides Python; without it those tests are skipped (and fail where CI=true).
 rtl-tools:
