@@ -21,9 +21,10 @@ run: $(SETUP)
 test: $(SETUP)
 	$(BIN)/python -m pytest tests -n $(JOBS)
 
-# Only what compares the implementations; ends with how many programs and cycles agreed.
+# Only what compares the implementations, more of it than `make test` runs; ends with how many
+# programs and cycles agreed.
 verify: $(SETUP)
-	$(BIN)/python -m pytest -n $(JOBS) $(AGREEMENT)
+	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow" $(AGREEMENT)
 
 # The same on fresh programs, for MINUTES; SEED=n draws those of an earlier soak.
 soak: $(SETUP)

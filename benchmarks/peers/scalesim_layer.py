@@ -1,7 +1,8 @@
 """Run SCALE-Sim on layer.csv with its own interpreter; print what it took as one line of JSON.
 
 Started by `benchmarks.peers` in the environment that `make peer` sets up, where spusim is not
-installed; the first argument is a folder for its reports, the second, if any, another layer. Traces are not saved, which would take longer than the run.
+installed; the first argument is a folder for its reports, the second, if any, another layer. Traces
+are not saved, which would take longer than the run.
 """
 
 import csv
