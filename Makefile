@@ -5,11 +5,15 @@ SETUP := .venv/.installed
 JOBS ?= 2
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 
+# where it is set, every process that a test starts would compile all modules again
+unexport PYTHONDONTWRITEBYTECODE
+
 MINUTES ?= 5
 SILERO := .cache/silero
+PEER := .cache/peer
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
-.PHONY: run test verify soak mutants check format bench rtl-tools browser-tools rtl isa-example silero clean
+.PHONY: run test verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -17,9 +21,10 @@ run: $(SETUP)
 test: $(SETUP)
 	$(BIN)/python -m pytest tests -n $(JOBS)
 
-# Only what compares the implementations; ends with how many programs and cycles agreed.
+# Only what compares the implementations, more of it than `make test` runs; ends with how many
+# programs and cycles agreed.
 verify: $(SETUP)
-	$(BIN)/python -m pytest -n $(JOBS) $(AGREEMENT)
+	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow" $(AGREEMENT)
 
 # The same on fresh programs, for MINUTES; SEED=n draws those of an earlier soak.
 soak: $(SETUP)
@@ -39,9 +44,26 @@ format: $(SETUP)
 	$(BIN)/ruff format spusim tests benchmarks
 	$(BIN)/ruff check --fix spusim tests benchmarks
 
+# Everything, with targets: table, data and figure in out/bench; some minutes on a quiet machine.
 bench: $(SETUP)
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.sweeps
+
+# Is it still as fast? Ratios against benchmarks/recorded.json, within a minute.
+bench-check: $(SETUP)
+	$(BIN)/python -m benchmarks.check
+
+bench-record: $(SETUP)
+	$(BIN)/python -m benchmarks.check --record
+
+# Side by side with SCALE-Sim, which gets an environment of its own with the numpy of its days.
+peer: $(SETUP) $(PEER)/.installed
+	$(BIN)/python -m benchmarks.peers
+
+$(PEER)/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEER)
+	$(PEER)/bin/python -m pip install --quiet --requirement $<
+	touch $@
 
 # What tests/rtl needs besides Python; without it those tests are skipped (and fail where CI=true).
 rtl-tools:

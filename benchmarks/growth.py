@@ -115,7 +115,7 @@ def deep_network(layers: int, folder: Path) -> Path:
     return file
 
 
-def measure_layers(counts: tuple[int, ...] = LAYERS, rounds: int = 5) -> Row:
+def measure_layers_deep(counts: tuple[int, ...] = LAYERS, rounds: int = 5) -> Row:
     """Time whole simulations over the number of layers: read, quantise, compile, run, price."""
     arch = load_arch("row64", DEEP)
     frames = np.random.default_rng(SEED).normal(size=(2, WIDTH)).astype(np.float32)
@@ -157,4 +157,4 @@ def _peak(frames: int) -> dict[str, float]:
 
 def measure_growth() -> list[Row]:
     """Time and weigh every growth."""
-    return [measure_sides(), measure_frames(), measure_layers(), measure_memory()]
+    return [measure_sides(), measure_frames(), measure_layers_deep(), measure_memory()]

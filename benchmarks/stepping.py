@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from benchmarks.product_kernels import stepped
+from benchmarks.product_kernels import cycles_only, stepped
 from benchmarks.rows import Row
 from benchmarks.stopwatch import interleave
 from spusim.api import (
@@ -67,3 +67,16 @@ def measure_stepping() -> list[Row]:
         Row("keyword spotter with shared ports, both cores", run, "M cycles/s",
             detail=f"{whole.cycles:,} cycles in {1e3 * seconds['run']:.1f} ms"),
     ]  # fmt: skip
+
+
+def measure_slowdown(rounds: int = ROUNDS) -> Row:
+    """Time the stepping kernel over the recurrence that gives the same cycles at once."""
+    core, _ = load_product()
+    assert stepped(core.state) == cycles_only(core.state)
+    seconds = interleave(
+        {"stepped": lambda: stepped(core.state), "at once": lambda: cycles_only(core.state)},
+        rounds,
+        CALLS,
+        time.process_time,
+    )
+    return Row("cycle by cycle / at once", seconds["stepped"] / seconds["at once"], sense="<=")

@@ -2,9 +2,13 @@
 
 A `console` block is a session: `$ command`, then what it printed. A line `...` leaves lines out,
 and one that ends in `...` is cut short. A block whose first line is a comment with a file's name
-is that file. Every section (`##`) has a folder of its own.
+is that file. Every section (`##`) has a folder of its own. Commands of spusim run in this process,
+through the same `main` and on real files for standard output and error: a process each would load
+everything anew, which takes longer than most of the commands (tests/cli/test_cli_process.py starts
+processes).
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -16,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from spusim.cli.main import main
 from spusim.experiments.charts.catalogue import CHARTS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,10 +30,6 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGES.md", *sorted((ROOT / "docs").glob("
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"[#;] ([\w.]+\.(?:py|yaml|spuasm))\n")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
-ENTRY = {
-    "spusim": [sys.executable, "-c", "from spusim.cli.main import main; main()"],
-    "python": [sys.executable],
-}
 # files beside a section's commands that it does not show
 BESIDE = {"fqir.md: Run one": sorted((ROOT / "tests/frontend/fqir/data").glob("gru.*"))}
 RUN_ELSEWHERE = {"isa_example.md"}  # in a worktree of its own, by test_isa_example.py
@@ -80,13 +81,38 @@ def sessions(text: str) -> list[Session]:
 def run(command: str, folder: Path) -> str:
     """Run a command in a folder; return what it printed, after seeing that it exits with 0."""
     program, *arguments = shlex.split(command)
+    return {"spusim": run_here, "python": run_apart}[program](arguments, folder)
+
+
+def run_here(arguments: list[str], folder: Path) -> str:
+    """Run spusim as its entry point does, in this process."""
+    streams = [(folder.parent / f"{folder.name}.{name}") for name in ("out", "err")]
+    with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.chdir(folder)
+        patch.delenv("COLUMNS", raising=False)  # parallel test runners set it for themselves
+        patch.setattr(sys, "argv", ["spusim", *arguments])
+        for name, path in zip(("stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stack.enter_context(path.open("w+", encoding="utf-8")))
+        try:
+            main()
+            code: object = 0
+        except SystemExit as leave:
+            code = leave.code
+    printed, complaints = (path.read_text(encoding="utf-8") for path in streams)
+    assert not code, f"{arguments}\n{complaints}"
+    return printed
+
+
+def run_apart(arguments: list[str], folder: Path) -> str:
+    """Run Python in a process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     environment.pop("COLUMNS", None)  # parallel test runners set it for themselves
     done = subprocess.run(
-        [*ENTRY[program], *arguments],
+        [sys.executable, *arguments],
         cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert done.returncode == 0, f"{arguments}\n{done.stderr}"
     return done.stdout
 
 

@@ -128,6 +128,7 @@ class Nursery:
             "OMP_NUM_THREADS": "1",
         }
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE"]
+        command += ["-m", "slow or not slow"]
         try:
             done = subprocess.run(
                 [*command, *tests], cwd=self.root, env=environment, capture_output=True, text=True,
