@@ -1,10 +1,11 @@
 """Counting a stored matrix: what its columns have for each PE, and in how many words that lies."""
 
-import numba as nb
 import numpy as np
 
+from spusim.kernels.compiling import kernel
 
-@nb.njit(cache=True)
+
+@kernel
 def count_owned(marks, owner, counts):
     """Count each PE's marks in every column; counts (columns, pes) int32.
 
@@ -19,7 +20,7 @@ def count_owned(marks, owner, counts):
     counts[:] = found.T
 
 
-@nb.njit(cache=True)
+@kernel
 def lay_places(places, per_word, per_beat, words, beats):
     """Count the words that a column's places lie in, and the beats that these take (T2, T5).
 
