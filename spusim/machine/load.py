@@ -387,6 +387,8 @@ def _arrays(
         matrix_use=np.zeros((len(loaded), 3), np.int64),
         columns=np.zeros(longest + 1, np.int64),
         every=np.arange(longest, dtype=np.int64),
+        offsets=np.zeros(longest + 3, np.int32),
+        factors=np.zeros(longest + 3, np.int16),
         windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
         x=np.zeros(longest, np.int32),
         acc32=np.zeros(rows, np.int32),
