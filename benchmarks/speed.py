@@ -17,15 +17,23 @@ from benchmarks.retime import measure_retiming
 from benchmarks.rows import Row
 from benchmarks.show import as_table, save_csv
 from benchmarks.spotter import measure_spotter
+from benchmarks.two_lstms import measure_two_lstms
 
 OUTPUT = Path("out/bench")
+MEASURES = (
+    measure_products,
+    measure_spotter,
+    measure_two_lstms,
+    measure_retiming,
+    measure_processes,
+)
 
 
 def main() -> None:
     """Measure, print and save."""
     console = Console(width=None)
     rows: list[Row] = []
-    for measure in (measure_products, measure_spotter, measure_retiming, measure_processes):
+    for measure in MEASURES:
         with console.status(measure.__name__.replace("_", " ")):
             rows += measure()
     OUTPUT.mkdir(parents=True, exist_ok=True)

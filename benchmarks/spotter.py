@@ -17,7 +17,7 @@ from spusim.result import RunResult
 
 FEW = 5  # frames of the short run; the slope between it and the whole stream is a frame's time
 ROUNDS = 25
-TARGET = 1.0
+TARGET = 0.2
 
 
 class TorchSpotter:
