@@ -192,10 +192,11 @@ def _sum_stats(core, matrix, columns, n):
     """Add up the static counts of n columns: MACs, nonzeros, words and index words."""
     pairs = seen_as(core.stats, np.int64, 8)  # two of the four at a time; no sum needs 32 bits
     first, second = np.int64(0), np.int64(0)
+    begin = matrix[_STATS]
     for i in range(n):
-        at = 2 * (matrix[_STATS] + columns[i])
+        at = np.uint64(2 * (begin + columns[i]))  # without a sign nobody looks for one
         first += pairs[at]
-        second += pairs[at + 1]
+        second += pairs[at + np.uint64(1)]
     return first & _LOW_HALF, first >> 32, second & _LOW_HALF, second >> 32
 
 
@@ -291,7 +292,7 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
         cycles = product_cycles(core, matrix, columns, n, load)
     uses = core.uses[matrix[_STATS] :]
     for i in range(n):
-        uses[columns[i]] += 1
+        uses[np.uint64(columns[i])] += 1
     effective = _count(core, matrix, columns, n, nonzero)
     counters = core.counters
     counters[_INDEX_WRITE] += matrix[_INDEX_WRITES]

@@ -62,7 +62,7 @@ def add_in_pairs(weights, rows, x, columns, n, acc, offsets, factors):
     """
     for i in range(n):
         c = columns[i]
-        offsets[i], factors[i] = c * rows, x[c]
+        offsets[i], factors[i] = c * rows, x[np.uint64(c)]
     for i in range(n, n + 3):
         offsets[i], factors[i] = 0, 0
     even = n + (n & 1)
