@@ -45,6 +45,8 @@ class CoreArrays(NamedTuple):
     columns: np.ndarray  # scratch (longest + 1,) int64
     every: np.ndarray  # 0, 1, 2, ... (longest,) int64
     windows: np.ndarray  # (longest,) int64: window of the scanner that a column is in
+    offsets: np.ndarray  # scratch (longest + 3,) int32
+    factors: np.ndarray  # scratch (longest + 3,) int16
     uses: np.ndarray  # (columns of all,) int64: pushes of a column, not yet settled
     x: np.ndarray  # scratch (longest,) int32
     acc32: np.ndarray  # scratch (rows,) int32
@@ -52,7 +54,7 @@ class CoreArrays(NamedTuple):
     vb: np.ndarray  # scratch (longest vector,) int64
     pe_done: np.ndarray  # scratch (pes,) int32
     pe_owed: np.ndarray  # scratch (LANES,) uint8
-    release: np.ndarray  # (queue depth,) int32
+    release: np.ndarray  # scratch (queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
     vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
@@ -105,6 +107,8 @@ def core_state(arrays):
         borrow(arrays.columns),
         borrow(arrays.every),
         borrow(arrays.windows),
+        borrow(arrays.offsets),
+        borrow(arrays.factors),
         borrow(arrays.uses),
         borrow(arrays.x),
         borrow(arrays.acc32),

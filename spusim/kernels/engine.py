@@ -9,6 +9,7 @@ from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import (
     add_columns,
     add_columns_stepwise,
+    add_in_pairs,
     first_boundary,
     nonzero_columns,
     requantise_partial,
@@ -42,6 +43,8 @@ _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _TAPE, _NOT_RESIDENT, _ABSENT = int(Fault.TAPE), int(Fault.ABSENT), int(M.ABSENT)
 _LOW_HALF = (1 << 32) - 1
+MOST_FACTOR = (1 << 15) - 1  # of an activation that goes in pairs
+NEAR = 1 << 19  # weights that a second-level cache surely holds, so that strips cost nothing
 
 
 @kernel
@@ -90,29 +93,34 @@ def _no_overflow(core, matrix, start, x_max):
 
 
 @kernel
-def _add(core, matrix, columns, n, sums, fast):
+def _add_narrow(core, weights, rows, columns, n, sums, x_max):
+    """Add the columns' products to sums (rows,) int64, which surely stay in 32 bits."""
+    narrow = core.acc32[:rows]
+    for r in range(rows):
+        narrow[r] = np.int32(sums[r])
+    if x_max <= MOST_FACTOR and weights.size <= NEAR:
+        add_in_pairs(weights, rows, core.x, columns, n, narrow, core.offsets, core.factors)
+    else:
+        add_columns(weights.reshape((weights.size // rows, rows)), core.x, columns, n, narrow)
+    for r in range(rows):
+        sums[r] = narrow[r]
+
+
+@kernel
+def _add(core, matrix, columns, n, sums, fast, x_max):
     """Add the columns' products to sums (rows,) int64; `fast`: they surely stay in 32 bits."""
     rows, total = matrix[_ROWS], matrix[_COLUMNS]
     bits, overflow = core.params[_BITS], core.params[_OVERFLOW]
-    x, begin = core.x, matrix[_WEIGHTS]
-    size = rows * total
-    if fast:
-        narrow = core.acc32[:rows]
-        for r in range(rows):
-            narrow[r] = np.int32(sums[r])
-        if matrix[_WIDE]:
-            wide = core.w16[begin : begin + size].reshape((total, rows))
-            add_columns(wide, x, columns, n, narrow)
-        else:
-            slim = core.w8[begin : begin + size].reshape((total, rows))
-            add_columns(slim, x, columns, n, narrow)
-        for r in range(rows):
-            sums[r] = narrow[r]
+    x, begin, end = core.x, matrix[_WEIGHTS], matrix[_WEIGHTS] + rows * total
+    if fast and matrix[_WIDE]:
+        _add_narrow(core, core.w16[begin:end], rows, columns, n, sums, x_max)
+    elif fast:
+        _add_narrow(core, core.w8[begin:end], rows, columns, n, sums, x_max)
     elif matrix[_WIDE]:
-        wide = core.w16[begin : begin + size].reshape((total, rows))
+        wide = core.w16[begin:end].reshape((total, rows))
         add_columns_stepwise(wide, x, columns, n, sums, bits, overflow)
     else:
-        slim = core.w8[begin : begin + size].reshape((total, rows))
+        slim = core.w8[begin:end].reshape((total, rows))
         add_columns_stepwise(slim, x, columns, n, sums, bits, overflow)
 
 
@@ -132,7 +140,7 @@ def _add_in_parts(core, matrix, n, sums, x_max, position):
             for r in range(sums.shape[0]):
                 largest = max(largest, abs(sums[r]))
             fast = params[_BITS] <= 32 and largest + matrix[_ABS_MAX] * x_max <= limit
-            _add(core, matrix, core.columns[first:end], end - first, sums, fast)
+            _add(core, matrix, core.columns[first:end], end - first, sums, fast, x_max)
         if boundary < total and (fresh or end > first):
             # What no product has changed since the last boundary stays as it is.
             requantise_partial(
@@ -160,7 +168,7 @@ def _values(core, matrix, n, acc, accumulate, position):
         return
     anyway = bits == 32 and overflow == WRAP
     fast = bits <= 32 and (anyway or _no_overflow(core, matrix, sums, x_max))
-    _add(core, matrix, core.columns, n, sums, fast)
+    _add(core, matrix, core.columns, n, sums, fast, x_max)
 
 
 @kernel
@@ -186,10 +194,11 @@ def _sum_stats(core, matrix, columns, n):
     """Add up the static counts of n columns: MACs, nonzeros, words and index words."""
     pairs = seen_as(core.stats, np.int64, 8)  # two of the four at a time; no sum needs 32 bits
     first, second = np.int64(0), np.int64(0)
+    begin = matrix[_STATS]
     for i in range(n):
-        at = 2 * (matrix[_STATS] + columns[i])
+        at = np.uint64(2 * (begin + columns[i]))  # without a sign nobody looks for one
         first += pairs[at]
-        second += pairs[at + 1]
+        second += pairs[at + np.uint64(1)]
     return first & _LOW_HALF, first >> 32, second & _LOW_HALF, second >> 32
 
 
@@ -218,6 +227,21 @@ def _count(core, matrix, columns, n, effective_n):
 
 
 @kernel
+def access_words(core, address, words):
+    """Count accesses to consecutive words of data memory; return the mask of their banks."""
+    banks = core.bank_busy.shape[0]
+    rounds, more = words // banks, words % banks
+    mask = np.int64(0)
+    turn = -address % banks  # of bank 0 among those that the words go round
+    for bank in range(banks):
+        accesses = rounds + np.int64(turn < more)
+        core.bank_busy[bank] += accesses
+        mask |= np.int64(accesses > 0) << bank
+        turn = turn + 1 if turn + 1 < banks else 0
+    return mask
+
+
+@kernel
 def _operand_accesses(core, matrix, src):
     """Count the reads of the operand: every word once in the load phase, else every window's."""
     banks, word_bits = core.params[_BANKS], 8 * core.params[_WORD_BYTES]
@@ -229,10 +253,7 @@ def _operand_accesses(core, matrix, src):
         begin, end = first * bits // word_bits, last * bits // word_bits + 1
         bank = (src + begin) % banks
         core.counters[_DATA_READ] += end - begin
-        for _ in range(begin, end):
-            core.bank_busy[bank] += 1
-            mask |= np.int64(1) << bank
-            bank = bank + 1 if bank + 1 < banks else 0
+        mask |= access_words(core, bank, end - begin)
     return mask
 
 
@@ -273,7 +294,7 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
         cycles = product_cycles(core, matrix, columns, n, load)
     uses = core.uses[matrix[_STATS] :]
     for i in range(n):
-        uses[columns[i]] += 1
+        uses[np.uint64(columns[i])] += 1
     effective = _count(core, matrix, columns, n, nonzero)
     counters = core.counters
     counters[_INDEX_WRITE] += matrix[_INDEX_WRITES]

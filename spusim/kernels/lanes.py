@@ -130,8 +130,8 @@ def _places() -> int:
 
 
 PLACES = _places()
-# positions that `add_pairs` takes at once: a wide tile, and a narrow one for what is left
-WIDE, NARROW = (4 * PLACES, 2 * PLACES) if PLACES else (64, 32)
+# positions that `add_pairs` takes at once: a wide tile, and narrower ones for what is left
+WIDE, NARROW, SLIM = (4 * PLACES, 2 * PLACES, PLACES) if PLACES else (64, 32, 16)
 
 
 def _interleavings(places: int) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -178,18 +178,19 @@ class _PairLoop:
         for k in range(2):
             at = builder.gep(offsets, [builder.add(i, ir.Constant(_LONG, k))])
             runs.append(builder.gep(buffer, [builder.sext(builder.load(at), _LONG)]))
+        kind = ir.VectorType(runs[0].type.pointee, PLACES)  # of 16 bits, or of 8 to be widened
         both = builder.bitcast(builder.gep(weights, [i]), _WORD.as_pointer())
         pair = _splat(builder, builder.load(both, align=2), self.words)
         pairs = builder.bitcast(pair, self.shorts)
         added = []
         for block in range(self.blocks):
             at = [ir.Constant(_LONG, PLACES * block)]
-            one, two = (
-                builder.load(
-                    builder.bitcast(builder.gep(run, at), self.shorts.as_pointer()), align=2
-                )
+            loaded = [
+                builder.load(builder.bitcast(builder.gep(run, at), kind.as_pointer()), align=1)
                 for run in runs
-            )
+            ]
+            one, two = (run if kind == self.shorts else builder.sext(run, self.shorts)
+                        for run in loaded)  # fmt: skip
             for shuffle in (self.low, self.high):
                 mixed = builder.shuffle_vector(one, two, _mask(shuffle))
                 product = _call(builder, _MULTIPLY_ADD[PLACES][1], self.words, mixed, pairs)
@@ -243,8 +244,9 @@ def plain_pair_adder(tile: int) -> Callable[..., Any]:
     return add
 
 
-# add_*(buffer int16, at, offsets int32, weights int16, begin, end, sums int32, to):
+# add_*(buffer int16 or int8, at, offsets int32, weights int16, begin, end, sums int32, to):
 # sums[to + t] += weights[i] * buffer[at + offsets[i] + t] modulo 2**32, for begin <= i < end
-# (end - begin even) and t below WIDE or NARROW; all arrays flat and contiguous
+# (end - begin even) and t below WIDE, NARROW or SLIM; all arrays flat and contiguous
 add_wide = _pair_adder(WIDE) if PLACES else plain_pair_adder(WIDE)
 add_narrow = _pair_adder(NARROW) if PLACES else plain_pair_adder(NARROW)
+add_slim = _pair_adder(SLIM) if PLACES else plain_pair_adder(SLIM)

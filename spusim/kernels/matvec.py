@@ -10,6 +10,7 @@ import numpy as np
 
 from spusim.kernels.arithmetic import WRAP, fold, shift_right
 from spusim.kernels.compiling import kernel
+from spusim.kernels.lanes import NARROW, SLIM, WIDE, add_narrow, add_slim, add_wide
 
 
 @kernel
@@ -50,6 +51,43 @@ def add_columns(weights, x, columns, n, acc):
         for r in range(rows):
             acc[r] += np.int32(np.int32(w0[r]) * x0)
         i += 1
+
+
+@kernel
+def add_in_pairs(weights, rows, x, columns, n, acc, offsets, factors):
+    """Do as `add_columns`, for x above -2**15 and below 2**15, with sums kept in registers.
+
+    weights (columns * rows,); offsets int32 and factors int16 (n + 3,) are scratch. A tile of rows
+    goes over all columns, two a step, so all weights should be close by: they are read in strips.
+    """
+    for i in range(n):
+        c = columns[i]
+        offsets[i], factors[i] = c * rows, x[np.uint64(c)]
+    for i in range(n, n + 3):
+        offsets[i], factors[i] = 0, 0
+    even = n + (n & 1)
+    row = 0
+    while row + WIDE <= rows:
+        add_wide(weights, row, offsets, factors, 0, even, acc, row)
+        row += WIDE
+    if row + NARROW <= rows:
+        add_narrow(weights, row, offsets, factors, 0, even, acc, row)
+        row += NARROW
+    if row + SLIM <= rows:
+        add_slim(weights, row, offsets, factors, 0, even, acc, row)
+        row += SLIM
+    rest = acc[row:rows]
+    for i in range(0, n if row < rows else 0, 4):
+        x0, x1, x2, x3 = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
+        w0, w1 = weights[offsets[i] + row :], weights[offsets[i + 1] + row :]
+        w2, w3 = weights[offsets[i + 2] + row :], weights[offsets[i + 3] + row :]
+        for r in range(rest.shape[0]):
+            rest[r] += (
+                np.int32(np.int32(w0[r]) * x0)
+                + np.int32(np.int32(w1[r]) * x1)
+                + np.int32(np.int32(w2[r]) * x2)
+                + np.int32(np.int32(w3[r]) * x3)
+            )
 
 
 @kernel

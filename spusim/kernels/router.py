@@ -19,11 +19,12 @@ from spusim.kernels.chip import (
 )
 from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
+from spusim.kernels.engine import access_words
 from spusim.kernels.host import frame_granted, land_frame, take_output
 from spusim.kernels.layout import C, Op, P, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
-from spusim.kernels.thread import address_offset, hold_banks, next_instruction, transfer_banks
+from spusim.kernels.thread import address_offset, hold_banks, next_instruction
 
 _CORES, _HOP, _CHANNELS, _ROOM = (
     int(G.CORES),
@@ -282,6 +283,8 @@ def transfer_mask(chip, c, context, row):
     """Banks that a send or recv would hold."""
     address, words = transfer_operands(chip, c, context, row)
     banks = chip.cores[c].params[_P_BANKS]
+    if words >= banks and banks < 63:
+        return (np.int64(1) << banks) - 1
     mask = np.int64(0)
     bank = address % banks
     for _ in range(min(words, banks)):
@@ -398,7 +401,7 @@ def _complete(chip, c, context, counter, address, words, banks, issued, first, d
     core.counters[counter] += words
     core.counters[_INSTRUCTION] += 1
     next_instruction(chip.contexts[c, context])
-    transfer_banks(core, address, words)
+    access_words(core, address, words)
     occupy(chip, c, _ROUTER, banks, done)
     chip.flights[c, context, _READY_AT] = done
     if chip.chip[_SHARED]:

@@ -76,21 +76,23 @@ def _in_bytes(core, matrix, columns, n):
     params, release, owed, windows = core.params, core.release, core.pe_owed, core.windows
     release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
     push, window = _BEFORE, _BEFORE
-    slot, full = 0, np.int64(0)
+    slot, full = np.uint64(0), np.int64(0)  # without a sign nobody looks for a negative index
+    last = np.uint64(depth - 1)
     owed[:] = 0
     release[:] = _BEFORE
     busy_until = load_lanes(owed, 0)
     for i in range(n):
         j = columns[i]
-        found = push + max(windows[j] - window, 1)
-        window = windows[j]
+        here = windows[np.uint64(j)]
+        found = push + max(here - window, 1)
+        window = here
         now = max(found, release[slot] + 1)
         full += now - found
         backlog = less(busy_until, min(now - push, BYTE))
         push = now
         busy_until = plus(backlog, load_lanes(core.byte_beats, begin + j * LANES))
         release[slot] = push + 1 + highest(busy_until if release_done else backlog)
-        slot = slot + 1 if slot + 1 < depth else 0
+        slot = slot + np.uint64(1) if slot < last else np.uint64(0)
     store_lanes(busy_until, owed)
     for p in range(params[_PES]):
         core.pe_done[p] = push + 1 + owed[p]

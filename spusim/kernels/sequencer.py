@@ -135,9 +135,9 @@ def occupy(chip, c, unit, banks, until):
     """Give a unit, and with reserved ports an instruction's banks, until a cycle (T18, T24)."""
     chip.unit_free[c, unit] = until
     if banks and not chip.chip[_SHARED]:
-        for bank in range(chip.bank_free.shape[1]):
-            if banks >> bank & 1:
-                chip.bank_free[c, bank] = until
+        free = chip.bank_free[c]
+        for bank in range(free.shape[0]):
+            free[bank] += (banks >> bank & 1) * (until - free[bank])
 
 
 @kernel
@@ -145,7 +145,7 @@ def banks_free_at(chip, c, banks):
     """Cycle from which all banks of a mask are free; always, with shared ports."""
     time = np.int64(0)
     if banks and not chip.chip[_SHARED]:
-        for bank in range(chip.bank_free.shape[1]):
-            if banks >> bank & 1:
-                time = max(time, chip.bank_free[c, bank])
+        free = chip.bank_free[c]
+        for bank in range(free.shape[0]):
+            time = max(time, (banks >> bank & 1) * free[bank])
     return time

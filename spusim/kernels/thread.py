@@ -397,21 +397,7 @@ def run_vector(core, context, op, operands, bytes_, bits):
 def hold_banks(core, mask, cycles):
     """Count the cycles for which an instruction holds its banks (T18)."""
     for bank in range(core.bank_held.shape[0]):
-        if mask >> bank & 1:
-            core.bank_held[bank] += cycles
-
-
-@kernel
-def transfer_banks(core, address, words):
-    """Count a transfer's accesses to the data banks; return the mask of those it touches."""
-    banks = core.bank_busy.shape[0]
-    mask = np.int64(0)
-    bank = address % banks
-    for _ in range(words):
-        core.bank_busy[bank] += 1
-        mask |= np.int64(1) << bank
-        bank = bank + 1 if bank + 1 < banks else 0
-    return mask
+        core.bank_held[bank] += (mask >> bank & 1) * cycles
 
 
 @kernel

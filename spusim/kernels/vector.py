@@ -54,25 +54,30 @@ def _put_narrow(memory, byte, bits, k, value, overflow):
 
 
 @kernel
+def _read(source, out):
+    # A slice from 0 on is what LLVM loads and stores side by side.
+    for k in range(source.shape[0]):
+        out[k] = source[k]
+
+
+@kernel
 def read_elements(memory, byte, bits, n, out):
     """out[:n] = n elements of `bits` from a byte address on. memory (bytes,) uint8."""
     if bits < 8:
         for k in range(n):
             out[k] = narrow_element(memory, byte, bits, k)
     elif bits == 8:
-        source = seen_as(memory, np.int8, 1)
-        for k in range(n):
-            out[k] = source[byte + k]
+        _read(seen_as(memory, np.int8, 1)[byte : byte + n], out)
     elif bits == 16:
-        halves = seen_as(memory, np.int16, 2)
-        start = byte >> 1
-        for k in range(n):
-            out[k] = halves[start + k]
+        _read(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], out)
     else:
-        wholes = seen_as(memory, np.int32, 4)
-        start = byte >> 2
-        for k in range(n):
-            out[k] = wholes[start + k]
+        _read(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], out)
+
+
+@kernel
+def _write(target, values, bits, overflow):
+    for k in range(target.shape[0]):
+        target[k] = fold(values[k], bits, overflow)
 
 
 @kernel
@@ -82,19 +87,11 @@ def write_elements(memory, byte, bits, n, values, overflow):
         for k in range(n):
             _put_narrow(memory, byte, bits, k, values[k], overflow)
     elif bits == 8:
-        target = seen_as(memory, np.int8, 1)
-        for k in range(n):
-            target[byte + k] = np.int8(fold(values[k], bits, overflow))
+        _write(seen_as(memory, np.int8, 1)[byte : byte + n], values, bits, overflow)
     elif bits == 16:
-        halves = seen_as(memory, np.int16, 2)
-        start = byte >> 1
-        for k in range(n):
-            halves[start + k] = np.int16(fold(values[k], bits, overflow))
+        _write(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], values, bits, overflow)
     else:
-        wholes = seen_as(memory, np.int32, 4)
-        start = byte >> 2
-        for k in range(n):
-            wholes[start + k] = np.int32(fold(values[k], bits, overflow))
+        _write(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], values, bits, overflow)
 
 
 @kernel
@@ -226,6 +223,16 @@ def look_up(table, values, n, address_bits, fraction_bits, interpolate, rounding
     top = (np.int64(1) << (address_bits + fraction_bits - 1)) - 1
     half = np.int64(1) << (address_bits - 1)
     low = (np.int64(1) << fraction_bits) - 1
+    if interpolate and fraction_bits > 0 and rounding <= 1:
+        # What most tables are, without a question for every element.
+        up = rounding << (fraction_bits - 1)
+        for k in range(n):
+            x = min(max(values[k], -top - 1), top)
+            at = np.uint64((x >> fraction_bits) + half)
+            here = np.int64(table[at])
+            rise = (np.int64(table[at + np.uint64(1)]) - here) * (x & low)
+            values[k] = here + ((rise + up) >> fraction_bits)
+        return
     for k in range(n):
         x = min(max(values[k], -top - 1), top)
         at = (x >> fraction_bits) + half

@@ -18,8 +18,8 @@ from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
-from spusim.kernels.rowtime import BYTE
 from spusim.kernels.schedule import entry_slots, lay_beats
+from spusim.machine.beats import beats_in_bytes, beats_in_words
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -116,7 +116,7 @@ def load_matrix(
     counts = column_counts(
         *((packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
     )
-    beats_of = _packed_beats(counts, core, per_beat)
+    beats_of = beats_in_words(counts, core, per_beat)
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (
@@ -143,7 +143,7 @@ def load_matrix(
         fields=fields,
         weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
         packed_beats=beats_of,
-        byte_beats=_byte_beats(beats_of, core),
+        byte_beats=beats_in_bytes(beats_of, core),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
@@ -164,27 +164,6 @@ def _wide(layout: Layout) -> bool:
 def outlined(matrix: Matrix) -> bool:
     """Whether a matrix's words were not written, so that it can be timed only."""
     return isinstance(matrix.packed, OutlinedMatrix)
-
-
-def _packed_beats(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> np.ndarray:
-    """Rules T5 and T6: beats of every column, and in the upper half of those with entries."""
-    beats = counts.beats.astype(np.int64)
-    if core.sparse.weights == "decompress":
-        whole = -(-counts.slice_rows // per_beat)
-        beats = np.maximum(beats, whole[None, :])
-    cost = np.maximum(beats, 1)
-    packed: np.ndarray = cost | np.where(counts.entries > 0, cost, 0) << 32
-    return packed
-
-
-def _byte_beats(packed_beats: np.ndarray, core: CoreSpec) -> np.ndarray:
-    """Beats as bytes, where no PE's backlog can exceed one: a column and what its queue holds."""
-    beats = packed_beats & 0xFFFFFFFF
-    columns, pes = beats.shape
-    fits = pes <= LANES and (core.queue.depth + 1) * int(beats.max(initial=0)) <= BYTE
-    padded = np.zeros((columns if fits else 0, LANES), np.uint8)
-    padded[:, :pes] = beats[: len(padded)]
-    return padded
 
 
 def _stats(counts: ColumnCounts, weight: np.ndarray, layout: Layout, core: CoreSpec) -> np.ndarray:
@@ -397,6 +376,8 @@ def _arrays(
         matrix_use=np.zeros((len(loaded), 3), np.int64),
         columns=np.zeros(longest + 1, np.int64),
         every=np.arange(longest, dtype=np.int64),
+        offsets=np.zeros(longest + 3, np.int32),
+        factors=np.zeros(longest + 3, np.int16),
         windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
         x=np.zeros(longest, np.int32),
         acc32=np.zeros(rows, np.int32),

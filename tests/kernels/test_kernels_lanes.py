@@ -11,6 +11,7 @@ from spusim.kernels import lanes
 ADDERS = {
     "wide": (lanes.add_wide, lanes.WIDE),
     "narrow": (lanes.add_narrow, lanes.NARROW),
+    "slim": (lanes.add_slim, lanes.SLIM),
 }
 
 
