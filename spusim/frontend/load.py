@@ -59,9 +59,11 @@ def load_network(
         _check_settings(source, settings)
         topology = quantised_topology(topology, found.quantising)
     network = _float_network(path, topology, found, source)
+    quantising = found.quantising
+    del found  # pruned weights are others, and both need not be kept
     network = replace(network, notes=(*inferred, *network.notes))
-    if found.quantising and calibrate is None:
-        ranges = check_quantised(source, found.quantising, network, topology)
+    if quantising and calibrate is None:
+        ranges = check_quantised(source, quantising, network, topology)
         return quantise_topology(network, topology, ranges)
     if calibrate is None and topology.quantise.calibrate is None:
         calibrate = calibrate_else
