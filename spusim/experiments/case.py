@@ -46,6 +46,7 @@ from spusim.source import Source, load_source
 
 # first keys of settings that change a network; all others are for the architecture
 NETWORK_KEYS = frozenset({"input", "labels", "layers", "prune", "quantise", "weights"})
+IMAGE_OF_NOISE = "noise:frames=1,seed=0"  # what a network over images sees where none is named
 
 
 class CaseError(SpusimError):
@@ -345,6 +346,8 @@ def _default_stream(case: Case) -> str:
     name = case.network.name if case.network else case.name
     if name in list_streams():
         return name
+    if case.network and case.network.picture:
+        return IMAGE_OF_NOISE
     raise CaseError(
         f"{case.name}: has no stream of its own, and none that ships is named {name}; name one "
         f"with --stream: a file, a folder, one of {', '.join(list_streams())}, or "

@@ -62,9 +62,11 @@ def load_network(
         topology = quantised_topology(topology, found.quantising)
     topology = as_found(topology, found)
     network = _float_network(path, topology, found, source)
+    quantising = found.quantising
+    del found  # pruned weights are others, and both need not be kept
     network = replace(network, notes=(*inferred, *network.notes))
-    if found.quantising and calibrate is None:
-        ranges = check_quantised(source, found.quantising, network, topology)
+    if quantising and calibrate is None:
+        ranges = check_quantised(source, quantising, network, topology)
         return quantise_topology(network, topology, ranges)
     if topology.quantise.input_range is not None:
         _check_no_stream(path, topology, calibrate)

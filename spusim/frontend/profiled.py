@@ -91,13 +91,14 @@ def masked(weight: np.ndarray, mask: np.ndarray, least: float, per_channel: bool
     Kept magnitudes are at least `least` times the largest that is kept: of its filter or, not
     per_channel, of the whole weight.
     """
-    magnitudes = np.abs(weight) * mask
+    kept, made = weight[mask], np.zeros_like(weight)
+    made[mask] = np.abs(kept)
     axes = tuple(range(1, weight.ndim)) if per_channel else None
-    largest = magnitudes.max(axis=axes, keepdims=True, initial=0.0)
+    largest = made.max(axis=axes, keepdims=True, initial=0.0)
     floor = np.where(largest > 0.0, largest * least, 1.0)
-    signs = np.where(weight < 0.0, -1.0, 1.0)
-    kept = np.where(mask, signs * np.maximum(magnitudes, floor), 0.0)
-    return np.asarray(kept.astype(weight.dtype))
+    magnitudes = np.maximum(made[mask], np.broadcast_to(floor, made.shape)[mask])
+    made[mask] = np.where(kept < 0.0, -magnitudes, magnitudes)
+    return made
 
 
 def profile_notes(

@@ -79,7 +79,8 @@ class KernelLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ha
     """Tells numba where a kernel's cache is, and by what to know that it is stale."""
 
     def __init__(self, py_func: Callable[..., Any], py_file: str):
-        self._lineno = py_func.__code__.co_firstlineno
+        # numba names both where it cannot keep a function, as with NUMBA_OPT=0
+        self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
         self._module = Path(py_file).stem
         _clear_stale(self._module)
 
