@@ -1,4 +1,4 @@
-"""Where a program's matrices lie in weight and index memory, and what external memory holds (T51)."""
+"""Where matrices lie in weight and index memory, and what external memory holds (T51)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -84,6 +84,7 @@ class KernelLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ha
 
     def __init__(self, py_func: Callable[..., Any], py_file: str):
         self._lineno = py_func.__code__.co_firstlineno
+        self._py_file = py_file  # numba names it where a function cannot be cached
         self._module = Path(py_file).stem
         _clear_stale(self._module)
 
