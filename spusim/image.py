@@ -20,13 +20,13 @@ from spusim.formats.codes import padded_codebook
 from spusim.formats.layout import PackedMatrix
 from spusim.isa import Isa, IsaError, decode_record, decode_table, encode_record, load_isa
 from spusim.isa.container import ADVICE, ImageError, expect_keys, read_container, write_container
+from spusim.placement import external_complaint
 from spusim.program import (
     CoreImage,
     Matrix,
     Program,
     Segment,
     Table,
-    external_complaint,
     transfer_record,
     window_record,
 )

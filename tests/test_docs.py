@@ -204,7 +204,7 @@ def test_figures_of_the_readme_are_images() -> None:
         assert (ROOT / figure).read_bytes().startswith(b"\x89PNG")
 
 
-RULES = {"T": ("timing.md", "timing_convolution.md"), "N": ("numbers.md",)}
+RULES = {"T": ("timing.md", "timing_convolution.md", "timing_memory.md"), "N": ("numbers.md",)}
 
 
 @pytest.mark.parametrize("letter", RULES)

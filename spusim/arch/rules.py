@@ -8,6 +8,7 @@ from spusim.arch.spec import Arch, ArchError, CoreSpec
 
 ADDRESS_WORDS = 1 << 16  # data and table addresses of the instruction set are 16 bits
 ACCUMULATOR_ROWS = 1 << 20  # and accumulator rows 20
+MOST_PARTS = 10**6  # of a byte that a bandwidth may tell
 CODEBOOK = "c"  # of a precision
 
 
@@ -127,6 +128,10 @@ def _window_words(arch: Arch) -> int:
     return math.ceil((word - math.gcd(bits, word) + bits) / word)
 
 
+def _bytes_per_cycle(arch: Arch) -> float:
+    return arch.external_memory.bytes_per_cycle if arch.external_memory else 0.0
+
+
 def _layer_precision(arch: Arch) -> str:
     return f"{arch.core.layer_weight_bits}x{arch.core.layer_activation_bits}"
 
@@ -156,6 +161,19 @@ RULES: tuple[Rule, ...] = (
         lambda a: a.external_memory is None or a.core.ports == "reserved",
         lambda a: "core.ports (=shared) cannot go with external_memory (T57)",
         lambda a: "set core.ports to reserved, or external_memory to null",
+    ),
+    Rule(
+        "external_bandwidth",
+        ("external_memory.bytes_per_cycle",),
+        "A bandwidth has at most six decimals, so that cycles are counted exactly.",
+        lambda a: (
+            a.external_memory is None or a.external_memory.bandwidth.denominator <= MOST_PARTS
+        ),
+        lambda a: (
+            f"external_memory.bytes_per_cycle (={_bytes_per_cycle(a):g}) must have at most six "
+            "decimals (T55)"
+        ),
+        lambda a: f"try {max(round(_bytes_per_cycle(a), 6), 1e-6):g}",
     ),
     Rule(
         "feeder_banks",

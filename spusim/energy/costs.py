@@ -39,6 +39,10 @@ NOT_COVERED = (
     "area covers memories, MAC lanes, accumulators, queues, scanner and vector unit; not "
     "sequencer, sparse decoders, router, host link, pads and wiring between blocks"
 )
+EXTERNAL_NOT_COVERED = (
+    "the external memory's refresh and standby, the dma units and the ports beside those of T18 "
+    "(T57) are not covered"
+)
 # Each of the memories' events, and which access of which memory it is.
 _ACCESSES = {
     "accumulator.read": ("accumulator", "read_pj"),
@@ -126,7 +130,10 @@ class _Pricing:
             **self._external_events(),
             "cycle": ("clock", clocked * self.tech.clock.pj_per_um2.value),
         }
-        return Prices(events, self._leakage(costs, logic), area, (NOT_COVERED, *self.notes))
+        missing = (EXTERNAL_NOT_COVERED,) if self.arch.external_memory else ()
+        return Prices(
+            events, self._leakage(costs, logic), area, (NOT_COVERED, *missing, *self.notes)
+        )
 
     def _engine_events(self, costs: dict[str, Cost]) -> dict[str, tuple[str, float]]:
         parts = memories(self.arch)

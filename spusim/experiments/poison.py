@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.program import CoreImage, Matrix, Program, Segment, external_areas
+from spusim.placement import external_areas
+from spusim.program import CoreImage, Matrix, Program, Segment
 
 POISON = 0xA5
 EXTERNAL = 15  # stands for the external memory among the cores

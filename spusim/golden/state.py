@@ -9,12 +9,7 @@ import numpy as np
 from spusim.formats import read_image, unpack_words
 from spusim.golden.errors import AccessError, CodeError, UnknownError
 from spusim.numerics import Rounding
-from spusim.program import (
-    CoreImage,
-    Matrix,
-    Program,
-    Segment,
-    Table,
+from spusim.placement import (
     absence,
     bank_places,
     external_complaint,
@@ -23,6 +18,7 @@ from spusim.program import (
     overlapping,
     weight_place,
 )
+from spusim.program import CoreImage, Matrix, Program, Segment, Table
 
 POISON = 0xA5
 ADDRESSABLE_WORDS = 2**16  # of data memory

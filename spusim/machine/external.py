@@ -13,16 +13,8 @@ from spusim.kernels.layout import M
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 from spusim.machine.memory import spread_words
-from spusim.program import (
-    Matrix,
-    Program,
-    Transfer,
-    absence,
-    bank_places,
-    external_complaint,
-    images_at_home,
-    overlapping,
-)
+from spusim.placement import absence, bank_places, external_complaint, images_at_home, overlapping
+from spusim.program import Matrix, Program, Transfer
 
 POISON = 0xA5
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from spusim.arch.spec import Arch, CoreSpec
-from spusim.program import CoreImage, Program, external_areas
+from spusim.placement import external_areas
+from spusim.program import CoreImage, Program
 from spusim.result import BankUse
 
 

@@ -10,17 +10,8 @@ from spusim.arch import Arch, arch_hash
 from spusim.errors import SpusimError
 from spusim.isa import Assembly, Faults, load_isa
 from spusim.numerics import numerics_of
-from spusim.program import (
-    CoreImage,
-    InputPort,
-    OutputPort,
-    Program,
-    Segment,
-    Table,
-    Thread,
-    Window,
-    external_complaint,
-)
+from spusim.placement import external_complaint
+from spusim.program import CoreImage, InputPort, OutputPort, Program, Segment, Table, Thread, Window
 from spusim.source.directives import START, Given, LineFaultError
 from spusim.source.images import (
     CoreGiven,

@@ -29,6 +29,11 @@ BREAKERS = {
     "codebook_entries": ("bitmix", ["core.table_memory.word_bits=8"], "try 16, or codebooks of 8"),
     "window_in_buffer": ("spu001", ["core.scanner.width=2049"], "try 513 words"),
     "pixel_engine": ("spu001", ["core.dataflow=pixel"], "core.dataflow to row"),
+    "external_bandwidth": (
+        "tiny",
+        ["external_memory={words: 64, bytes_per_cycle: 0.12345678, latency_cycles: 9}"],
+        "try 0.123457",
+    ),
     "external_ports": (
         "tiny",
         [

@@ -274,3 +274,17 @@ def test_power_needs_energy_and_time():
     assert power_w(nothing) == 0
     assert nothing.frame_energy_pj.shape == (0,)
     assert report_fields(nothing)["Latency (s)"] == 0
+
+
+def test_words_of_external_memory_cost_what_the_table_or_the_architecture_says():
+    word = {"external_memory.read": 3, "external_memory.write": 2, "weight_memory.write": 0}
+    settings = "external_memory={words: 64, bytes_per_cycle: 8, latency_cycles: 9"
+    for more, bit_pj in (("", 20), (", pj_per_bit: 4.5", 4.5)):
+        arch = load_arch("spu001", [f"{settings}{more}}}"])
+        energy = attach_energy(run(word), arch).energy_pj
+        assert energy["external_memory"] == pytest.approx(5 * 64 * bit_pj)
+        assert list(energy) == [*TERMS, "external_memory", "total"]
+    without = load_arch("spu001")
+    assert "external_memory" not in attach_energy(run({}), without).energy_pj
+    with pytest.raises(EnergyError, match=r"external_memory\.read has no price on this archit"):
+        attach_energy(run(word), without)

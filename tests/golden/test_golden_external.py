@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spusim.golden import AccessError, CodeError, RaceError
-from spusim.program import InputPort, OutputPort, Segment, Transfer, external_complaint
+from spusim.placement import external_complaint
+from spusim.program import InputPort, OutputPort, Segment, Transfer
 
 FRAMES = np.arange(1, 13).reshape(3, 4)
 SEND = {"dest": 1 << 15, "channel": 0, "src": 0, "words": 1, "thread": 0}

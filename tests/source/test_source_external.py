@@ -1,5 +1,6 @@
 """External memory in program sources: what they say is what image, golden and machine have."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -137,3 +138,15 @@ def test_recordings_time_programs_that_fetch():
     assert again.cycles == result.cycles == run(program, source.arch, source.frames).cycles
     assert again.stalls == result.stalls and again.counts == result.counts
     assert np.array_equal(again.outputs, result.outputs)
+
+
+def test_a_convolution_with_a_matrix_that_is_not_resident_is_refused():
+    text = (PROGRAMS / "conv_row.spuasm").read_text()
+    home = re.sub(r"(\.matrix \w+ [^\n]*)", r"\1 home=0", text)
+    memory = ".set external_memory={words: 4096, bytes_per_cycle: 8, latency_cycles: 2}\n"
+    source = read_source(home.replace(".arch", memory + ".arch", 1), "t.spuasm")
+    message = r"conv .*: matrix \w+ is not in weight memory: it was never fetched; fetch it first"
+    with pytest.raises(golden.CodeError, match=message):
+        golden.run(source.program, source.frames, source.starts)
+    with pytest.raises(MachineError, match=message):
+        run(source.program, source.arch, source.frames, source.starts)
