@@ -1,11 +1,13 @@
 """Any graph in small memories beside a large one: golden says what the reference says."""
 
 import numpy as np
-from compiler_networks import arch_of, golden, reference
+import pytest
+from compiler_networks import NetworkBuilder, arch_of, golden, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_graphs import ROUNDINGS, GraphBuilder
 
+from spusim.arch import Arch
 from spusim.compiler import CompileError, compile_network
 from spusim.isa import decode_all, load_isa
 from spusim.network.records import (
@@ -130,3 +132,42 @@ def test_one_value_is_stored_once() -> None:
     assert places["six (all alike)"] == 8 and "six" not in places
     frames = np.random.default_rng(0).integers(-(2**15), 2**15, (2, 1024))
     np.testing.assert_array_equal(golden(program, frames, (0,)).outputs, np.minimum(frames, 6 << 8))
+
+
+def dense_layers(*settings: str) -> tuple[Network, np.ndarray, Arch]:
+    """Return linear layers of which one alone has more weights than the memory, and frames."""
+    builder = NetworkBuilder(5, 96, bits=8, exponent=-4)
+    network = builder.linear(128, bits=8).linear(72, bits=8, requant="channel").build()
+    arch = arch_of(*ROOM, "core.data_memory.words=400", *settings)
+    return network, builder.frames(3), arch
+
+
+@pytest.mark.parametrize("words", [90, 130, 300])
+def test_products_are_cut_where_half_a_memory_is_less(words: int) -> None:
+    """Slices of rows take turns in the two halves, each fetched beside the one before it."""
+    network, frames, arch = dense_layers(f"core.weight_memory={{words: {words}}}")
+    program = compile_network(network, arch)
+    matrices = program.cores[0].matrices
+    assert len(matrices) > 2 and all(
+        max(map(len, each.packed.slices)) <= words // 2 for each in matrices
+    )
+    assert sum(each.home is not None for each in matrices) > 1
+    expected = reference(network, arch, frames, STARTS)
+    np.testing.assert_array_equal(golden(program, frames, STARTS).outputs, expected)
+
+
+def test_indices_are_cut_by_columns() -> None:
+    memories = ("core.weight_memory={words: 4000}", "core.index_memory.words=60")
+    network, frames, arch = dense_layers(*memories)
+    program = compile_network(network, arch)
+    matrices = program.cores[0].matrices
+    assert all(max(map(len, each.packed.indices)) <= 30 for each in matrices)
+    assert {each.packed.columns for each in matrices} != {96, 128}
+    expected = reference(network, arch, frames, STARTS)
+    np.testing.assert_array_equal(golden(program, frames, STARTS).outputs, expected)
+
+
+def test_what_cannot_be_cut_finer_is_refused() -> None:
+    network, _, arch = dense_layers("core.weight_memory={words: 20}")
+    with pytest.raises(CompileError, match=r"needs \d+ words of a PE's weight memory for fc"):
+        compile_network(network, arch)
