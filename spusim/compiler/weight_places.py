@@ -76,10 +76,11 @@ def finer_slicings(
     arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use], now: Mapping[str, Slicing],
     products: Container[str],
 ) -> dict[str, Slicing]:  # fmt: skip
-    """Return how products are to be cut of which a matrix takes more than half of a memory.
+    """Return how products are to be cut whose matrices a memory does not hold even alone.
 
-    So that one can be fetched while another is used. products: names of what can be cut; nothing
-    is returned where all fits as it is.
+    They become parts of half the memory, so that one is fetched while another is used. What fits
+    whole is not cut: every part has pointers to all columns. products: names of what can be cut;
+    nothing is returned where all fits as it is.
     """
     memories = rows, indices = _memories(arch, tiles)
     if all(_end(memory, uses, set(), set()) <= memory.size for memory in memories):
@@ -88,9 +89,10 @@ def finer_slicings(
     for number, use in enumerate(uses):
         before = now.get(use.node, Slicing())
         most = before.rows, before.index_words
-        if rows.words[number] > rows.size // 2:
+        share = 2 if use.node in now else 1
+        if rows.words[number] > rows.size // share:
             most = min(before.rows, -(-tiles[number].packed.rows // 2)), most[1]
-        if indices.words[number] > indices.size // 2:
+        if indices.words[number] > indices.size // share:
             most = most[0], indices.size // 2
         known = finer.get(use.node, before)
         wanted = Slicing(min(known.rows, most[0]), max(known.index_words, most[1]))

@@ -142,8 +142,8 @@ def dense_layers(*settings: str) -> tuple[Network, np.ndarray, Arch]:
     return network, builder.frames(3), arch
 
 
-@pytest.mark.parametrize("words", [90, 130, 300])
-def test_products_are_cut_where_half_a_memory_is_less(words: int) -> None:
+@pytest.mark.parametrize("words", [90, 130, 200])
+def test_products_are_cut_where_a_memory_is_less(words: int) -> None:
     """Slices of rows take turns in the two halves, each fetched beside the one before it."""
     network, frames, arch = dense_layers(f"core.weight_memory={{words: {words}}}")
     program = compile_network(network, arch)
@@ -157,11 +157,11 @@ def test_products_are_cut_where_half_a_memory_is_less(words: int) -> None:
 
 
 def test_indices_are_cut_by_columns() -> None:
-    memories = ("core.weight_memory={words: 4000}", "core.index_memory.words=60")
+    memories = ("core.weight_memory={words: 4000}", "core.index_memory.words=40")
     network, frames, arch = dense_layers(*memories)
     program = compile_network(network, arch)
     matrices = program.cores[0].matrices
-    assert all(max(map(len, each.packed.indices)) <= 30 for each in matrices)
+    assert all(max(map(len, each.packed.indices)) <= 20 for each in matrices)
     assert {each.packed.columns for each in matrices} != {96, 128}
     expected = reference(network, arch, frames, STARTS)
     np.testing.assert_array_equal(golden(program, frames, STARTS).outputs, expected)
