@@ -252,7 +252,8 @@ def _lower_group(space: CoreSpace, node: Product, name: str, group: Group) -> li
     widths = {node.heads[strip.head].output.quantum.bits for strip in group.strips}
     step = math.lcm(group_rows(arch), *(elements_per_word(arch, bits) for bits in widths))
     sizes = tuple(strip.rows for strip in group.strips)
-    tiles = row_tiles(sizes, most_tile_rows(arch, step, node.name), step)
+    most = min(most_tile_rows(arch, step, node.name), space.slicing(node.name).rows)
+    tiles = row_tiles(sizes, max(most, step), step)
     ops: list[Op] = []
     for number, tile in enumerate(tiles):
         tile_name = f"{name}.r{number}" if len(tiles) > 1 else name
@@ -354,7 +355,13 @@ def store_tile(
         (begin + first, begin + end)
         for begin, columns in _parts(arch, operand, weight.shape[1])
         for first, end in column_tiles(
-            arch, layout, (len(weight), columns), activation_bits, node.layer, space.check_capacity
+            arch,
+            layout,
+            (len(weight), columns),
+            activation_bits,
+            node.layer,
+            space.check_capacity,
+            space.slicing(node.name).index_words,
         )
     ]
     stored = []

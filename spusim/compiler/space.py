@@ -1,7 +1,7 @@
 """What a core gives away while its program is planned: memory, tables, matrix descriptors."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,17 @@ def _shape(table: Table) -> tuple[int, int, bool]:
     return table.address_bits, table.fraction_bits, table.interpolate
 
 
+@dataclass(frozen=True)
+class Slicing:
+    """How finely a product is cut: rows of a matrix, and its words of a PE's index memory (0: any).
+
+    Only what is streamed is cut finer than accumulators and buffers ask for.
+    """
+
+    rows: int = 2**32
+    index_words: int = 0
+
+
 class CoreSpace:
     """A core's memories while they are given away."""
 
@@ -99,7 +110,12 @@ class CoreSpace:
         self._scales: dict[bytes, int] = {}  # entries -> address
         self.turns: dict[str, int] = {}  # scales that are loaded for each use -> address
         self.loaded: dict[str, np.ndarray] = {}  # and their words (n, bytes) uint8
+        self.slicings: dict[str, Slicing] = {}  # by product
         self._pack = pack
+
+    def slicing(self, product: str) -> Slicing:
+        """Return how a product is cut."""
+        return self.slicings.get(product, Slicing())
 
     def again(self, planned: Sequence[int | None] = ()) -> "CoreSpace":
         """Return the same memories with nothing given away; planned: as in `DataMap`."""

@@ -157,19 +157,21 @@ def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
 
 
 def column_tiles(
-    arch: Arch, layout: Layout, shape: tuple[int, int], activation_bits: int, name: str, check: bool
-) -> list[tuple[int, int]]:
+    arch: Arch, layout: Layout, shape: tuple[int, int], activation_bits: int, name: str,
+    check: bool, index_words: int = 0,
+) -> list[tuple[int, int]]:  # fmt: skip
     """Cut a matrix (rows, columns) into [first, end) of columns that scanner and index memory hold.
 
     Cuts are at multiples of a data word's elements and of the scanner's width, so that windows and
-    operands of all tiles are aligned. Raises CompileError where not even one such unit fits.
+    operands of all tiles are aligned. index_words: what a tile may take of a PE's index memory
+    where that holds several. Raises CompileError where not even one such unit fits.
     """
     rows, columns = shape
     span = format_of(layout).index_span(layout)  # so that no block is cut in two
     unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width, span)
     most = columns
     for rule in (_buffer_rule, _index_rule):
-        fits, complaint = rule(arch, layout, rows, activation_bits)
+        fits, complaint = rule(arch, layout, rows, activation_bits, index_words)
         if not fits(most):
             units = _most(fits, unit, most // unit)
             if not units and check:
@@ -181,7 +183,9 @@ def column_tiles(
 Rule = tuple[Callable[[int], bool], Callable[[int], str]]
 
 
-def _buffer_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) -> Rule:
+def _buffer_rule(
+    arch: Arch, layout: Layout, rows: int, activation_bits: int, index_words: int
+) -> Rule:
     words = arch.core.scanner.buffer_words
     columns = words * elements_per_word(arch, activation_bits)
     return (
@@ -194,16 +198,19 @@ def _buffer_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) ->
     )
 
 
-def _index_rule(arch: Arch, layout: Layout, rows: int, activation_bits: int) -> Rule:
+def _index_rule(
+    arch: Arch, layout: Layout, rows: int, activation_bits: int, index_words: int
+) -> Rule:
     memory = arch.core.index_memory
     heights = slice_heights(rows, layout)
+    most = index_words if memory.mode == "resident" else 0
 
     def need(columns: int) -> int:
         words = pointer_words(layout, columns) + int(flag_words(layout, heights, columns).max())
         return -(-words * layout.index_word_bits // memory.word_bits)
 
     return (
-        lambda n: memory.mode == "resident" or need(n) <= memory.words,
+        lambda n: (not most and memory.mode == "resident") or need(n) <= (most or memory.words),
         lambda n: (
             f"pointers and indices of {n} columns take {need(n)} words of a PE's index memory, and "
             f"core.index_memory.words (={memory.words}); give it {need(n)} words or use more PEs"

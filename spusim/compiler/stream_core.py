@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from spusim.arch import Arch
 from spusim.compiler.code import Op, ThreadCode, op
+from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.lowering import Site
 from spusim.compiler.memory import (
@@ -21,13 +22,13 @@ from spusim.compiler.places import place
 from spusim.compiler.residence import Residence, plan_residence
 from spusim.compiler.row_tiles import groups_of
 from spusim.compiler.scale_places import ScalePlaces, scale_places
-from spusim.compiler.space import CoreSpace
+from spusim.compiler.space import CoreSpace, Slicing
 from spusim.compiler.storage import Storage, StoredMatrix, depth_rows
-from spusim.compiler.streaming import Homes, Schedule, schedule_of, scheduled, slots_of
+from spusim.compiler.streaming import Homes, Schedule, Slot, schedule_of, scheduled, slots_of
 from spusim.compiler.threads import FRAME, Threading, init_ops, received_frame
-from spusim.compiler.weight_places import WeightPlaces, weight_places
+from spusim.compiler.weight_places import Use, WeightPlaces, finer_slicings, weight_places
 from spusim.formats import stored_words
-from spusim.network.records import Constant, Network
+from spusim.network.records import Constant, Network, Product
 from spusim.numerics import STOCHASTIC
 from spusim.program import Matrix, Segment
 
@@ -64,13 +65,8 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
     scales = scale_places(arch, units, words)
     taken = scales.words + scales.staying + SCALE_ALIGN_WORDS
     residence = plan_residence(arch, plan, places, trial.data.symbols, words - taken, fed)
-    space = blank.again(residence.planned)
-    _give_scales(space, scales, residence)
-    site = Site(space, plan, place(space, plan))
-    site.places.fills = [f for f in site.places.fills if f.vector.address < FAR_WORDS]
-    _keep_uniform(space, plan.graph.network, residence)
-    slots, uses = slots_of(site, residence)
-    tiles = space.matrices.tiles
+    site, slots, uses = _lowered(blank, plan, residence, scales)
+    space, tiles = site.space, site.space.matrices.tiles
     weights = weight_places(arch, tiles, uses)
     homes = _homes(space, weights, residence.external_words)
     _check_external(arch, plan.graph.network, homes.end)
@@ -80,6 +76,28 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
         space, _threads(site, schedule, fed), _storage(arch, tiles, weights, homes.matrices),
         homes.end, tuple(outside),
     )  # fmt: skip
+
+
+def _lowered(
+    blank: CoreSpace, plan: Distribution, residence: Residence, scales: ScalePlaces
+) -> tuple[Site, list[Slot], list[Use]]:
+    """Lower all steps, products cut so finely that their matrices can take turns."""
+    network = plan.graph.network
+    products = {node.name for node in network.nodes if isinstance(node, Product)}
+    slicings: dict[str, Slicing] = {}
+    while True:
+        space = blank.again(residence.planned)
+        space.slicings = slicings
+        _give_scales(space, scales, residence)
+        site = Site(space, plan, place(space, plan))
+        site.places.fills = [f for f in site.places.fills if f.vector.address < FAR_WORDS]
+        _keep_uniform(space, network, residence)
+        slots, uses = slots_of(site, residence)
+        tiles = space.matrices.tiles
+        finer = finer_slicings(blank.arch, tiles, uses, slicings, products)
+        if not finer:
+            return site, slots, uses
+        slicings = slicings | finer
 
 
 def _check(arch: Arch, network: Network) -> None:

@@ -57,7 +57,7 @@ class Slot:
 
 
 def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
-    """Lower all steps in order, and return when each matrix is used."""
+    """Lower all steps in order, and return when and by what each matrix is used."""
     builder = _Builder(site, residence)
     first = sent_outputs(site, set(), builder.sent)  # what no node makes, before it changes
     for step in residence.steps:
@@ -76,6 +76,7 @@ class _Builder:
         self.slots: list[Slot] = []
         self.templates: dict[str, Template] = {}  # by node
         self.reuse: dict[int, int] = {}
+        self.owner: dict[int, str] = {}  # matrix -> node
         self.sent: set[int] = set()
         self.done: set[str] = set()
 
@@ -106,7 +107,7 @@ class _Builder:
             for matrix in slot.matrices:
                 found.setdefault(matrix, []).append(number)
         return [
-            Use(min(slots), max(slots), self.reuse.get(tile.number, 1))
+            Use(min(slots), max(slots), self.reuse[tile.number], self.owner[tile.number])
             for tile in self.space.matrices.tiles
             for slots in (found.get(tile.number, [0]),)
         ]
@@ -135,7 +136,7 @@ class _Builder:
         elif isinstance(node, Product):
             reuse = len(node.windows)
         for tile in self.space.matrices.tiles[before:]:
-            self.reuse[tile.number] = reuse
+            self.reuse[tile.number], self.owner[tile.number] = reuse, node.name
         return ops
 
     def _uniform(self, each: Op) -> list[Op]:

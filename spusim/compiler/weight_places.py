@@ -5,22 +5,24 @@ is fetched beside the step before the one that needs it, so it takes its place f
 there is no room for that, the machine waits for it between the two.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 from spusim.compiler.first_fit import Span, end_of, first_fit
+from spusim.compiler.space import Slicing
 from spusim.compiler.storage import StoredMatrix, depth_rows
 
 
 @dataclass(frozen=True)
 class Use:
-    """When a matrix is needed, first and last step, and how often each weight is used a frame."""
+    """When a matrix is needed, first and last step, how often each weight is used, and by what."""
 
     first: int
     last: int
     reuse: int
+    node: str
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,35 @@ def weight_places(arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use]
     return WeightPlaces(
         tuple(rows), tuple(indices), frozenset(streamed), frozenset(alone), ends[0], ends[1]
     )
+
+
+def finer_slicings(
+    arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use], now: Mapping[str, Slicing],
+    products: Container[str],
+) -> dict[str, Slicing]:  # fmt: skip
+    """Return how products are to be cut whose matrices a memory does not hold even alone.
+
+    They become parts of half the memory, so that one is fetched while another is used. What fits
+    whole is not cut: every part has pointers to all columns. products: names of what can be cut;
+    nothing is returned where all fits as it is.
+    """
+    memories = rows, indices = _memories(arch, tiles)
+    if all(_end(memory, uses, set(), set()) <= memory.size for memory in memories):
+        return {}
+    finer: dict[str, Slicing] = {}
+    for number, use in enumerate(uses):
+        before = now.get(use.node, Slicing())
+        most = before.rows, before.index_words
+        share = 2 if use.node in now else 1
+        if rows.words[number] > rows.size // share:
+            most = min(before.rows, -(-tiles[number].packed.rows // 2)), most[1]
+        if indices.words[number] > indices.size // share:
+            most = most[0], indices.size // 2
+        known = finer.get(use.node, before)
+        wanted = Slicing(min(known.rows, most[0]), max(known.index_words, most[1]))
+        if use.node in products and wanted != before:
+            finer[use.node] = wanted
+    return finer
 
 
 def _memories(arch: Arch, tiles: Sequence[StoredMatrix]) -> tuple[_Memory, _Memory]:

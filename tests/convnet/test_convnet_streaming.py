@@ -131,7 +131,7 @@ def test_machine_equals_golden_where_everything_streams() -> None:
 
 WHOLE = {
     "resnet18": ("core.data_memory.words=160", "core.index_memory.words=8192"),
-    "mobilenet_v2": ("core.data_memory.words=384", "core.index_memory.words=8192"),
+    "mobilenet_v2": ("core.data_memory.words=160", "core.index_memory.words=8192"),
 }
 
 

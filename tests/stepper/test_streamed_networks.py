@@ -50,4 +50,4 @@ def test_streamed_networks_agree(name: str) -> None:
     parts += golden_differences(stepped, golden.run(program, frames, (0, 1)))
     found = "\n".join(part for part in parts if part)
     assert not found, found
-    tally.compared("networks that stream", stepped.cycles)
+    tally.compared("programs that stream", stepped.cycles)
