@@ -1,6 +1,7 @@
 """Compile a network: plan where everything runs and lies, then write every core's program."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -252,11 +253,15 @@ def formats_of(
 
 
 def _output_ports(plan: Distribution, output: Tensor) -> tuple[OutputPort, ...]:
-    ports, offset, planes = [], 0, _planes(plan.graph, output)
+    ports, first, pixels = [], 0, plan.graph.pixels.get(output.name)
     for number, run in enumerate(plan.output):
         size = sum(plan.layouts[run.root].sizes[piece] for piece in run.pieces)
-        ports.append(OutputPort(run.sender, number, offset, size, output.quantum.bits, planes))
-        offset += size
+        ports.append(OutputPort(run.sender, number, first, size, output.quantum.bits))
+        if pixels:
+            planes, whole = size // pixels, output.size // pixels
+            stride = whole if planes < whole else 0
+            ports[-1] = replace(ports[-1], offset=first // pixels, planes=planes, stride=stride)
+        first += size
     return tuple(ports)
 
 
