@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from spusim.arch import Arch
 from spusim.compiler.graph import Graph, Whole
 from spusim.compiler.pieces import Layout, Pieces
-from spusim.compiler.shares import read_span
+from spusim.compiler.shares import read_span, share_unit
 from spusim.network.graph import inputs_of, outputs_of
 from spusim.network.records import Constant, Convolution, Cut, Join, Node, Pooling, Product
 
@@ -111,7 +111,9 @@ class _Planner:
         if isinstance(node, Product):
             return list(self.shares[out])
         if isinstance(node, Whole):  # windows over an image
-            return list(self.shares.get(out, [FIRST_CORE] * len(self.layouts[out].firsts)))
+            shared = self.arch.cores > 1 and share_unit(self.graph, node, self.arch)
+            first = [FIRST_CORE] * len(self.layouts[out].firsts)
+            return list(self.shares[out]) if shared else list[Owner](first)
         if isinstance(node, Constant):
             return [None] * len(self.layouts[out].firsts)
         owners: list[Owner] = []

@@ -137,7 +137,7 @@ def ordered_outputs(program: Program, outputs: np.ndarray) -> np.ndarray:
 
 
 def _reordered(port: OutputPort) -> bool:
-    return port.planes > 1 or port.stride > 1
+    return port.planes != 1 or port.stride > 1
 
 
 def _taken(program: Program) -> list[range]:

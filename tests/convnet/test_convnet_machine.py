@@ -155,8 +155,8 @@ def test_machines_that_cannot_are_told_why(arch: tuple[str, tuple[str, ...]]) ->
         compile_network(load_network("cnn_small"), load_arch(name, list(how)))
 
 
-@pytest.mark.parametrize(("cores", "convs"), [(2, [4, 4]), (3, [4, 4, 4])])
-def test_rows_of_images_are_shared_out_over_cores(cores: int, convs: list[int]) -> None:
+@pytest.mark.parametrize(("cores", "share"), [(2, 0.55), (3, 0.43)])
+def test_rows_of_images_are_shared_out_over_cores(cores: int, share: float) -> None:
     network, one = load_network("cnn_small"), load_arch("row64")
     stream = load_stream("noise:frames=2,seed=3", network)
     arch = load_arch("row64", [f"cores={cores}"])
@@ -167,12 +167,12 @@ def test_rows_of_images_are_shared_out_over_cores(cores: int, convs: list[int]) 
         sum(each.mnemonic == "conv" for each in decode_all(load_isa(), core.code))
         for core in program.cores
     ]
-    assert found == convs
+    assert found == [4] * cores
     cycles = [
         machine.run(compile_network(network, a), a, codes.frames, codes.starts).cycles
         for a in (one, arch)
     ]
-    assert cycles[1] < 0.55 * cycles[0] * 2 / cores + 0.05 * cycles[0]
+    assert cycles[1] < share * cycles[0]
 
 
 def test_narrow_tensors_are_refused() -> None:
