@@ -286,7 +286,8 @@ class OutputPort:
     """One of the host's channels: `elements` of a frame's output from `offset` on.
 
     planes: they are pixels of so many elements, and arrive plane after plane, each from a fresh
-    word.
+    word. stride: elements from a pixel to the next in the frame's output, 0 where no other port
+    has some of a pixel's.
     """
 
     core: int
@@ -295,6 +296,13 @@ class OutputPort:
     elements: int
     bits: int
     planes: int = 1
+    stride: int = 0
+
+    @property
+    def places(self) -> np.ndarray:
+        """Places in the frame's output of each plane's elements, (planes, pixels)."""
+        pixels = np.arange(self.elements // self.planes) * (self.stride or self.planes)
+        return np.asarray(self.offset + np.arange(self.planes)[:, None] + pixels)
 
 
 @dataclass(frozen=True)

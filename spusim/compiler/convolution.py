@@ -14,15 +14,14 @@ from spusim.arch.rules import conv_complaint
 from spusim.compiler.code import Op, op
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
+from spusim.compiler.filters import Part, filter_parts
 from spusim.compiler.gather import MOST_CHANNELS, MOST_PLACES, gathering, scattering
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, words_of
 from spusim.compiler.pieces import Layout
 from spusim.compiler.places import Places
 from spusim.compiler.product import requant_rows
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.split import group_rows
 from spusim.compiler.storage import column_tiles, layout_for, tile_format
-from spusim.formats import weight_kind
 from spusim.network.records import Convolution, Network, Pooling, Requant, Tensor
 from spusim.numerics.convolution import Convolution as Geometry
 from spusim.program import (
@@ -56,11 +55,6 @@ def _check_engine(arch: Arch, node: Windowed) -> None:
         raise CompileError(
             f"layer {node.layer} needs the instruction conv, and {complaint}, or a network without "
             "conv2d"
-        )
-    if arch.cores > 1:
-        raise CompileError(
-            f"{arch.name}: layer {node.layer} has windows over an image, which are not shared out "
-            f"over cores (={arch.cores}); set cores=1"
         )
 
 
@@ -115,85 +109,55 @@ def _check_fields(arch: Arch, node: Windowed) -> None:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Filters of a convolution that one instruction computes, and the groups they are of."""
+class Span:
+    """What a core computes of a window's output: `size` elements from `first` on, at a word."""
 
-    filters: range
-    groups: range
-
-    def of(self, node: Convolution, name: str) -> Convolution:
-        """Return these filters as a convolution over the channels that they see."""
-        rows = slice(self.filters.start, self.filters.stop)
-        inner = node.geometry.channels // node.geometry.groups
-        geometry = replace(
-            node.geometry, channels=inner * len(self.groups), filters=len(self.filters),
-            groups=len(self.groups),
-        )  # fmt: skip
-        pair = node.requant.multiplier, node.requant.shift
-        requant = Requant(*(x if len(x) == 1 else x[rows] for x in pair))
-        bias = None if node.bias is None else node.bias[rows]
-        weight = node.weight[rows]
-        return replace(
-            node, name=name, weight=weight, bias=bias, geometry=geometry, requant=requant
-        )
+    first: int
+    size: int
+    word: int
 
 
-def filter_parts(arch: Arch, node: Convolution, activation_bits: int) -> tuple[Part, ...]:
-    """Cut a convolution's filters into as many as accumulators take at once (T43).
-
-    Raises CompileError where a PE has none for a single group of rows.
-    """
-    shape = node.geometry
-    most = _most_filters(arch, node, activation_bits)
-    per_group = shape.filters // shape.groups
-    if shape.filters <= most:
-        return (Part(range(shape.filters), range(shape.groups)),)
-    if per_group <= most:
-        step = most // per_group
-        groups = (range(g, min(g + step, shape.groups)) for g in range(0, shape.groups, step))
-        return tuple(Part(range(g.start * per_group, g.stop * per_group), g) for g in groups)
-    return tuple(
-        Part(range(first, min(first + most, end)), range(group, group + 1))
-        for group in range(shape.groups)
-        for end in ((group + 1) * per_group,)
-        for first in range(end - per_group, end, most)
-    )
-
-
-def _most_filters(arch: Arch, node: Convolution, activation_bits: int) -> int:
-    core, group = arch.core, group_rows(arch)
-    if core.dataflow == "row":
-        return node.geometry.filters
-    precision = f"{weight_kind(node.weight_bits, node.codebook)}x{activation_bits}"
-    rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
-    positions = core.lanes * rates[precision]
-    filters = core.accumulators // positions // group * group
-    if not filters:
-        raise CompileError(
-            f"{arch.name}: layer {node.layer}: a PE stores rows by {group}, and "
-            f"core.accumulators (={core.accumulators}) at {positions} positions hold "
-            f"{core.accumulators // positions}; give it {group * positions} accumulators"
-        )
-    return core.pes * filters
+def _spans(space: CoreSpace, node: Windowed, plan: Distribution, places: Places) -> list[Span]:
+    name = node.output.name
+    layout, spans = plan.layouts[name], list[Span]()
+    for piece, workers in enumerate(plan.workers[name]):
+        if space.core not in workers:
+            continue
+        first, size = layout.firsts[piece], layout.sizes[piece]
+        last = spans[-1] if spans else None
+        if last and last.first + last.size == first:
+            spans[-1] = replace(last, size=last.size + size)
+        else:
+            spans.append(Span(first, size, places.words[name, piece]))
+    return spans
 
 
 def lower_convolution(
     space: CoreSpace, node: Convolution, plan: Distribution, places: Places
 ) -> list[Op]:
-    """Store a convolution's filters, windows and scales, and return its instructions."""
-    source = plan.graph.tensors[node.a]
-    parts = filter_parts(space.arch, node, source.quantum.bits)
-    return [
-        _lower_part(space, node, part, f"{node.name}.f{part.filters.start}", plan, places)
-        if len(parts) > 1
-        else _lower_part(space, node, part, node.name, plan, places)
-        for part in parts
-    ]
+    """Store a core's filters of a convolution, windows and scales, and return its instructions.
+
+    Of planes it computes some filters, of interleaved images some rows of the output.
+    """
+    shape, bits = node.geometry, plan.graph.tensors[node.a].quantum.bits
+    pixels = plan.graph.pixels.get(node.output.name)
+    ops: list[Op] = []
+    for span in _spans(space, node, plan, places):
+        plane = pixels or span.size
+        filters = range(span.first // plane, (span.first + span.size) // plane)
+        if not pixels:
+            filters = range(shape.filters)
+        parts = [*filter_parts(space.arch, node, bits, filters)]
+        for part in parts:
+            name = f"{node.name}.f{part.filters.start}" if len(parts) > 1 else node.name
+            ops.append(_lower_part(space, node, part, name, span, plan, places))
+    return ops
 
 
 def _lower_part(
-    space: CoreSpace, whole: Convolution, part: Part, name: str, plan: Distribution, places: Places
-) -> Op:
+    space: CoreSpace, whole: Convolution, part: Part, name: str, span: Span, plan: Distribution,
+    places: Places,
+) -> Op:  # fmt: skip
     source, node = plan.graph.tensors[whole.a], part.of(whole, name)
     planar = whole.a in plan.graph.pixels
     tile = _store(space, node, space.formats[whole.name], source, planar)
@@ -201,50 +165,76 @@ def _lower_part(
     scales = scale_name(whole) if name == whole.name else f"{name}.scale"
     scaling, shift, scale = _scaling(space, scales, node.requant)
     window = replace(window, scaling=scaling, shift=shift, scale=scale)
-    channel = part.groups.start * (whole.geometry.channels // whole.geometry.groups)
-    begins = (
-        places.operands[whole.a].address + _plane_word(plan, whole.a, channel),
-        places.words[whole.output.name, 0]
-        + _plane_word(plan, whole.output.name, part.filters.start),
-    )
+    if not planar:
+        window = _rows(window, whole, span)
+    inner = whole.geometry.channels // whole.geometry.groups
+    a = places.operands[whole.a].address + _plane_word(plan, whole.a, part.groups.start * inner)
+    d = span.word
+    if planar:
+        plane = span.first // plan.graph.pixels[whole.output.name]
+        d += _plane_word(plan, whole.output.name, part.filters.start)
+        d -= _plane_word(plan, whole.output.name, plane)
     table = TABLE_RELU if node.relu else TABLE_NONE
     comment = f"{node.layer}: {_told(node.geometry)}"
-    return op(
-        "conv", comment, w=space.window(window), m=tile, d=begins[1], a=begins[0], table=table
-    )
+    return op("conv", comment, w=space.window(window), m=tile, d=d, a=a, table=table)
+
+
+def _rows(window: Window, node: Windowed, span: Span) -> Window:
+    """Return a window over an interleaved image that computes a span's rows of the output."""
+    row = node.geometry.out_width * node.geometry.filters
+    return replace(window, first_row=span.first // row, rows=span.size // row)
 
 
 def _plane_word(plan: Distribution, name: str, plane: int) -> int:
-    """Return the word at which a tensor's plane begins."""
+    """Return the word at which a tensor's plane begins, from its first on."""
     layout = plan.layouts[name]
     return layout.words[layout.index(plane * plan.graph.pixels[name])] if plane else 0
 
 
 def lower_pooling(space: CoreSpace, node: Pooling, plan: Distribution, places: Places) -> list[Op]:
-    """Store a pooling's window, and return its instruction.
+    """Store a core's windows of a pooling, and return its instructions."""
+    return [
+        _lower_pool(space, node, span, plan, places.operands[node.a].address)
+        for span in _spans(space, node, plan, places)
+    ]
+
+
+def _lower_pool(
+    space: CoreSpace, node: Pooling, span: Span, plan: Distribution, address: int
+) -> Op:
+    """Return a pooling's instruction; of some planes, or rows of the output.
 
     Where only one of its tensors has planes, they are the rows of one channel.
     """
-    source, shape = plan.graph.tensors[node.a], node.geometry
-    reads, makes = (name in plan.graph.pixels for name in (node.a, node.output.name))
-    if makes and not reads:
+    source, shape, pixels = plan.graph.tensors[node.a], node.geometry, plan.graph.pixels
+    reads, makes = (name in pixels for name in (node.a, node.output.name))
+    if makes and reads:
+        plane = pixels[node.output.name]
+        address += _plane_word(plan, node.a, span.first // plane)
+        shape = replace(
+            shape,
+            channels=span.size // plane,
+            filters=span.size // plane,
+            groups=span.size // plane,
+        )
+    elif makes:
         shape = scattering(shape.channels, source.quantum.bits, space.data.word_bits)
-    elif reads and not makes:
-        rows = gathering(shape, source.quantum.bits, space.data.word_bits)
-        assert rows is not None, node.name
-        shape = rows
-    planar = reads and makes
+    elif reads:
+        gathered = gathering(shape, source.quantum.bits, space.data.word_bits)
+        assert gathered is not None, node.name
+        shape = gathered
     window = replace(
-        _window(node.name, shape, source, node, planar),
+        _window(node.name, shape, source, node, makes and reads),
         groups=1,
         pooling=MAXIMUM if node.kind == "max" else SUM,
         multiplier=int(node.requant.multiplier[0]),
         shift=int(node.requant.shift[0]),
         counted=int(node.count_outside),
     )
-    operands = {"d": places.words[node.output.name, 0], "a": places.operands[node.a].address}
+    if not (reads or makes):
+        window = _rows(window, node, span)
     comment = f"{node.layer}: {node.kind} of {_told(node.geometry)}"
-    return [op("pool", comment, w=space.window(window), **operands)]
+    return op("pool", comment, w=space.window(window), d=span.word, a=address)
 
 
 def _told(shape: Geometry) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from spusim.arch import Arch
 from spusim.compiler.graph import Graph, Whole
 from spusim.compiler.pieces import Layout, Pieces
+from spusim.compiler.shares import read_span, share_unit
 from spusim.network.graph import inputs_of, outputs_of
-from spusim.network.records import Constant, Cut, Join, Node, Product
+from spusim.network.records import Constant, Convolution, Cut, Join, Node, Pooling, Product
 
 FIRST_CORE = 0
 Owner = int | None  # None: every core that needs a piece has or computes it
@@ -110,7 +111,9 @@ class _Planner:
         if isinstance(node, Product):
             return list(self.shares[out])
         if isinstance(node, Whole):  # windows over an image
-            return [FIRST_CORE] * len(self.layouts[out].firsts)
+            shared = self.arch.cores > 1 and share_unit(self.graph, node, self.arch)
+            first = [FIRST_CORE] * len(self.layouts[out].firsts)
+            return list(self.shares[out]) if shared else list[Owner](first)
         if isinstance(node, Constant):
             return [None] * len(self.layouts[out].firsts)
         owners: list[Owner] = []
@@ -159,14 +162,15 @@ class _Planner:
 
     def _want_inputs(self, node: Node) -> None:
         if isinstance(node, Whole):
-            cores: set[int] = set()
+            if not isinstance(node, Product) and any(self.demand[node.output.name]):
+                # A window makes all channels, wanted or not.
+                owners = self.owners[node.output.name]
+                for found, owner in zip(self.demand[node.output.name], owners, strict=True):
+                    found.add(FIRST_CORE if owner is None else owner)
             for out in outputs_of(node):
-                if not isinstance(node, Product) and any(self.demand[out.name]):
-                    # A window makes all channels, wanted or not.
-                    self.demand[out.name] = [{FIRST_CORE, *each} for each in self.demand[out.name]]
-                cores |= self._computing(out.name)
-            for name, piece in self._windows(node):
-                self.demand[name][piece] |= cores
+                self._computing(out.name)
+            for name, piece, readers in self._windows(node, self._known_workers(node)):
+                self.demand[name][piece] |= readers
             return
         for out in outputs_of(node):
             view = self.graph.is_view(out.name)
@@ -178,13 +182,42 @@ class _Planner:
                 for name, at in self.sources(node, out.name, piece):
                     self.demand[name][at] |= cores
 
-    def _windows(self, node: Whole) -> list[tuple[str, int]]:
-        """Return the pieces that a node's windows lie in; of an image, or a scale's, all of it."""
-        name = inputs_of(node)[0]
-        if not isinstance(node, Product) or node.normalised_bits:
-            return [(name, piece) for piece in range(len(self.layouts[name].firsts))]
+    def _known_workers(self, node: Whole) -> dict[str, tuple[Cores, ...]]:
+        """Return the cores that compute each piece of what a node makes, as far as is known."""
+        return {out.name: self._working(out.name) for out in outputs_of(node)}
+
+    def _working(self, name: str) -> tuple[Cores, ...]:
+        return tuple(
+            frozenset(cores if owner is None else cores & {owner})
+            for owner, cores in zip(self.owners[name], self.demand[name], strict=True)
+        )
+
+    def _windows(
+        self, node: Whole, workers: dict[str, tuple[Cores, ...]]
+    ) -> list[tuple[str, int, Cores]]:
+        """Return the pieces that a node's windows lie in, with the cores that read them."""
+        if not isinstance(node, Product):
+            return self._under_windows(node, workers[node.output.name])
+        cores = frozenset(
+            core for out in outputs_of(node) for each in workers[out.name] for core in each
+        )
+        if node.normalised_bits:  # its scale is that of all it reads
+            every = range(len(self.layouts[node.input].firsts))
+            return [(node.input, piece, cores) for piece in every]
         spans = [self.layouts[node.input].span(f, node.weight.shape[1]) for f in node.windows]
-        return [(node.input, piece) for span in spans for piece in span]
+        return [(node.input, piece, cores) for span in spans for piece in span]
+
+    def _under_windows(
+        self, node: Convolution | Pooling, workers: tuple[Cores, ...]
+    ) -> list[tuple[str, int, Cores]]:
+        made, read = self.layouts[node.output.name], self.layouts[node.a]
+        found: dict[int, Cores] = {}
+        for piece, cores in enumerate(workers):
+            if cores:
+                begin = read_span(self.graph, node, made.firsts[piece], made.sizes[piece])
+                for at in read.span(*begin):
+                    found[at] = found.get(at, frozenset()) | cores
+        return [(node.a, piece, cores) for piece, cores in sorted(found.items())]
 
     def _computing(self, root: str) -> set[int]:
         """Return the cores that compute pieces of a root that someone wants, and have them keep it.
@@ -210,13 +243,7 @@ class _Planner:
     # what follows
 
     def _workers(self) -> dict[str, tuple[Cores, ...]]:
-        return {
-            name: tuple(
-                frozenset(cores if owner is None else cores & {owner})
-                for owner, cores in zip(self.owners[name], self.demand[name], strict=True)
-            )
-            for name in self.graph.makers
-        }
+        return {name: self._working(name) for name in self.graph.makers}
 
     def _phases(self, workers: dict[str, tuple[Cores, ...]]) -> dict[str, int]:
         phases: dict[str, int] = {}
@@ -240,10 +267,8 @@ class _Planner:
             return []
         found = []
         if isinstance(node, Whole):
-            cores = frozenset(
-                core for out in outputs_of(node) for each in workers[out.name] for core in each
-            )
-            return [(*self.root_piece(*each), cores) for each in self._windows(node)]
+            read = self._windows(node, workers)
+            return [(*self.root_piece(name, piece), cores) for name, piece, cores in read]
         for piece, cores in enumerate(workers[node.output.name]):
             for name, at in self.sources(node, node.output.name, piece):
                 found.append((*self.root_piece(name, at), cores))

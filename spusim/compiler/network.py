@@ -295,11 +295,15 @@ def formats_of(
 
 
 def _output_ports(plan: Distribution, output: Tensor) -> tuple[OutputPort, ...]:
-    ports, offset, planes = [], 0, _planes(plan.graph, output)
+    ports, first, pixels = [], 0, plan.graph.pixels.get(output.name)
     for number, run in enumerate(plan.output):
         size = sum(plan.layouts[run.root].sizes[piece] for piece in run.pieces)
-        ports.append(OutputPort(run.sender, number, offset, size, output.quantum.bits, planes))
-        offset += size
+        ports.append(OutputPort(run.sender, number, first, size, output.quantum.bits))
+        if pixels:
+            planes, whole = size // pixels, output.size // pixels
+            stride = whole if planes < whole else 0
+            ports[-1] = replace(ports[-1], offset=first // pixels, planes=planes, stride=stride)
+        first += size
     return tuple(ports)
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.compiler.graph import Graph, Relation, Whole
 from spusim.compiler.memory import words_of
+from spusim.compiler.shares import share_unit
 from spusim.compiler.split import elements_per_word, group_rows, split
 from spusim.network.graph import head_rows, inputs_of
-from spusim.network.records import Constant, Cut, Join, Product, Prune
+from spusim.network.records import Constant, Convolution, Cut, Join, Pooling, Product, Prune
 
 Cuts = dict[str, set[int]]
 
@@ -94,7 +95,7 @@ class Pieces:
 
 def plan_pieces(graph: Graph, arch: Arch) -> Pieces:
     """Cut all tensors where they are joined, cut, or shared out over cores."""
-    shared = _shared(graph)
+    shared = _shared(graph, arch)
     sections = _close(graph, _sections(graph), ("element", "cut", "state"))
     aligns = _aligns(graph, arch)
     parts = {
@@ -137,12 +138,21 @@ def broken_words(layout: Layout) -> bool:
     return not all(layout.fills(piece) for piece in range(len(layout.firsts) - 1))
 
 
-def _shared(graph: Graph) -> list[str]:
-    """Return the tensors to share out: rows of products, and what no product will want whole."""
+def _shared(graph: Graph, arch: Arch) -> list[str]:
+    """Return the tensors to share out: rows of products, and what no product will want whole.
+
+    Of windows what they make, on several cores.
+    """
     found = []
     for node in graph.network.nodes:
         if isinstance(node, Product):
             found += [head.output.name for head in node.heads]
+        elif (
+            isinstance(node, Convolution | Pooling)
+            and arch.cores > 1
+            and share_unit(graph, node, arch)
+        ):
+            found.append(node.output.name)
     views = (Join, Cut, Constant)
     made = {name for name, maker in graph.makers.items() if not isinstance(maker, views)}
     wanted = _wanted_whole(graph)
@@ -192,9 +202,13 @@ def _aligns(graph: Graph, arch: Arch) -> dict[str, int]:
     units: dict[str, int] = defaultdict(lambda: 1)
     for name, each in graph.tensors.items():
         unit = elements_per_word(arch, each.quantum.bits)
-        if isinstance(graph.makers.get(name), Product):
-            unit = math.lcm(unit, group_rows(arch))
         maker = graph.makers.get(name)
+        if name in graph.pixels:
+            unit = graph.pixels[name] * (group_rows(arch) if isinstance(maker, Product) else 1)
+        elif isinstance(maker, Product):
+            unit = math.lcm(unit, group_rows(arch))
+        if isinstance(maker, Convolution | Pooling) and arch.cores > 1:
+            unit = share_unit(graph, maker, arch) or unit
         if isinstance(maker, Prune) and maker.kind == "top":  # is of one core
             unit *= -(-each.size // unit)
         units[alike[name]] = math.lcm(units[alike[name]], unit)

@@ -25,12 +25,12 @@ class Host:
         self.ports = {(port.core, port.channel): port for port in program.outputs}
         self.word_bytes = program.word_bits // 8
         self.frames = checked_frames(frames, program.input)
-        features = max((port.offset + port.elements for port in program.outputs), default=0)
+        _check_ports(program)
+        features = max((int(port.places.max()) + 1 for port in program.outputs), default=0)
         self.outputs = np.zeros((len(frames), features), np.int64)
         self.missing: set[tuple[int, int]] = set()  # ports whose output has not arrived
         self.frame = -1  # the one that was sent last
         self._file_end = 0
-        _check_ports(program)
 
     def start_file(self, first: int, end: int) -> None:
         """Post the init threads' tokens and send the first frame of [first, end)."""
@@ -99,8 +99,7 @@ class Host:
             )
         planes = message.data.reshape(port.planes, -1)[:, :used]
         rows = [elements(np.ascontiguousarray(plane), port.bits)[:pixels] for plane in planes]
-        row = np.array(rows).T.reshape(-1)
-        self.outputs[self.frame, port.offset : port.offset + port.elements] = row
+        self.outputs[self.frame, port.places] = rows
 
     def _event(self, frame: int) -> None:
         self.chip.races.event(self.chip.races.host, frame)

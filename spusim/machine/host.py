@@ -125,21 +125,24 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
 
 def ordered_outputs(program: Program, outputs: np.ndarray) -> np.ndarray:
     """Return outputs (frames, elements) as frames have them, from what `host_arrays` took."""
-    if all(port.planes == 1 for port in program.outputs):
+    if not any(map(_reordered, program.outputs)):
         return outputs
-    width = max(port.offset + port.elements for port in program.outputs)
+    width = max(int(port.places.max()) + 1 for port in program.outputs)
     found = np.zeros((len(outputs), width), outputs.dtype)
     for port, place in zip(program.outputs, _taken(program), strict=True):
         arrived = outputs[:, place.start : place.stop]
-        planes = arrived.reshape(len(outputs), port.planes, -1)[:, :, : _pixels(port, program.name)]
-        end = port.offset + port.elements
-        found[:, port.offset : end] = planes.swapaxes(1, 2).reshape(len(outputs), -1)
+        planes = arrived.reshape(len(outputs), port.planes, -1)
+        found[:, port.places] = planes[:, :, : _pixels(port, program.name)]
     return found
+
+
+def _reordered(port: OutputPort) -> bool:
+    return port.planes != 1 or port.stride > 1
 
 
 def _taken(program: Program) -> list[range]:
     """Return where each port's elements come, of planes with what fills their last words."""
-    if all(port.planes == 1 for port in program.outputs):
+    if not any(map(_reordered, program.outputs)):
         return [range(port.offset, port.offset + port.elements) for port in program.outputs]
     places, end = [], 0
     for port in program.outputs:

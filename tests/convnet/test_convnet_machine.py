@@ -17,6 +17,7 @@ from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.frontend.chain import float_forward
 from spusim.frontend.quantise import quantise
 from spusim.golden import run
+from spusim.isa import decode_all, load_isa
 from spusim.network import Convolution, Network, Stream
 from spusim.numerics import Numerics
 
@@ -143,7 +144,6 @@ def test_long_kernels_become_channels(
 REFUSED = {
     ("spu001", ()): "layer conv1 needs the instruction conv, and spu001 cannot convolve: that "
     "takes core.weight_memory, core.ports: reserved and core.hazard: bypass",
-    ("row64", ("cores=2",)): r"not shared out over cores \(=2\); set cores=1",
     ("row64", ("core.index_memory.words=8",)): "index_memory",
 }
 
@@ -153,6 +153,26 @@ def test_machines_that_cannot_are_told_why(arch: tuple[str, tuple[str, ...]]) ->
     name, how = arch
     with pytest.raises(CompileError, match=REFUSED[arch]):
         compile_network(load_network("cnn_small"), load_arch(name, list(how)))
+
+
+@pytest.mark.parametrize(("cores", "share"), [(2, 0.55), (3, 0.43)])
+def test_rows_of_images_are_shared_out_over_cores(cores: int, share: float) -> None:
+    network, one = load_network("cnn_small"), load_arch("row64")
+    stream = load_stream("noise:frames=2,seed=3", network)
+    arch = load_arch("row64", [f"cores={cores}"])
+    outputs = agree(network, arch, stream)
+    np.testing.assert_array_equal(outputs, agree(network, one, stream))
+    program, codes = compile_network(network, arch), quantise_input(stream, network)
+    found = [
+        sum(each.mnemonic == "conv" for each in decode_all(load_isa(), core.code))
+        for core in program.cores
+    ]
+    assert found == [4] * cores
+    cycles = [
+        machine.run(compile_network(network, a), a, codes.frames, codes.starts).cycles
+        for a in (one, arch)
+    ]
+    assert cycles[1] < share * cycles[0]
 
 
 def test_narrow_tensors_are_refused() -> None:

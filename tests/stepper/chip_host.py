@@ -17,7 +17,7 @@ class Host:
     ) -> None:
         self.program, self.network, self.frames, self.period = program, network, frames, period
         self.ports = {(port.core, port.channel): port for port in program.outputs}
-        features = max(port.offset + port.elements for port in program.outputs)
+        features = max(int(port.places.max()) + 1 for port in program.outputs)
         self.outputs = [[0] * features for _ in frames]
         self.began: list[int] = []
         self.ended: list[int] = []
@@ -106,7 +106,8 @@ class Host:
         for k in range(port.elements):
             pixel, plane = divmod(k, port.planes)
             bit = plane * plane_words * self.program.word_bits + pixel * port.bits
-            row[port.offset + k] = element_of(message.data, bit, port.bits)
+            place = port.offset + pixel * (port.stride or port.planes) + plane
+            row[place] = element_of(message.data, bit, port.bits)
 
     # --- cycle
 

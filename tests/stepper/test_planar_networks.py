@@ -68,10 +68,11 @@ def without_voids(program: Program) -> Program:
     return replace(program, cores=tuple(cores))
 
 
+@pytest.mark.parametrize("cores", [1, 2])
 @pytest.mark.parametrize("name", CASES)
-def test_a_network_agrees_everywhere(name: str) -> None:
+def test_a_network_agrees_everywhere(name: str, cores: int) -> None:
     network, stream = network_of(CASES[name], 4 if "pixel" in name else 3)
-    arch = load_arch("smartskip", ARCH)
+    arch = load_arch("smartskip", [*ARCH, f"cores={cores}"])
     program = without_voids(compile_network(network, arch))
     codes = quantise_input(stream, network)
     given = program, arch, codes.frames, codes.starts
