@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spusim.frontend.weights import BIAS_LARGEST
-from spusim.network.graph import inputs_of, tensor
+from spusim.network.graph import inputs_of, outputs_of, tensor
 from spusim.network.records import (
     Apply,
+    Combine,
     Curve,
     Head,
     Network,
@@ -120,19 +121,26 @@ def _in_units(node: Node, by: int) -> Product | None:
 
 def _left_symmetric(network: Network) -> Iterator[str]:
     """Yield what is never negative and read by products, but has no zero point, and why."""
+    unsigned: set[str] = set()
     for node in network.nodes:
-        unsigned = isinstance(node, Shift) and node.relu
-        unsigned |= isinstance(node, Apply) and node.function in UNIT_CURVES
-        outputs = [node.output] if unsigned and isinstance(node, Shift | Apply) else []
-        if isinstance(node, Product):
-            outputs += [h.output for h in node.heads if h.function in (RELU, *UNIT_CURVES)]
-        for output in outputs:
+        for output in _never_negative(node, unsigned):
+            unsigned.add(output.name)
             readers = _readers(network, output.name)
-            if output.quantum.zero_point or not any(
-                isinstance(reader, Product) for reader in readers.nodes
-            ):
-                continue
-            yield f"{output.name}: stays symmetric: {_why(node, output, readers)}"
+            multiplied = any(isinstance(reader, Product) for reader in readers.nodes)
+            if multiplied and not output.quantum.zero_point:
+                yield f"{output.name}: stays symmetric: {_why(node, output, readers)}"
+
+
+def _never_negative(node: Node, known: set[str]) -> Iterator[Tensor]:
+    """Yield the outputs of relu and sigmoid, and of such that are clipped from above."""
+    if isinstance(node, Product):
+        yield from (h.output for h in node.heads if h.function in (RELU, *UNIT_CURVES))
+        return
+    relu = isinstance(node, Shift) and node.relu
+    curve = isinstance(node, Apply) and node.function in UNIT_CURVES
+    clipped = isinstance(node, Combine) and node.kind == "min" and node.a in known
+    if relu or curve or clipped:
+        yield from outputs_of(node)
 
 
 def _why(node: Node, output: Tensor, readers: _Readers) -> str:
@@ -145,7 +153,10 @@ def _why(node: Node, output: Tensor, readers: _Readers) -> str:
     if any(isinstance(each, Product) and each.normalised_bits for each in readers.nodes):
         return "its readers find its scale at run time; quantise.scales=static has zero points"
     if not isinstance(node, Product):
-        return "no product makes it, and only products add zero points; put it after one"
+        return (
+            "no product makes it, and only products add zero points (relu and sigmoid right after "
+            "one)"
+        )
     if output.quantum.bits not in WIDTHS:
         return f"it has {output.quantum.bits} bits; set quantise.activations to 8 or 16"
     return "a bias or shift of what reads it has no room; scale those weights"
