@@ -85,6 +85,7 @@ class KernelLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ha
     def __init__(self, py_func: Callable[..., Any], py_file: str):
         self._lineno = py_func.__code__.co_firstlineno
         self._module = Path(py_file).stem
+        self._py_file = py_file  # which numba names in the warning that a function is not cached
         _clear_stale(self._module)
 
     def get_cache_path(self) -> str:
