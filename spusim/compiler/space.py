@@ -64,9 +64,14 @@ class TableStore:
     def _tabulated(self, name: str, function: str, exponent: int, output: Quantum) -> Table:
         bits, interpolate = self.address_bits, self.interpolate
         fraction = TABLE_INPUT_BITS - bits
+        # with a zero point to come, entries are the code's distance from it: one bit more (A10)
+        wide = TABLE_INPUT_BITS if output.zero_point else output.bits
         entries = build_table(
-            function, bits, fraction, exponent, output.bits, output.exponent, interpolate
+            function, bits, fraction, exponent, wide, output.exponent, interpolate
         )
+        if output.zero_point:
+            low, high = (end - output.zero_point for end in (output.smallest, output.largest))
+            entries = np.clip(entries, low, high)
         return Table(name, entries, self.used_words, bits, fraction, interpolate)
 
 

@@ -1,5 +1,7 @@
 """Post-training quantisation, static and dynamic: floats and their ranges make a Network."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from spusim.frontend.chain import FRAME, FloatNetwork, float_forward
@@ -11,9 +13,23 @@ from spusim.frontend.quantum import Conversion, plan_quanta
 from spusim.frontend.streams import check_stream
 from spusim.frontend.weight_formats import stored_bits
 from spusim.network.check import check_network
-from spusim.network.records import Constant, Network, NetworkError, Quantum, Shift, Stream, Tensor
+from spusim.network.records import (
+    Constant,
+    Convolution,
+    Head,
+    Network,
+    NetworkError,
+    Node,
+    Product,
+    Quantum,
+    Requant,
+    Shift,
+    Stream,
+    Tensor,
+)
 
 RECIPROCAL_BITS = 14
+UNSCALED = Requant(np.ones(1, np.int64), np.zeros(1, np.int64))
 MOST_PEAKS = 1 << 16  # features of a tensor that each have a range
 
 
@@ -67,13 +83,30 @@ def quantise(
         network.name,
         frame,
         tuple(job.states),
-        tuple(job.nodes),
+        tuple(map(_with_signs, job.nodes)),
         made[network.output].name,
         network.labels,
         (*network.notes, *job.notes),
     )
     check_network(quantised)
     return quantised
+
+
+def _with_signs(node: Node) -> Node:
+    """Let what is written as one bit be the sign of its sum: scaled, small sums would round to 0.
+
+    Zero counts as +1 (N8), and a sum of -1 as -1.
+    """
+    if isinstance(node, Product):
+        return replace(node, heads=tuple(map(_with_sign, node.heads)))
+    if isinstance(node, Convolution) and node.output.quantum.bits == 1:
+        return replace(node, requant=UNSCALED)
+    return node
+
+
+def _with_sign(head: Head) -> Head:
+    plain = head.function is None and head.output.quantum.bits == 1
+    return replace(head, requant=UNSCALED) if plain else head
 
 
 def _check_dynamic(network: FloatNetwork, dynamic: frozenset[str], bits: int) -> None:

@@ -69,7 +69,7 @@ def quantise_topology(
         wide_bits=CALIBRATED_BITS if how.input_range is None else BOUNDED_BITS,
     )
     quantised = replace(quantised, rate_hz=topology.input.rate, picture=topology.input.picture)
-    return asymmetric_activations(quantised) if topology.quantise.asymmetric else quantised
+    return asymmetric_activations(quantised, how.activations) if how.asymmetric else quantised
 
 
 def dynamic_layers(network: FloatNetwork, topology: TopologyModel) -> frozenset[str]:

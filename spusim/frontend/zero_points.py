@@ -1,17 +1,22 @@
-"""Asymmetric activations: what relu makes and only products read takes unsigned codes.
+"""Asymmetric activations: what is never negative and only products read takes unsigned codes.
 
 A symmetric code of such a tensor never uses its sign. With the lowest code for zero the same range
 is told in steps of half the size, and the scanner, which subtracts the zero point, skips the same
-elements. Products that read the tensor count in half the unit, so their biases double.
+elements. Products that read the tensor count in half the unit, so their biases double. Sigmoids
+come from tables of 16 bits, a range within 0 to 1 of which unsigned codes tell in 4 or 8 bits.
+What else is never negative stays symmetric, and a note says why.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spusim.frontend.weights import BIAS_LARGEST
-from spusim.network.graph import inputs_of, tensor
+from spusim.network.graph import inputs_of, outputs_of, tensor
 from spusim.network.records import (
+    Apply,
+    Combine,
     Curve,
     Head,
     Network,
@@ -20,10 +25,14 @@ from spusim.network.records import (
     Quantum,
     Requant,
     Shift,
+    Tensor,
 )
 
 RELU = Curve("relu")
+UNIT_CURVES = (Curve("sigmoid"), Curve("hardsigmoid"))  # from 0 to 1
 WIDTHS = (8, 16)
+TABLE_WIDTHS = (4, 8)  # a table's entries have 16 bits, and a sign
+TABLE_ENTRY_BITS = 16
 MOST_LEFT, MOST_RIGHT = 30, 62
 
 
@@ -35,13 +44,16 @@ class _Readers:
     kept: bool
 
 
-def asymmetric_activations(network: Network) -> Network:
-    """Return a network in which outputs of relu have zero points, wherever they can.
+def asymmetric_activations(network: Network, bits: int = 16) -> Network:
+    """Return a network in which outputs of relu and sigmoid have zero points, wherever they can.
 
-    They can if only products read them, and biases and shifts leave room; `notes` names them.
+    bits: of activations, which sigmoids take where these are 4 or 8. They can if only products read
+    them, and biases and shifts leave room; `notes` names them, and what of their kind cannot.
     Their integers change, and so may the network's outputs, by what was rounded away before.
     """
     network = _with_relu_in_heads(network)
+    if bits in TABLE_WIDTHS:
+        network = _with_unsigned_tables(network, bits)
     nodes = {node.name: node for node in network.nodes}
     notes = list(network.notes)
     for name in [node.name for node in network.nodes if isinstance(node, Product)]:
@@ -53,7 +65,101 @@ def asymmetric_activations(network: Network) -> Network:
                 notes.append(
                     f"{output.name}: unsigned codes, zero point {output.quantum.zero_point}"
                 )
+    network = replace(network, nodes=tuple(nodes.values()), notes=tuple(notes))
+    return replace(network, notes=(*network.notes, *_left_symmetric(network)))
+
+
+def _with_unsigned_tables(network: Network, bits: int) -> Network:
+    """Let products apply the sigmoids that alone read what they make, in unsigned codes."""
+    nodes = {node.name: node for node in network.nodes}
+    notes = list(network.notes)
+    finer = Quantum(bits, -bits, -(1 << (bits - 1)))
+    for table in [node for node in network.nodes if isinstance(node, Apply)]:
+        now = replace(network, nodes=tuple(nodes.values()))
+        maker, readers = _table_maker(now, table), _readers(now, table.output.name)
+        by = finer.exponent - table.output.quantum.exponent
+        read = [_in_units(node, by) for node in readers.nodes]
+        if maker is None or readers.kept or not read or any(node is None for node in read):
+            continue
+        output = replace(table.output, quantum=finer)
+        heads = tuple(
+            replace(head, output=output, function=table.function, entry=head.output.quantum)
+            if head.output.name == table.a
+            else head
+            for head in maker.heads
+        )
+        del nodes[table.name]
+        changed = [replace(maker, heads=heads), *(node for node in read if node is not None)]
+        nodes |= {node.name: node for node in changed}
+        notes.append(f"{output.name}: unsigned codes of {bits} bits, zero point {finer.zero_point}")
     return replace(network, nodes=tuple(nodes.values()), notes=tuple(notes))
+
+
+def _table_maker(network: Network, table: Apply) -> Product | None:
+    """Return the product whose requantisation can apply a table of values from 0 to 1."""
+    readers = _readers(network, table.a)
+    if table.function not in UNIT_CURVES or table.sa or readers.kept or len(readers.nodes) > 1:
+        return None
+    for node in network.nodes:
+        for head in node.heads if isinstance(node, Product) else ():
+            plain = head.function is None and head.output.quantum.bits == TABLE_ENTRY_BITS
+            if head.output.name == table.a and plain and isinstance(node, Product):
+                return node
+    return None
+
+
+def _in_units(node: Node, by: int) -> Product | None:
+    """Return a product whose operand's unit is 2**by times as large; None if it does not fit."""
+    if not isinstance(node, Product) or node.normalised_bits:
+        return None
+    heads = [_moved(head, -by) for head in node.heads]
+    if any(head is None for head in heads):
+        return None
+    bias = None if node.bias is None else np.rint(node.bias / 2.0**by).astype(np.int64)
+    return replace(node, bias=bias, heads=tuple(head for head in heads if head is not None))
+
+
+def _left_symmetric(network: Network) -> Iterator[str]:
+    """Yield what is never negative and read by products, but has no zero point, and why."""
+    unsigned: set[str] = set()
+    for node in network.nodes:
+        for output in _never_negative(node, unsigned):
+            unsigned.add(output.name)
+            readers = _readers(network, output.name)
+            multiplied = any(isinstance(reader, Product) for reader in readers.nodes)
+            if multiplied and not output.quantum.zero_point:
+                yield f"{output.name}: stays symmetric: {_why(node, output, readers)}"
+
+
+def _never_negative(node: Node, known: set[str]) -> Iterator[Tensor]:
+    """Yield the outputs of relu and sigmoid, and of such that are clipped from above."""
+    if isinstance(node, Product):
+        yield from (h.output for h in node.heads if h.function in (RELU, *UNIT_CURVES))
+        return
+    relu = isinstance(node, Shift) and node.relu
+    curve = isinstance(node, Apply) and node.function in UNIT_CURVES
+    clipped = isinstance(node, Combine) and node.kind == "min" and node.a in known
+    if relu or curve or clipped:
+        yield from outputs_of(node)
+
+
+def _why(node: Node, output: Tensor, readers: _Readers) -> str:
+    """Say what keeps a tensor from unsigned codes, and what would not."""
+    others = [reader.name for reader in readers.nodes if not isinstance(reader, Product)]
+    if readers.kept:
+        return "it leaves the network or is kept for the next frame; copy it by a linear layer"
+    if others:
+        return f"{others[0]} reads it element by element, too; let only products read it"
+    if any(isinstance(each, Product) and each.normalised_bits for each in readers.nodes):
+        return "its readers find its scale at run time; quantise.scales=static has zero points"
+    if not isinstance(node, Product):
+        return (
+            "no product makes it, and only products add zero points (relu and sigmoid right after "
+            "one)"
+        )
+    if output.quantum.bits not in WIDTHS:
+        return f"it has {output.quantum.bits} bits; set quantise.activations to 8 or 16"
+    return "a bias or shift of what reads it has no room; scale those weights"
 
 
 def _with_relu_in_heads(network: Network) -> Network:

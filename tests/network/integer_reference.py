@@ -145,9 +145,12 @@ class Machine:
             return self.fit([int(function.entries[p]) + zero for p in places], output.bits)
         bits, interpolate = self.tables.address_bits, self.tables.interpolate
         entries = build_table(
-            function.function, bits, 16 - bits, entry.exponent, output.bits, output.exponent,
-            interpolate,
+            function.function, bits, 16 - bits, entry.exponent, 16 if zero else output.bits,
+            output.exponent, interpolate,
         )  # fmt: skip
+        if zero:  # what is added to it must stay an integer of the output
+            half = 2 ** (output.bits - 1)
+            entries = np.array([min(max(int(e), -half - zero), half - 1 - zero) for e in entries])
         rounding = self.table_rounding
         x = np.array([fitted(v, 16, "saturate") for v in values])
         found = lookup(entries, x, bits, 16 - bits, interpolate, rounding)

@@ -1,4 +1,4 @@
-"""Products whose operand's scale every frame finds anew (A13 to A15 of docs/numbers.md).
+"""Products whose operand's scale every frame finds anew (A13 to A15 of docs/numbers_arithmetic.md).
 
 Their sums leave without a bias, with room above what the layer gives; the bias is added there, and
 only then are they brought to the layer's own quantum.
