@@ -37,13 +37,13 @@ def test_every_study_has_its_name_a_source_and_holds(studies: dict[str, Study]) 
 def test_the_undoubted_layers_of_eie_are_within_ten_per_cent(studies: dict[str, Study]) -> None:
     rows = {row.name: row for row in studies["eie_latency"].rows}
     asked = {name for name, row in rows.items() if row.within == 0.10}
-    assert asked == {"Alex-6", "Alex-7", "VGG-7", "VGG-8"}
+    assert asked == {"Alex-6", "Alex-7", "VGG-7", "VGG-8", "NT-Wd"}
     assert all(abs(rows[name].error or 0) <= 0.10 for name in asked)
 
 
 def test_a_corrected_density_brings_a_doubtful_layer_nearer(studies: dict[str, Study]) -> None:
     rows = {row.name: row for row in studies["eie_latency"].rows}
-    for name in ("Alex-8", "VGG-6"):
+    for name in ("Alex-8", "VGG-6", "NT-We"):
         plain, corrected = rows[name], rows[f"{name} corrected"]
         assert plain.error is not None and corrected.error is not None
         assert abs(corrected.error) < abs(plain.error)
@@ -52,7 +52,13 @@ def test_a_corrected_density_brings_a_doubtful_layer_nearer(studies: dict[str, S
 def test_about_half_the_pes_idle_at_depth_one_and_few_at_eight(studies: dict[str, Study]) -> None:
     ours = figures(studies["eie_queue_depth"])
     assert 0.4 < ours["idle at depth 1, mean"] < 0.65
-    assert ours["idle at depth 8, mean"] < 0.1
+    # NT-We alone, with nine rows a PE, is out of balance at any depth, as published
+    (panel,) = studies["eie_queue_depth"].chart.panels
+    at_eight = {
+        line.label: dict(zip(line.x, line.y, strict=True)).get(8.0) for line in panel.series
+    }
+    unbalanced = {name for name, idle in at_eight.items() if idle is not None and idle >= 15}
+    assert unbalanced == {"NT-We"}
     assert ours["faster at 256 than at 8, mean"] < 0.05
 
 
