@@ -34,8 +34,8 @@ grid:
 """
 POINTS = 1000
 FRAMES = 50
-# of the comparison that is in the table of `benchmarks.speed`: points of a tenth of a second, beside
-# which the two processes' start is little
+# of the comparison in the table of `benchmarks.speed`: points of a tenth of a second, beside which
+# the two processes' start is little
 FEWER_POINTS, MORE_FRAMES = 200, 2000
 PAIRS = 3  # of a sweep on one process and one on two
 SAMPLE = 5  # every so-many-th point is also computed in a plain loop
