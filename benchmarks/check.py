@@ -73,6 +73,7 @@ def record() -> None:
     for number in range(RUNS):
         with console.status(f"run {number + 1} of {RUNS}"):
             runs.append([row for measure in GROUPS.values() for row in measure()])
+        console.print(f"run {number + 1} of {RUNS}: {len(runs[-1])} ratios")
     recorded = guard.record(runs)
     how = {"command": guard.RENEW, "runs": RUNS, **machine}
     guard.save(RECORDED, recorded, how)

@@ -1,5 +1,6 @@
 """A streaming frame: ours against a loop in PyTorch, both as the slope between two runs."""
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -36,7 +37,7 @@ def frame_row(
         "ours": lambda: contest.ours(contest.frames),
         "ours, few": lambda: contest.ours(FEW),
     }
-    seconds = interleave(contestants, rounds, 1)
+    seconds = interleave(contestants, rounds, 1, time.process_time)
     ours, theirs = (
         (seconds[name] - seconds[f"{name}, few"]) / (contest.frames - FEW)
         for name in ("ours", "theirs")

@@ -3,6 +3,7 @@
 A point is all that a sweep does for it: compile, load, run, collect, attach energy.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -57,7 +58,7 @@ class Contest:
         calls = {(way, twin): partial(call, baseline=twin)
                  for way, call in ways.items() for twin in (False, True)}  # fmt: skip
         told = {f"{way} {twin}": call for (way, twin), call in calls.items()}
-        seconds = interleave(told, rounds, 1)
+        seconds = interleave(told, rounds, 1, time.process_time)
         return [self._row(seconds, twin) for twin in (False, True)]
 
     def _row(self, seconds: dict[str, float], twin: bool) -> Row:

@@ -26,23 +26,26 @@ from spusim.experiments.sweep.worker import measure
 OUTPUT = Path("out/bench")
 SWEEP = """\
 target: kws
-stream: random:density=0.5,frames=50,seed=1
+stream: random:density=0.5,frames={frames},seed=1
 baseline: false
 grid:
   core.queue.depth: {{from: 1, to: {depths}, by: 1}}
   core.scanner.width: {{from: 1, to: 20, by: 1}}
 """
 POINTS = 1000
-FEWER_POINTS = 200  # of the comparison that is in the table of `benchmarks.speed`
+FRAMES = 50
+# of the comparison in the table of `benchmarks.speed`: points of a tenth of a second, beside which
+# the two processes' start is little
+FEWER_POINTS, MORE_FRAMES = 200, 2000
 PAIRS = 3  # of a sweep on one process and one on two
 SAMPLE = 5  # every so-many-th point is also computed in a plain loop
 OVERHEAD_TARGET, PROCESSES_TARGET, FIRST_TARGET_S = 15.0, 1.8, 5.0
 
 
-def write_sweep(folder: str | Path, points: int) -> Path:
-    """Write the sweep's file with so many points, a multiple of 20."""
+def write_sweep(folder: str | Path, points: int, frames: int) -> Path:
+    """Write the sweep's file with so many points, a multiple of 20, of so many frames."""
     path = Path(folder) / "bench.yaml"
-    path.write_text(SWEEP.format(depths=points // 20))
+    path.write_text(SWEEP.format(depths=points // 20, frames=frames))
     return path
 
 
@@ -88,7 +91,7 @@ def measure_sweeps() -> list[Row]:
     for name in THREADS:
         os.environ[name] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        path = write_sweep(folder, POINTS)
+        path = write_sweep(folder, POINTS, FRAMES)
         loops = [plain_loop(path)]
         one = timed_sweep(path, 1)
         loops.append(plain_loop(path))
@@ -113,7 +116,7 @@ def measure_two_processes() -> list[Row]:
     for name in THREADS:
         os.environ[name] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        path = write_sweep(folder, FEWER_POINTS)
+        path = write_sweep(folder, FEWER_POINTS, MORE_FRAMES)
         plain_loop(path)  # compiles
         pairs = [[timed_sweep(path, jobs, k) for jobs in (1, 2)] for k in range(PAIRS)]
     one, two = np.median(pairs, axis=0).tolist()
