@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spusim.arch import load_arch
+from spusim.experiments.resnet50 import resnet50_convolutions
 from spusim.formats.layout import Layout
 from spusim.kernels.conv_layout import Stall
 from spusim.machine.conv_engine import ConvEngine, TileTime
+from spusim.machine.conv_plan import engine_for
 from spusim.machine.conv_time import (
     RowPlan,
     blocks_of,
@@ -107,6 +110,29 @@ def test_what_is_pushed_is_what_positions_meet() -> None:
                 if 0 <= iy < shape.height and 0 <= ix < shape.width:
                     wanted[place] += x[:, iy, ix] != 0
         assert np.array_equal(run_row(plan, x, first, count).pushed[:-1], wanted.ravel())
+
+
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [
+        ("conv1", (64, 3, 7, 7)),
+        ("layer1.0.conv3", (256, 64, 1, 1)),
+        ("layer2.0.conv2", (128, 128, 3, 3)),
+        ("layer4.1.conv2", (512, 512, 3, 3)),
+    ],
+)
+def test_whole_layers_of_a_resnet50_take_the_same_both_ways(
+    name: str, dims: tuple[int, ...]
+) -> None:
+    shape = resnet50_convolutions({name: dims})[name]
+    rng = np.random.default_rng(dims[0])
+    engine = engine_for(load_arch("row64"), "8x8", 8, False)
+    weights = (rng.random(shape.weight_shape) < 0.2).astype(np.int8)
+    x = (rng.random((shape.channels, shape.height, shape.width)) < 0.5).astype(np.int16)
+    plan = plan_row(shape, weights, engine, bitmap(64))
+    assert plan.even == (shape.filters <= 64)
+    assert plan.costs.size
+    assert_same(run_row(plan, x), run_row(any_machine(plan), x))
 
 
 def test_a_backlog_may_fill_its_byte_and_no_more() -> None:
