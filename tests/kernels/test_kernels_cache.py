@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from spusim.kernels.cache import HANDLES, SOURCES, depends_on
+from spusim.kernels.arithmetic import fold
+from spusim.kernels.cache import HANDLES, SOURCES, KernelLocator, depends_on
 
 MODULES = sorted(path.stem for path in SOURCES.glob("*.py"))
 TRY = """
@@ -49,3 +50,13 @@ def test_a_change_reaches_those_that_depend_on_it_and_no_others(tmp_path):
     changed.write_text(changed.read_text() + "\nNEW = 1\n")
     after = prints(tmp_path)
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, False]
+
+
+def test_numba_can_name_the_file_of_what_it_cannot_cache():
+    locator = KernelLocator.from_function(fold.py_func, fold.py_func.__code__.co_filename)
+    # numba's CacheImpl.check_cachable warns with these two
+    assert locator is not None
+    assert (locator._py_file, locator._lineno) == (
+        fold.py_func.__code__.co_filename,
+        fold.py_func.__code__.co_firstlineno,
+    )
