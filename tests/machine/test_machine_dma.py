@@ -205,6 +205,23 @@ def test_T59_yield_frees_the_context_as_end_does():
     assert cycles("yield") == cycles("end")
 
 
+def test_T59_a_thread_goes_on_behind_its_yield_and_a_file_begins_at_its_entry():
+    text = f"""
+    .thread main tokens=1
+        recv channel=0, dst={IN}, words=1
+        send dest={{host}}, channel=0, src={IN}, words=1, thread=0
+        yield
+        recv channel=0, dst={IN}, words=1
+        {vset(4)} vfill d={IN}, value=70
+        send dest={{host}}, channel=0, src={IN}, words=1, thread=0
+        end
+    """
+    arch = hand_arch()
+    result = run(program(core(text), arch=arch), arch, frames(5), (0, 3))
+    came = frames(5).tolist()
+    assert result.outputs.tolist() == [came[0], [70] * 4, came[2], came[3], [70] * 4]
+
+
 def test_T60_a_frame_waits_for_the_one_before_whatever_the_period():
     text = """
     .thread main tokens=1

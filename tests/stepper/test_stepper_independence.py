@@ -9,6 +9,7 @@ COMPARED = (
     "chip_generators.py",
     "chip_words.py",
     "convolution_agreement.py",
+    "external_programs.py",
     "generators.py",
     "conftest.py",
 )
