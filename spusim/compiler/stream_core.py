@@ -24,7 +24,15 @@ from spusim.compiler.row_tiles import groups_of
 from spusim.compiler.scale_places import ScalePlaces, scale_places
 from spusim.compiler.space import CoreSpace, Slicing
 from spusim.compiler.storage import Storage, StoredMatrix, depth_rows
-from spusim.compiler.streaming import Homes, Schedule, Slot, schedule_of, scheduled, slots_of
+from spusim.compiler.streaming import (
+    Homes,
+    Schedule,
+    Slot,
+    schedule_of,
+    scheduled,
+    slots_of,
+    work_of,
+)
 from spusim.compiler.threads import FRAME, Threading, init_ops, received_frame
 from spusim.compiler.weight_places import Use, WeightPlaces, finer_slicings, weight_places
 from spusim.formats import stored_words
@@ -67,10 +75,10 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
     residence = plan_residence(arch, plan, places, trial.data.symbols, words - taken, fed)
     site, slots, uses = _lowered(blank, plan, residence, scales)
     space, tiles = site.space, site.space.matrices.tiles
-    weights = weight_places(arch, tiles, uses)
+    weights = weight_places(arch, tiles, uses, work_of(space, slots), _fetch_cycles(space))
     homes = _homes(space, weights, residence.external_words)
     _check_external(arch, plan.graph.network, homes.end)
-    schedule = schedule_of(space, residence, site, scheduled(slots, weights, uses), homes)
+    schedule = schedule_of(space, residence, site, scheduled(slots, weights), homes)
     outside = [Segment(name, home, space.loaded[name]) for name, home in homes.scales.items()]
     return StreamedCore(
         space, _threads(site, schedule, fed), _storage(arch, tiles, weights, homes.matrices),
@@ -145,6 +153,16 @@ def _give_scales(space: CoreSpace, scales: ScalePlaces, residence: Residence) ->
     space.turns = {name: first + word for name, word in scales.loaded.items()}
     turns = [("scale entries in turns", first, scales.words)] if scales.words else []
     space.data.buffers([*residence.buffers, *turns], first + scales.words)
+
+
+def _fetch_cycles(space: CoreSpace) -> list[float]:
+    """Return about how many cycles the fetch of each matrix takes."""
+    memory, bits = space.arch.external_memory, space.data.word_bits
+    assert memory is not None
+    return [
+        stored_words(tile.packed, bits) * bits / 8 / memory.bytes_per_cycle
+        for tile in space.matrices.tiles
+    ]
 
 
 def _homes(space: CoreSpace, weights: WeightPlaces, first: int) -> Homes:

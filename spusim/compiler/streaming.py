@@ -107,7 +107,9 @@ class _Builder:
             for matrix in slot.matrices:
                 found.setdefault(matrix, []).append(number)
         return [
-            Use(min(slots), max(slots), self.reuse[tile.number], self.owner[tile.number])
+            Use(
+                min(slots), max(slots), self.reuse[tile.number], self.owner[tile.number], min(slots)
+            )
             for tile in self.space.matrices.tiles
             for slots in (found.get(tile.number, [0]),)
         ]
@@ -251,7 +253,7 @@ def _parts(ops: list[Op]) -> list[list[Op]]:
     return parts
 
 
-def scheduled(slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]) -> list[Slot]:
+def scheduled(slots: Sequence[Slot], places: WeightPlaces) -> list[Slot]:
     """Return slots with what is fetched for each, and empty ones where the machine must wait.
 
     What one slot stores, another loads no sooner than in the stage behind that.
@@ -259,7 +261,7 @@ def scheduled(slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]) 
     done: list[Slot] = []
     stored: list[tuple[Elements, int]] = []  # and the slot that makes it
     for number, slot in enumerate(slots):
-        needed = [m for m in sorted(places.streamed) if uses[m].first == number]
+        needed = [m for m in sorted(places.streamed) if places.brought[m] == number]
         waits = 1 if not places.alone.isdisjoint(needed) else 0
         made = [at for part, at in stored for copy in slot.loads if _meet(part, copy.part)]
         waits = max([waits, *(at + 2 - len(done) for at in made)])
@@ -267,6 +269,27 @@ def scheduled(slots: Sequence[Slot], places: WeightPlaces, uses: Sequence[Use]) 
         stored += [(copy.part, len(done)) for copy in slot.stores]
         done.append(replace(slot, fetches=tuple(needed)))
     return done
+
+
+def work_of(space: CoreSpace, slots: Sequence[Slot]) -> list[float]:
+    """Return about how many cycles the products of each slot take.
+
+    A position takes a cycle for each column that is pushed, of which about half are, or what its
+    weights take of all PEs alike.
+    """
+    core, found = space.arch.core, []
+    width = core.pes * min(core.lanes, core.decoder.entries_per_cycle)
+    for slot in slots:
+        cycles = 0.0
+        for each in slot.ops:
+            if "m" in each.operands:
+                packed = space.matrices.tiles[int(each.operands["m"])].packed
+                weights = packed.footprint.values / packed.layout.weight_bits
+                window = space.windows[int(each.operands["w"])] if "w" in each.operands else None
+                positions = window.rows * window.shape(packed.rows).out_width if window else 1
+                cycles += positions * max(packed.columns / 2, weights / width)
+        found.append(cycles)
+    return found
 
 
 def _meet(one: Elements, other: Elements) -> bool:

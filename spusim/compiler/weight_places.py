@@ -6,7 +6,7 @@ there is no room for that, the machine waits for it between the two.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
@@ -14,15 +14,22 @@ from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.compiler.space import Slicing
 from spusim.compiler.storage import StoredMatrix, depth_rows
 
+MOST_AHEAD = 12  # steps that a matrix may be fetched before it is needed
+
 
 @dataclass(frozen=True)
 class Use:
-    """When a matrix is needed, first and last step, how often each weight is used, and by what."""
+    """When a matrix is needed, first and last step, how often each weight is used, and by what.
+
+    brought: the step in front of which it must be there at the latest, that is beside whose
+    forerunner it is fetched; `first`, or an earlier one whose computation hides more.
+    """
 
     first: int
     last: int
     reuse: int
     node: str
+    brought: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class WeightPlaces:
     alone: frozenset[int]
     rows: int
     index_words: int
+    brought: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -49,10 +57,14 @@ class _Memory:
     size: int
 
 
-def weight_places(arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use]) -> WeightPlaces:
+def weight_places(
+    arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use], slack: Sequence[float],
+    cost: Sequence[float],
+) -> WeightPlaces:  # fmt: skip
     """Keep the matrices whose weights are used most, and have the others take turns.
 
-    Raises CompileError for one that does not fit even alone.
+    slack: cycles that each step computes, about; cost: those of each matrix's fetch. Raises
+    CompileError for one that does not fit even alone.
     """
     memories = _memories(arch, tiles)
     order = sorted(range(len(tiles)), key=lambda m: (uses[m].reuse, -memories[0].words[m], m))
@@ -65,11 +77,35 @@ def weight_places(arch: Arch, tiles: Sequence[StoredMatrix], uses: Sequence[Use]
             streamed.add(number)
     else:
         _make_room(arch, tiles, memories, uses, streamed, alone)
+    uses = _earlier(memories, uses, streamed, alone, slack, cost)
     rows, indices = (_placed(memory, uses, streamed, alone) for memory in memories)
     ends = [_end(memory, uses, streamed, alone) for memory in memories]
     return WeightPlaces(
-        tuple(rows), tuple(indices), frozenset(streamed), frozenset(alone), ends[0], ends[1]
-    )
+        tuple(rows), tuple(indices), frozenset(streamed), frozenset(alone), ends[0], ends[1],
+        tuple(use.brought for use in uses),
+    )  # fmt: skip
+
+
+def _earlier(
+    memories: Sequence[_Memory], uses: Sequence[Use], streamed: set[int], alone: set[int],
+    slack: Sequence[float], cost: Sequence[float],
+) -> list[Use]:  # fmt: skip
+    """Have matrices fetched beside an earlier step that hides them, where the memories allow.
+
+    slack: what each step computes, cost: what each matrix's fetch takes, both in cycles.
+    """
+    left, found = list(slack), list(uses)
+    for number in sorted(streamed - alone, key=lambda m: uses[m].first):
+        first = uses[number].first
+        steps = range(max(0, first - MOST_AHEAD), first)
+        for step in sorted(steps, key=lambda s: (-min(left[s], cost[number]), -s)):
+            trial = [*found]
+            trial[number] = replace(found[number], brought=step + 1)
+            if all(_end(memory, trial, streamed, alone) <= memory.size for memory in memories):
+                found = trial
+                left[step] -= cost[number]
+                break
+    return found
 
 
 def finer_slicings(
@@ -150,7 +186,7 @@ def _spans(
 ) -> list[tuple[int, Span]]:
     """Return the matrices that take turns, and when each is there."""
     return [
-        (m, Span(memory.words[m], 2 * uses[m].first - (1 if m in alone else 2), 2 * uses[m].last))
+        (m, Span(memory.words[m], 2 * uses[m].brought - (1 if m in alone else 2), 2 * uses[m].last))
         for m in sorted(streamed)
     ]
 

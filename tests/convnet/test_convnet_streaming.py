@@ -152,7 +152,7 @@ REFUSED = {
     ("core.data_memory.words=2",): r"layer \w+ needs \d+ words of data memory at once \(.*set core",
     (
         "core.weight_memory.words=30",
-    ): r"layer fc needs 65 words of a PE's weight memory for fc, and "
+    ): r"layer fc needs 65 words of a PE's weight memory for fc.r0, and "
     r"there are 30 even when all other .*set core.weight_memory.words=65",
     ("core.data_memory.words=24", "external_memory.words=1000"): r"needs 2048 words of external "
     r"memory, and external_memory.words is 1000; set external_memory.words=2048",
