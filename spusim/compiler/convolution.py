@@ -162,7 +162,7 @@ def _lower_part(
     planar = whole.a in plan.graph.pixels
     tile = _store(space, node, space.formats[whole.name], source, planar)
     window = _window(name, node.geometry, source, node, planar)
-    scaling, shift, scale = _scaling(space, f"{name}.scale", node.requant)
+    scaling, shift, scale = _scaling(space, f"{node.output.name}.scale", node.requant)
     window = replace(window, scaling=scaling, shift=shift, scale=scale)
     if not planar:
         window = _rows(window, whole, span)
