@@ -162,8 +162,7 @@ def _lower_part(
     planar = whole.a in plan.graph.pixels
     tile = _store(space, node, space.formats[whole.name], source, planar)
     window = _window(name, node.geometry, source, node, planar)
-    scales = scale_name(whole) if name == whole.name else f"{name}.scale"
-    scaling, shift, scale = _scaling(space, scales, node.requant)
+    scaling, shift, scale = _scaling(space, scale_name(node), node.requant)
     window = replace(window, scaling=scaling, shift=shift, scale=scale)
     if not planar:
         window = _rows(window, whole, span)

@@ -150,6 +150,20 @@ def test_a_pooled_image_is_a_vector() -> None:
     assert program.cores[0].matrices[-1].packed.columns == 8
 
 
+def test_a_convolution_over_one_pixel_is_a_product() -> None:
+    """Of a kernel of 3 x 3 only the middle lies on the pixel."""
+    layers = [
+        conv("a", 8), {"type": "global_pool", "name": "p"}, conv("b", 6),
+        {"type": "relu", "name": "r"}, {"type": "flatten", "name": "f"},
+        {"type": "linear", "name": "l", "outputs": 3},
+    ]  # fmt: skip
+    network, stream = quantised((layers, (2, 3, 7)))
+    program, _ = agree(network, small_pixel(), stream)
+    assert (mnemonics(program)["conv"], mnemonics(program)["spmv"]) == (1, 2)
+    shapes = [(m.packed.rows, m.packed.columns) for m in program.cores[0].matrices]
+    assert shapes[1:] == [(6, 8), (3, 6)]
+
+
 def test_more_filters_than_accumulators_are_several_instructions() -> None:
     layers = [conv("a", 10), conv("b", 10, groups=10), conv("c", 12, groups=2)]
     network, stream = quantised((layers, (2, 4, 5)))
