@@ -44,6 +44,7 @@ STREAM_OPTIONS = {
     "frames": "frames of a random file",
     "seed": "of a random stream",
     "files": "files of a random stream",
+    "fade_db": "decibels by which a file's last frame is quieter than its first",
 }
 # keys of a network file that are no parameters: what it is called, and its structure
 _FIXED = {"name", "description", "layers", "labels", "output", "weights"}
