@@ -44,6 +44,7 @@ STREAM_OPTIONS = {
     "frames": "frames of a random file",
     "seed": "of a random stream",
     "files": "files of a random stream",
+    "fade_db": "decibels by which a file's last frame is quieter than its first",
 }
 _LAYERS: dict[str, type[BaseModel]] = {"layer": LayerFile, "conv": ConvFile}
 # keys of a network file that are no parameters: what it is called, and its structure

@@ -352,7 +352,10 @@ def _text(settings: Assignment) -> tuple[str, ...]:
 
 
 def _options_text(options: RandomOptions) -> str:
-    return ",".join(f"{name}={value}" for name, value in vars(options).items())
+    said = dict(vars(options))
+    if not said["fade_db"]:  # results kept from before it could be said stay this stream's
+        del said["fade_db"]
+    return ",".join(f"{name}={value}" for name, value in said.items())
 
 
 def _absolute(spec: str) -> str:
