@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spusim.experiments.smartskip import ENGINE, NetworkGain, curve, network_gain
+from spusim.experiments.tables import print_parts
 from spusim.experiments.validation.catalogue import run_studies
 from spusim.experiments.validation.sheets import study_sheets
 from spusim.experiments.validation.smartskip import NETWORKS, gain_of
@@ -83,7 +84,7 @@ def main() -> None:
     console = Console(width=None)
     studies = list(run_studies(STUDIES))
     for study in studies:
-        console.print(*study_sheets(study))
+        print_parts(console, study_sheets(study))
     console.print(seed_table())
     console.print(*(layer_table(gain_of(name)) for name in NETWORKS))
     console.print(varied_table())

@@ -29,6 +29,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGES.md", *sorted((ROOT / "docs").glob("
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"[#;] ([\w.]+\.(?:py|yaml|spuasm))\n")
+TIMEOUT_S = 900  # of a command: `spusim validate` as a whole takes a minute, on a busy machine more
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # files beside a section's commands that it does not show
 BESIDE = {"fqir.md: Run one": sorted((ROOT / "tests/frontend/fqir/data").glob("gru.*"))}
@@ -110,7 +111,7 @@ def run_apart(arguments: list[str], folder: Path) -> str:
     environment.pop("COLUMNS", None)  # parallel test runners set it for themselves
     done = subprocess.run(
         [sys.executable, *arguments],
-        cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300,
+        cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=TIMEOUT_S,
     )  # fmt: skip
     assert done.returncode == 0, f"{arguments}\n{done.stderr}"
     return done.stdout
