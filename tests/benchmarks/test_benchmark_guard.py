@@ -134,6 +134,26 @@ def test_the_command_passes_equal_figures_and_fails_a_planted_slowdown(
     assert "FAILED" in told
 
 
+def test_one_group_can_be_recorded_and_compared_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "recorded.json"
+    guard.save(path, {"other": Recorded(3.0, "lower", 1.3)}, {})
+    other = {"other": lambda: [Row("other", 9.0, sense="<=")], "g": rows}
+    monkeypatch.setattr(check, "GROUPS", other)
+    monkeypatch.setattr(check, "RECORDED", path)
+    for arguments, code in ((["--record", "g"], 0), (["g"], 0), ([], 1)):
+        monkeypatch.setattr("sys.argv", ["check", *arguments])
+        assert check.main() == code, arguments
+    assert set(guard.load(path)[0]) == {"other", "ours over theirs", "times faster"}
+    assert guard.load(path)[0]["other"].ratio == 3.0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["check", "h"])
+    with pytest.raises(SystemExit):
+        check.main()
+    assert "no group h; there are: other; g" in capsys.readouterr().err
+
+
 def test_the_file_in_the_repository_can_be_compared_with() -> None:
     recorded, how = guard.load(Path(check.__file__).with_name("recorded.json"))
     assert how["command"] == "make bench-record" and how["processor"]

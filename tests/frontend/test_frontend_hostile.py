@@ -1,5 +1,6 @@
 """Hostile and damaged checkpoints: refused in one message, nothing executed, memory bounded."""
 
+import functools
 import io
 import json
 import os
@@ -46,21 +47,43 @@ def refused(path: Path, *patterns: str) -> str:
     return message
 
 
+# Loads torch once, then reads paths and forks a process for each, which tells its most memory.
+REFUSER = """
+import os, re, sys
+import torch
+from spusim.frontend import CheckpointError, load_state_dict
+
+for line in sys.stdin:
+    if not os.fork():
+        try:
+            load_state_dict(line[:-1])
+        except CheckpointError:
+            status = open("/proc/self/status").read()
+            print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024, flush=True)
+            os._exit(0)
+        os._exit(1)
+    if os.wait()[1]:
+        print("failed", flush=True)
+"""
+
+
+@functools.cache
+def refuser() -> subprocess.Popen[str]:
+    """Start the process that refuses files; it ends with this one, which holds its input."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", REFUSER], env=env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
 def megabytes_to_refuse(path: Path) -> int:
     """Return the most memory that a process of its own takes to refuse a file."""
-    code = (
-        "import re, sys\n"
-        "from spusim.frontend import CheckpointError, load_state_dict\n"
-        "try:\n    load_state_dict(sys.argv[1])\n"
-        "except CheckpointError:\n"
-        "    status = open('/proc/self/status').read()\n"
-        "    print(int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) // 1024)\n"
-    )
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, env=env, check=True
-    )
-    return int(done.stdout)
+    process = refuser()
+    assert process.stdin and process.stdout
+    process.stdin.write(f"{path}\n")
+    process.stdin.flush()
+    return int(process.stdout.readline())
 
 
 def rezipped(path: Path, change: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
