@@ -96,15 +96,7 @@ def compile_network(
         accumulators=arch.core.pes * arch.core.accumulators,
         numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
-        input=InputPort(
-            threading.starters,
-            0,
-            FRAME,
-            network.input.size,
-            network.input.quantum.bits,
-            network.input.quantum.zero_point,
-            0 if fed else None,
-        ),
+        input=_input_port(network, threading, fed),
         outputs=_output_ports(plan, output.quantum.bits),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
         labels=network.labels,
@@ -271,6 +263,13 @@ def formats_of(
         short = short_note(arch, formats[name], weight, name)
         notes += [note for note in (chosen, packing, short) if note]
     return formats, notes
+
+
+def _input_port(network: Network, threading: Threading, fed: bool) -> InputPort:
+    """Return where frames go: to a channel, or `fed` to the first words of external memory."""
+    size, quantum = network.input.size, network.input.quantum
+    place = 0 if fed else None
+    return InputPort(threading.starters, 0, FRAME, size, quantum.bits, quantum.zero_point, place)
 
 
 def _output_ports(plan: Distribution, bits: int) -> tuple[OutputPort, ...]:
