@@ -103,16 +103,7 @@ def compile_network(
         accumulators=arch.core.pes * arch.core.accumulators,
         numerics=numerics_of(arch.numerics),
         cores=tuple(cores),
-        input=InputPort(
-            threading.starters,
-            0,
-            FRAME,
-            network.input.size,
-            network.input.quantum.bits,
-            network.input.quantum.zero_point,
-            0 if fed else None,
-            planes=_planes(graph, network.input),
-        ),
+        input=_input_port(graph, threading, fed),
         outputs=_output_ports(plan, output),
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
         labels=network.labels,
@@ -292,6 +283,16 @@ def formats_of(
         short = short_note(arch, formats[name], weight, name)
         notes += [note for note in (chosen, packing, short) if note]
     return formats, notes
+
+
+def _input_port(graph: Graph, threading: Threading, fed: bool) -> InputPort:
+    """Return where frames go: to a channel, or `fed` to the first words of external memory."""
+    entry = graph.network.input
+    size, quantum = entry.size, entry.quantum
+    return InputPort(
+        threading.starters, 0, FRAME, size, quantum.bits, quantum.zero_point, 0 if fed else None,
+        _planes(graph, entry),
+    )  # fmt: skip
 
 
 def _output_ports(plan: Distribution, output: Tensor) -> tuple[OutputPort, ...]:

@@ -202,18 +202,11 @@ def _groups(
         columns = np.frombuffer(columns_bytes, np.int64)
         groups.append(
             Group(
-                strips,
-                columns,
-                windows,
-                numbers,
-                layout.size,
-                operand.bits,
-                zero_point,
-                sources,
+                strips, columns, windows, numbers, layout.size, operand.bits, zero_point, sources,
                 targets_of,
                 layout.planar,
             )
-        )
+        )  # fmt: skip
     return tuple(groups)
 
 
@@ -416,8 +409,8 @@ def _requantise(
     run, head = scaling.run, node.heads[strip.head]
     bits = head.output.quantum.bits
     whole = Vector(target, strip.rows, bits, space.data.word_bits)
-    state: dict[str, int | str] = {"len": run.rows, "wd": bits}
-    state["rounding"] = rounding_of(space.arch, node.rounding)
+    rounding = rounding_of(space.arch, node.rounding)
+    state: dict[str, int | str] = {"len": run.rows, "wd": bits, "rounding": rounding}
     operands = {"d": whole.part(run.offset, run.rows).address, "acc": run.acc}
     operands["table"] = head_table(space, head)
     if scaling.scale is None:
