@@ -8,22 +8,21 @@ from typing import Protocol
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.compiler.code import Op, State, vector_op
+from spusim.compiler.code import Op, vector_op
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
 from spusim.compiler.merge import operand_name, void_elements
 from spusim.compiler.modes import drawing, position, rounding_of, zero_points
+from spusim.compiler.normalising import normalisation, normalised_place
 from spusim.compiler.places import Places
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import elements_per_word, group_rows
 from spusim.compiler.storage import StoredMatrix, column_tiles, layout_for, tile_format
 from spusim.network.graph import head_rows
 from spusim.network.records import Head, Product, Requant
-from spusim.numerics import STOCHASTIC
 from spusim.program import TABLE_NONE, Operand
 
-MOST_NORMALISED = 2**16 - 1  # elements that `vset` counts
 MOST_RIGHT = 62
 
 
@@ -150,33 +149,13 @@ def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: P
     """
     operand, ops = places.operands[node.input], list[Op]()
     if node.normalised_bits:
-        source, operand = operand, _normalised(space, node, operand)
-        ops.append(_normalisation(space, node, source, operand))
+        source, operand = operand, normalised_place(space, node, operand)
+        ops.append(normalisation(space, node, source, operand))
     groups = _groups(space, node, plan, places, operand)
     for number, group in enumerate(groups):
         name = node.name if len(groups) == 1 else f"{node.name}.w{number}"
         ops += _lower_group(space, node, name, group)
     return ops
-
-
-def _normalised(space: CoreSpace, node: Product, operand: Vector) -> Vector:
-    """Return the place of an operand that every frame brings to fewer bits, gaps and all."""
-    if operand.elements > MOST_NORMALISED:
-        raise CompileError(
-            f"layer {node.layer} has {operand.elements} inputs with one scale found at run time, "
-            f"and an instruction counts {MOST_NORMALISED} elements; quantise it with static scales"
-        )
-    return space.data.vector(f"{node.name}.normalised", operand.elements, node.normalised_bits)
-
-
-def _normalisation(space: CoreSpace, node: Product, source: Vector, target: Vector) -> Op:
-    """Return what finds the frame's scale (A13); it never rounds stochastically (A15)."""
-    rounding = node.rounding or space.arch.numerics.rounding
-    state: State = {"len": source.elements, "wa": source.bits, "wd": target.bits}
-    wanted = "half_up" if rounding == STOCHASTIC else rounding
-    state["rounding"] = rounding_of(space.arch, wanted)
-    operands = {"d": target.address, "a": source.address}
-    return vector_op("vnrm", f"{node.name}: scale of {node.input}", state, {}, **operands)
 
 
 def _groups(
