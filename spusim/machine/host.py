@@ -120,7 +120,8 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
     rest = (0, -pixels % per_word)
     filled = np.pad(planes, ((0, 0), (0, 0), rest), constant_values=port.filler)
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
-    return packed.reshape(len(frames), -1, width)
+    words = port.planes * -(-pixels // per_word)
+    return packed.reshape(len(frames), words, width)
 
 
 def ordered_outputs(program: Program, outputs: np.ndarray) -> np.ndarray:
