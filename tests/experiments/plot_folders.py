@@ -275,6 +275,26 @@ def maps(folder: Path) -> Path:
     return write_results(folder, rows, axes)
 
 
+def dataflows(folder: Path) -> Path:
+    """A convolution at two densities each of weights and activations, by row and by pixel."""
+    axes = ["conv.weight_density", "conv.activation_density"]
+    layer = {"kernel": 3, "size": 14, "in_channels": 8, "out_channels": 16}
+    rows, records = [], {}
+    for flow in ("row", "pixel"):
+        for weights, activations in ((0.1, 0.5), (0.1, 1.0), (1.0, 0.5), (1.0, 1.0)):
+            number = len(rows)
+            dense = 1000 if flow == "row" else 1800
+            cycles = dense * weights * (activations if flow == "row" else 1)
+            rows.append(
+                point(number, {axes[0]: weights, axes[1]: activations}, part=flow, network=None,
+                      frame_cycles_mean=cycles, speedup_achieved=dense / cycles)
+            )  # fmt: skip
+            records[number] = record(
+                number, identity={"layer": layer}, names={"dataflow": flow}, layers={}
+            )
+    return write_results(folder, rows, axes, records=records)
+
+
 FOLDERS = {
     make.__name__: make
     for make in (
@@ -289,5 +309,6 @@ FOLDERS = {
         numbers,
         tradeoffs,
         maps,
+        dataflows,
     )
 }

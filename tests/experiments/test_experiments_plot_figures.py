@@ -25,6 +25,7 @@ OF = {
     "pes_and_lanes": "shapes",
     "banks_and_words": "banks",
     "formats": "formats",
+    "dataflows": "dataflows",
     "structures": "structures",
     "structures_by_machine": "maps",
     "tradeoffs": "tradeoffs",

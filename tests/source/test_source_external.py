@@ -132,7 +132,7 @@ def test_recordings_time_programs_that_fetch():
         for m in core.matrices
     )
     program = replace(source.program, cores=(replace(core, matrices=matrices),))
-    result, patterns = record(program, source.arch, source.frames, source.starts)
+    result, patterns, _ = record(program, source.arch, source.frames, source.starts)
     recording = Recording("", "", "", "", source.starts, result.outputs, patterns)
     again = retime(program, source.arch, recording)
     assert again.cycles == result.cycles == run(program, source.arch, source.frames).cycles
