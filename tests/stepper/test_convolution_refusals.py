@@ -136,5 +136,5 @@ def test_sources_say_what_is_wrong_with_a_window(old: str, new: str, said: str) 
 
 def test_recordings_refuse_convolutions_of_no_network() -> None:
     source = changed()
-    with pytest.raises(RecordingError, match="matrix m .* belongs to no product.*; simulate it"):
+    with pytest.raises(RecordingError, match=r"matrix m .* belongs to no product.*; simulate it"):
         record(source.program, source.arch, source.frames, (0,))

@@ -21,6 +21,7 @@ from spusim.kernels.stepping import (
     engine_cycle,
     start_engine,
 )
+from spusim.machine import beats
 from spusim.machine.collect import engine_stalls
 from spusim.machine.load import LoadedCore, load_core
 from spusim.numerics import Numerics
@@ -112,6 +113,12 @@ def test_fast_engine_equals_stepper(seed: int) -> None:
             busy = int(core.arrays.bank_busy[bank])
             held = int(cycles) - busy if mask >> bank & 1 else 0
             assert (busy, held) == (row.get("busy", 0), row.get("held", 0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_fast_engine_in_words_equals_stepper(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beats, "BYTE", 0)  # no matrix's backlogs fit, as with a very deep queue
+    test_fast_engine_equals_stepper(seed)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
