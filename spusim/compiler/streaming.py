@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from spusim.compiler.code import Op, op
 from spusim.compiler.convolution import Windowed, scale_name
-from spusim.compiler.lowering import Site, lower, lower_move
+from spusim.compiler.lowering import MOST_ELEMENTS, Site, lower, lower_move
 from spusim.compiler.memory import FAR_WORDS
 from spusim.compiler.residence import Copy, Residence, Step, nodes_of
 from spusim.compiler.row_tiles import (
@@ -14,8 +14,11 @@ from spusim.compiler.row_tiles import (
     Group,
     Rows,
     elements_of,
+    plane_words,
+    planes_of,
     span_words,
     tile_window,
+    tile_words,
 )
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.threads import sent_outputs
@@ -28,10 +31,10 @@ WIDTHS = {"d": "wd", "a": "wa", "b": "wb"}  # operand -> its width in the vector
 
 @dataclass(frozen=True)
 class Template:
-    """A node's instructions over all rows, and its window, if it has one."""
+    """A node's instructions over all rows, and their windows, if it has any, by number."""
 
     ops: list[Op]
-    window: Window | None
+    windows: dict[int, Window]
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,9 @@ class _Builder:
     def add(self, step: Step) -> None:
         """Add a step as a slot, or several if it uses several matrices."""
         nodes = nodes_of(step.unit)
+        if step.idle:
+            self.slots.append(Slot(nodes[0].layer))
+            return
         ops = [
             part for node in nodes for each in self._ops(step, node) for part in self._uniform(each)
         ]
@@ -119,14 +125,20 @@ class _Builder:
         if step.tile is None:
             return self._lowered(node)
         if node.name not in self.templates:
+            before = len(self.space.windows)
             ops = self._lowered(node)
-            window = self.space.windows.pop() if isinstance(node, Windowed) else None
-            self.templates[node.name] = Template(ops, window)
+            windows = dict(enumerate(self.space.windows[before:], before))
+            del self.space.windows[before:]
+            self.templates[node.name] = Template(ops, windows)
         template = self.templates[node.name]
         if isinstance(node, Windowed):
-            assert template.window
-            return [_windowed(self, step, node, each, template.window) for each in template.ops]
+            return [
+                _windowed(self, step, node, each, template.windows[int(each.operands["w"])])
+                for each in template.ops
+            ]
         assert isinstance(node, Cuttable)
+        if _group(step).planar:
+            return _planes(self, step, node, template.ops)
         return _elementwise(self, step, node, template.ops)
 
     def _lowered(self, node: Node) -> list[Op]:
@@ -169,10 +181,10 @@ class _Builder:
         """Return where a word lies in a step whose tensor it is in may be in a buffer."""
         if address < FAR_WORDS or self._alike(address):
             return address
-        for name, origin in step.origins.items():
+        for name, place in step.origins.items():
             first = self.site.places.words[name, 0]
             if first <= address < first + self.site.plan.layouts[name].words[-1]:
-                return origin + address - first
+                return place.at(address - first)
         raise KeyError(f"word {address} of {nodes_of(step.unit)[0].name} is in no buffer")
 
 
@@ -192,10 +204,13 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
     source, target = int(each.operands["a"]), int(each.operands["d"])
     made = elements_of(plan, group, tile, node.output.name)
     target = builder.moved(step, target + span_words(plan, made).start)
-    part = elements_of(plan, group, tile, node.a)
-    row = node.geometry.width * node.geometry.channels
-    window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
-    source = builder.moved(step, source + span_words(plan, part).start)
+    if group.planar and node.a not in step.origins:  # planes lie as in the whole
+        window = replace(window, first_row=tile.first, rows=tile.end - tile.first)
+    else:
+        part = elements_of(plan, group, tile, node.a)
+        row = node.geometry.width * (1 if group.planar else node.geometry.channels)
+        window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+        source = builder.moved(step, source + span_words(plan, part).start)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
     return Op(each.mnemonic, comment, operands, each.state, each.modes)
@@ -213,6 +228,26 @@ def _elementwise(builder: _Builder, step: Step, node: Cuttable, template: list[O
         begin, end = max(first, part.first), min(first + int(each.state["len"]), part.end)
         if begin < end:
             ops.append(_cut(builder, step, each, begin - first, end - begin))
+    return ops
+
+
+def _planes(builder: _Builder, step: Step, node: Cuttable, template: list[Op]) -> list[Op]:
+    """Return the instructions of a tile's planes, over what lies between them too.
+
+    Of the template those count with which the tensor begins: the others go on with its planes.
+    """
+    plan, space = builder.site.plan, builder.space
+    part = elements_of(plan, _group(step), _tile(step), node.output.name)
+    base = builder.site.places.words[node.output.name, 0]
+    layout, word_bits = plan.layouts[node.output.name], space.data.word_bits
+    elements = tile_words(plan, part) * word_bits // layout.bits
+    ops = []
+    for each in template:
+        if int(each.operands["d"]) != base:
+            continue
+        first = _cut(builder, step, each, part.first, elements)
+        for at in range(0, elements, MOST_ELEMENTS):
+            ops.append(_shifted(space, first, at, min(MOST_ELEMENTS, elements - at)))
     return ops
 
 
@@ -361,14 +396,21 @@ class _Movers:
         return [self._move("xst", "a", f"{slot.layer}: store", copy) for copy in slot.stores]
 
     def _move(self, mnemonic: str, side: str, comment: str, copy: Copy) -> Op:
-        words = span_words(self.site.plan, copy.part)
-        operands = {
-            side: copy.address,
-            "external": self.residence.outside[copy.part.tensor] + words.start,
-            "t": self._transfer(len(words)),
-        }
-        told = f"{comment} {copy.part.tensor}, elements {copy.part.first} to {copy.part.end - 1}"
-        return op(mnemonic, told, **operands)
+        plan, part = self.site.plan, copy.part
+        words, planes = span_words(plan, part), planes_of(plan, part.tensor)
+        whole = plane_words(plan, part.tensor)
+        if len(words) == whole:
+            number = self._transfer(planes * whole)
+        else:
+            number = self._transfer(len(words), planes, whole)
+        external = self.residence.outside[part.tensor] + words.start
+        told = f"{comment} {part.tensor}, elements {part.first} to {part.end - 1}"
+        told += " of each plane" * (planes > 1)
+        return op(mnemonic, told, **{side: copy.address, "external": external, "t": number})
 
-    def _transfer(self, words: int) -> int:
-        return self.space.transfer(Transfer(f"{words} words", words))
+    def _transfer(self, words: int, runs: int = 1, pitch: int = 0) -> int:
+        """Return the descriptor of so many words, or of so many of each plane outside."""
+        if runs == 1:
+            return self.space.transfer(Transfer(f"{words} words", words))
+        name = f"{runs} x {words} words"
+        return self.space.transfer(Transfer(name, words, runs, words, pitch))
