@@ -6,10 +6,8 @@ it: a load and a store run beside the computation between them, which is double 
 places follow from these times by first fit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from spusim.arch import Arch
 from spusim.compiler.convolution import Windowed
@@ -22,7 +20,6 @@ from spusim.compiler.row_tiles import (
     Elements,
     Group,
     Place,
-    Rows,
     groups_of,
     plane_size,
     plane_words,
@@ -30,6 +27,7 @@ from spusim.compiler.row_tiles import (
     span_words,
     tile_steps,
 )
+from spusim.compiler.steps import Copy, Step, Unit, nodes_of
 from spusim.compiler.tile_buffers import (
     BEFORE,
     Tile,
@@ -38,38 +36,13 @@ from spusim.compiler.tile_buffers import (
     most_words,
     rows_within,
 )
-from spusim.network.records import Constant, Node
+from spusim.compiler.uniform import uniform_constants
+from spusim.network.records import Node
 
 TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other
 LEAST_SHARE = 0.2
-UNIFORM_WORDS = 1024  # of a constant of one value; few instructions, and little memory
 
-Unit = Group | Node
 Symbols = list[tuple[str, int, int]]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """Elements of a tensor that are loaded to, or stored from, words of data memory."""
-
-    part: Elements
-    address: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is computed between two meetings of threads.
-
-    origins: where each tensor is that is in a buffer. idle: nothing is computed, for a load or
-    store that has no room beside it.
-    """
-
-    unit: Unit
-    tile: Rows | None = None
-    origins: Mapping[str, Place] = field(default_factory=dict)
-    loads: tuple[Copy, ...] = ()
-    stores: tuple[Copy, ...] = ()
-    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +94,7 @@ class _Planner:
         self.fed = fed
         self.outside: set[str] = set()
         self.apart: set[int] = set()  # units whose loads and stores have no room beside tiles
-        self.uniform = _uniform(plan, self._in_groups, words)
+        self.uniform = uniform_constants(plan, self._in_groups, words)
         self.words = words - sum(map(len, set(self.uniform.values())))
         if fed and self._can_leave(self.input):
             self.outside.add(self.input)
@@ -282,7 +255,8 @@ class _Planner:
             least += self._least_words(unit)
             fewest = self._choices(unit)[-1]
             rows = f"{fewest} row{'s' * (fewest > 1)}"
-            what = f"tiles of {rows} in two buffers each, and what stays beside them"
+            how = "one at a time" if unit.planar else "in two buffers each"
+            what = f"tiles of {rows} {how}, and what stays beside them"
         needed = max(needed, least)
         total = memory.banks * memory.words
         more = -(-(needed + total - self.words) // memory.banks)
@@ -309,9 +283,9 @@ class _Planner:
                 room = shares[number] * (self.words - taken)
                 choices = self._choices(unit)
                 rows = rows_within(self.plan, unit, choices, room, self.outside)
-                for tile in buffered_tiles(self.plan, unit, rows, self.outside):
-                    steps += [(unit, None)] * (number in self.apart)
-                    steps.append((unit, tile))
+                before: list[tuple[Unit, Tile | None]] = [(unit, None)] * (number in self.apart)
+                for each in buffered_tiles(self.plan, unit, rows, self.outside):
+                    steps += [*before, (unit, each)]
             else:
                 steps.append((unit, None))
             ends.append(len(steps) - 1)
@@ -393,30 +367,6 @@ class _Planner:
         return outside, kept + end_of(spans, found)
 
 
-def _uniform(
-    plan: Distribution, elementwise: Callable[[str], bool], words: int
-) -> dict[str, range]:
-    """Return the words, from 0 on, that constants of one value need; equal ones have the same.
-
-    A few words of such a constant stand for all: instructions read them again and again.
-    """
-    most = max(8, min(UNIFORM_WORDS, words // 32) // 8 * 8)
-    found: dict[str, range] = {}
-    places: dict[tuple[int, int], range] = {}
-    end = 0
-    for node in plan.graph.network.nodes:
-        if not isinstance(node, Constant) or np.ptp(node.values) or not node.values.size:
-            continue
-        layout = plan.layouts[node.output.name]
-        if layout.words[-1] > most and elementwise(node.output.name):
-            key = int(node.values[0]), layout.bits
-            if key not in places:
-                places[key] = range(end, end + most)
-                end += most
-            found[node.output.name] = places[key]
-    return found
-
-
 def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
     """Put constants of one value behind all else."""
     end = found.end
@@ -424,8 +374,3 @@ def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
     end = max((at.stop for at in placed.values()), default=found.end)
     symbols = {(f"{name} (all alike)", at.start, len(at)) for name, at in placed.items()}
     return replace(found, uniform=placed, end=end, buffers=(*found.buffers, *sorted(symbols)))
-
-
-def nodes_of(unit: Unit) -> tuple[Node, ...]:
-    """Return the nodes that are computed together."""
-    return unit.nodes if isinstance(unit, Group) else (unit,)

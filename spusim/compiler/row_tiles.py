@@ -27,8 +27,8 @@ class Group:
     """Nodes that are computed together; `inputs` come from outside.
 
     rows: of the output, each of `row_elements`; step: rows that are whole words, of which tiles
-    have a multiple. pitched: tensors of which all but whole planes must lie in buffers, where
-    planes lie closer than in the whole.
+    have a multiple. pitched: planar tensors that its instructions run through from plane to plane,
+    which tiles have closer together than a whole tensor.
     """
 
     nodes: tuple[Cuttable, ...]
@@ -76,10 +76,9 @@ def groups_of(plan: Distribution) -> list[Group | Node]:
         if isinstance(node, Join | Cut | Constant):
             continue
         cuttable = node if isinstance(node, Cuttable) and _cuttable(plan, node) else None
-        if cuttable and chain and _joins(plan, chain[-1], cuttable):
-            if not _pitch_of_window(plan, chain[0], cuttable):
-                chain.append(cuttable)
-                continue
+        if cuttable and chain and _joins(plan, chain, cuttable):
+            chain.append(cuttable)
+            continue
         if chain:
             units.append(_group(plan, tuple(chain)))
         chain = [cuttable] if cuttable else []
@@ -88,19 +87,17 @@ def groups_of(plan: Distribution) -> list[Group | Node]:
     return units
 
 
-def _joins(plan: Distribution, last: Cuttable, node: Cuttable) -> bool:
-    """Tell whether a node alone reads what the one before it makes, element by element."""
-    made, graph = last.output.name, plan.graph
-    alone = graph.readers[made] == (node,) and made not in graph.kept
-    return not isinstance(node, Windowed) and alone and made in inputs_of(node)
+def _joins(plan: Distribution, chain: list[Cuttable], node: Cuttable) -> bool:
+    """Tell whether a node alone reads what the one before it makes, element by element.
 
-
-def _pitch_of_window(plan: Distribution, head: Cuttable, node: Cuttable) -> bool:
-    """Tell whether a node reads element by element what a window reads with rows around them.
-
-    Planes with those rows lie further apart than the node's.
+    It must not read what a window in front reads by planes: with the rows around a tile's these
+    lie further apart.
     """
-    return isinstance(head, Windowed) and head.a in plan.graph.pixels and head.a in inputs_of(node)
+    head, made, graph = chain[0], chain[-1].output.name, plan.graph
+    alone = graph.readers[made] == (node,) and made not in graph.kept
+    if isinstance(head, Windowed) and head.a in graph.pixels and head.a in inputs_of(node):
+        return False
+    return not isinstance(node, Windowed) and alone and made in inputs_of(node)
 
 
 def _cuttable(plan: Distribution, node: Cuttable) -> bool:
