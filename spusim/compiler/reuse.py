@@ -1,19 +1,15 @@
 """Programs kept for the next machine on which they would come out the same.
 
-A program is outlined, so that it can be timed but not computed, and kept with all that compiling
-it has read of the architecture. It stands for every other one of which those fields are the same:
-nothing else can have decided anything. Errors are not kept.
+They are outlined, so they can be timed but not computed.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
-from threading import Lock
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
-from spusim.arch.reads import Reads
+from spusim.arch.reuse import Identity, KeptResults
 from spusim.compiler.conv_layer import compile_conv_layer
 from spusim.compiler.layer import compile_layer
 from spusim.compiler.network import compile_network
@@ -25,66 +21,6 @@ from spusim.program import Program
 
 MOST_KEPT = 128
 KEPT_BYTES = 256 << 20  # of their arrays
-Identity = tuple[Hashable, ...]
-
-
-@dataclass(frozen=True)
-class _Kept:
-    identity: Identity
-    reads: Reads
-    program: Program
-    nbytes: int
-
-
-class ProgramShelf:
-    """Programs, the least recently used gone first where there are too many or too large ones."""
-
-    def __init__(self, most: int = MOST_KEPT, most_bytes: int = KEPT_BYTES):
-        self._most, self._most_bytes = most, most_bytes
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
-        self._lock, self._number = Lock(), 0
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def get(self, identity: Identity, arch: Arch, compiled: Callable[[Arch], Program]) -> Program:
-        """Return what `compiled(arch)` would, from the shelf if it is there.
-
-        identity: all besides the architecture that the program depends on.
-        """
-        program = self._found(identity, arch)
-        if program is None:
-            reads = Reads()
-            program = compiled(reads.watch(arch))
-            self._keep(_Kept(identity, reads, program, program_bytes(program)))
-        return replace(program, hashes={**program.hashes, "arch": arch_hash(arch)})
-
-    def clear(self) -> None:
-        """Forget all programs."""
-        with self._lock:
-            self._kept.clear()
-
-    def _found(self, identity: Identity, arch: Arch) -> Program | None:
-        with self._lock:
-            for number, kept in reversed(self._kept.items()):
-                if kept.identity == identity and kept.reads.hold(arch):
-                    self._kept.move_to_end(number)
-                    return kept.program
-        return None
-
-    def _keep(self, kept: _Kept) -> None:
-        with self._lock:
-            self._number += 1
-            self._kept[self._number] = kept
-            while self._kept and self._too_much():
-                self._kept.popitem(last=False)
-
-    def _too_much(self) -> bool:
-        whole = sum(kept.nbytes for kept in self._kept.values())
-        return len(self._kept) > self._most or whole > self._most_bytes
-
-
-SHELF = ProgramShelf()
 
 
 def program_bytes(program: Program) -> int:
@@ -99,6 +35,15 @@ def program_bytes(program: Program) -> int:
     return sum(array.nbytes for array in arrays)
 
 
+PROGRAMS = KeptResults(program_bytes, MOST_KEPT, KEPT_BYTES)
+
+
+def _compiled(identity: Identity, arch: Arch, compiled: Callable[[Arch], Program]) -> Program:
+    """Return a program from those kept; what it says of the machine as a whole is this one's."""
+    program = PROGRAMS.get(identity, arch, compiled)
+    return replace(program, hashes={**program.hashes, "arch": arch_hash(arch)})
+
+
 def _outline_apart(weight: np.ndarray, layout: Layout, bias: np.ndarray | None) -> OutlinedMatrix:
     """Outline a copy, since whoever owns the weights may write to them later."""
     return outline(weight.copy(), layout, bias)
@@ -108,7 +53,7 @@ def outline_network(network: Network, arch: Arch, *, check_capacity: bool = True
     """Return what `compile_network` would with `outline`; raises the same."""
     # what the network's hash leaves out, and notes among it go with the program
     apart = (network.notes, network.rate_hz, network.picture)
-    return SHELF.get(
+    return _compiled(
         ("network", network_hash(network), *apart, check_capacity),
         arch,
         lambda seen: compile_network(
@@ -122,7 +67,7 @@ def outline_layer(
     check_capacity: bool = True, name: str = "layer", codebook: tuple[int, ...] = (),
 ) -> Program:  # fmt: skip
     """Return what `compile_layer` would with `outline`; raises the same. hashed: of the weight."""
-    return SHELF.get(
+    return _compiled(
         ("layer", hashed, weight_bits, activation_bits, check_capacity, name, codebook),
         arch,
         lambda seen: compile_layer(
@@ -137,7 +82,7 @@ def outline_conv_layer(
     hashed: str, check_capacity: bool = True, name: str = "conv2d",
 ) -> Program:  # fmt: skip
     """Return what `compile_conv_layer` would with `outline`, as `outline_layer`."""
-    return SHELF.get(
+    return _compiled(
         ("conv", hashed, shape, weight_bits, activation_bits, check_capacity, name),
         arch,
         lambda seen: compile_conv_layer(

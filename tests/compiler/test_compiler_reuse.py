@@ -4,22 +4,22 @@ Every field of the architecture's specs is changed, in several ways, for network
 read different ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import pytest
+from arch_variants import leaves, variants
 from compiler_networks import NetworkBuilder, arch_of
-from pydantic import ValidationError
 
-from spusim.arch import Arch, ArchError, check_arch, load_arch
+from spusim.arch import Arch, load_arch
 from spusim.arch.reads import Reads
-from spusim.arch.spec import ExternalMemorySpec, Spec, WeightMemorySpec
+from spusim.arch.reuse import KeptResults
 from spusim.compiler import compile_conv_layer, compile_layer, compile_network, reuse
 from spusim.compiler.reuse import (
-    ProgramShelf,
+    KEPT_BYTES,
+    MOST_KEPT,
     outline_conv_layer,
     outline_layer,
     outline_network,
@@ -31,10 +31,6 @@ from spusim.network.records import Network
 from spusim.numerics.convolution import Convolution
 from spusim.program import Program
 
-PARTS = {
-    "core.weight_memory": WeightMemorySpec(words=4096),
-    "external_memory": ExternalMemorySpec(words=65536, bytes_per_cycle=4, latency_cycles=20),
-}
 # what a machine's time or energy depends on and no program does
 TIMING = {
     "description", "clock_mhz", "technology", "core.queue.depth", "core.queue.release",
@@ -50,68 +46,7 @@ SHAPE = Convolution(8, 6, 6, 8, 3, 3, (1, 1), (1, 1, 1, 1), (1, 1), 1)
 @pytest.fixture(autouse=True)
 def empty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin with nothing kept, of which one is as good as many."""
-    monkeypatch.setattr(reuse, "SHELF", ProgramShelf())
-
-
-def leaves(spec: type[Spec], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield all fields that are no specs, and those that may be, with their types."""
-    for name, field in spec.model_fields.items():
-        kind = field.annotation
-        inner = [part for part in (get_args(kind) or (kind,)) if isinstance(part, type)]
-        nested = [part for part in inner if issubclass(part, Spec)]
-        if nested:
-            yield from leaves(nested[0], f"{path}{name}.")
-        if not nested or NoneType in inner:
-            yield f"{path}{name}", kind
-
-
-def others(kind: Any, value: Any, path: str) -> Iterator[Any]:
-    """Yield values that a field might have instead, some of which are refused."""
-    if path in PARTS:
-        yield None if value is not None else PARTS[path].model_dump()
-    elif get_origin(kind) is Literal:
-        yield from (other for other in get_args(kind) if other != value)
-    elif isinstance(value, bool):
-        yield not value
-    elif isinstance(value, int):
-        yield from {value + 1, value * 2, max(value // 2, 1), 1, value * 64} - {value}
-    elif isinstance(value, float):
-        yield value * 2
-    elif isinstance(value, str):
-        yield value + "x"
-    elif isinstance(value, dict):
-        yield dict(reversed(value.items()))
-        yield {**value, "4x4": 2, "2x16": 1}
-        yield dict([*value.items()][:1])
-    elif isinstance(value, tuple):
-        yield value[:1]
-        yield (*reversed(value), "run_length")
-    else:
-        assert value is None and get_origin(kind) in (UnionType, Union)
-        yield 1.5
-
-
-def variants(arch: Arch) -> Iterator[tuple[str, Arch]]:
-    """Yield machines that differ from one in a field, with its path."""
-    for path, kind in leaves(Arch):
-        *above, last = path.split(".")
-        here: Any = arch.model_dump()
-        for name in above:
-            here = here[name] if here is not None else None
-        if here is None:
-            continue
-        for value in others(kind, here[last], path):
-            whole = arch.model_dump()
-            inside = whole
-            for name in above:
-                inside = inside[name]
-            inside[last] = value
-            try:
-                changed = Arch.model_validate(whole)
-                check_arch(changed)
-            except (ValidationError, ArchError):
-                continue
-            yield path, changed
+    monkeypatch.setattr(reuse, "PROGRAMS", KeptResults(program_bytes, MOST_KEPT, KEPT_BYTES))
 
 
 def assert_same(a: Any, b: Any) -> None:
@@ -206,7 +141,7 @@ TILED = ("layer of tiles", "network that is streamed")  # cut where the scanner'
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_field_changes_what_is_kept_or_nothing(case: str) -> None:
-    """A program from the shelf, after the base's, is what compiling for the machine gives."""
+    """A program from those kept, after the base's, is what compiling for the machine gives."""
     (kept, anew), base = CASES[case]
     first = anew(base)
     for _, arch in variants(base):
@@ -273,22 +208,22 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
                 for rows in (8, 16, 24)}  # fmt: skip
     counted: list[int] = []
 
-    def get(shelf: ProgramShelf, rows: int) -> None:
+    def get(shelf: KeptResults[Program], rows: int) -> None:
         def compiled(arch: Arch) -> Program:
             counted.append(rows)
             return programs[rows]
 
         shelf.get((rows,), arch_of(), compiled)
 
-    shelf = ProgramShelf(most=2)
+    shelf = KeptResults(program_bytes, 2, KEPT_BYTES)
     for rows in (8, 16, 8, 24, 8, 16):
         get(shelf, rows)
     assert counted == [8, 16, 24, 16] and len(shelf) == 2
     counted.clear()
-    shelf = ProgramShelf(most_bytes=program_bytes(programs[16]))
-    for rows in (8, 24, 8, 16, 16):
+    shelf = KeptResults(program_bytes, 9, program_bytes(programs[16]))
+    for rows in (8, 24, 8, 16, 16, 24, 16):
         get(shelf, rows)
-    assert counted == [8, 24, 8, 16] and len(shelf) == 1
+    assert counted == [8, 24, 16, 24] and len(shelf) == 1
 
 
 def test_what_cannot_be_watched_is_refused() -> None:
@@ -298,11 +233,11 @@ def test_what_cannot_be_watched_is_refused() -> None:
     )  # fmt: skip
     for read in reading:
         with pytest.raises((AttributeError, TypeError)):
-            reuse.SHELF.get(("any",), arch_of(), read)
+            reuse.PROGRAMS.get(("any",), arch_of(), read)
     with pytest.raises(TypeError, match="field by field"):
-        reuse.SHELF.get(("any",), arch_of(), lambda a: a == arch_of())  # type: ignore[arg-type]
+        reuse.PROGRAMS.get(("any",), arch_of(), lambda a: a == arch_of())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="unhashable"):
-        reuse.SHELF.get(("any",), arch_of(), lambda a: hash(a))  # type: ignore[arg-type]
+        reuse.PROGRAMS.get(("any",), arch_of(), lambda a: hash(a))  # type: ignore[arg-type]
 
 
 def test_properties_and_methods_read_through() -> None:
