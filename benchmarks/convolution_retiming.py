@@ -2,7 +2,8 @@
 
 A layer is all that `spusim layer conv2d` does for it once it is drawn: compile, load, run, collect,
 attach energy. Once a layer was timed again, what depends on none of the fields in which machines
-differ is kept, as it is from point to point of a sweep. Words of 256 bits, so that the largest image lies within 65,536 of them.
+differ is kept, as it is from point to point of a sweep. Words of 256 bits, so that the largest
+image lies within 65,536 of them.
 """
 
 from collections.abc import Callable
