@@ -1,7 +1,9 @@
 """ResNet-50's layers run in full, and timed again from recordings made on another machine.
 
 A layer is all that `spusim layer conv2d` does for it once it is drawn: compile, load, run, collect,
-attach energy. Words of 256 bits, so that the largest image lies within 65,536 of them.
+attach energy. Once a layer was timed again, what depends on none of the fields in which machines
+differ is kept, as it is from point to point of a sweep. Words of 256 bits, so that the largest
+image lies within 65,536 of them.
 """
 
 from collections.abc import Callable
@@ -13,10 +15,11 @@ import numpy as np
 from benchmarks.resnet_layers import BITS, PRESETS, SEED, draw_operands, layer_shapes
 from benchmarks.rows import Row
 from benchmarks.stopwatch import interleave
+from spusim.api import layer_hash
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_conv_layer
+from spusim.compiler.reuse import outline_conv_layer
 from spusim.energy import attach_energy
-from spusim.formats import outline
 from spusim.machine import Recording
 from spusim.machine.conv_bench import record_conv_layer, retime_conv_layer, run_conv_layer
 from spusim.numerics.convolution import Convolution
@@ -44,7 +47,8 @@ class Recorded:
 
     def again(self, arch: Arch) -> RunResult:
         """Time it from the recording."""
-        program = compile_conv_layer(self.weight, self.shape, BITS, BITS, arch, pack=outline)
+        hashed = layer_hash(self.weight, BITS, BITS, ())
+        program = outline_conv_layer(self.weight, self.shape, BITS, BITS, arch, hashed=hashed)
         return attach_energy(retime_conv_layer(program, arch, self.recording), arch)
 
     def check(self, arch: Arch) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from spusim import machine
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_layer, compile_network
+from spusim.compiler.reuse import outline_layer, outline_network
 from spusim.energy import attach_energy
-from spusim.formats import outline
 from spusim.formats.codes import BINARY_BITS, ENTRIES, TERNARY_BITS
 from spusim.frontend import fqir, load_network, load_stream, quantise_input
 from spusim.frontend import prune_checkpoint as prune
@@ -205,7 +205,7 @@ def retime(
         check_recording(
             recording, "stream", recording.stream, _stream_hash(quantise_input(stream, network))
         )
-    program = compile_network(network, arch, pack=outline)
+    program = outline_network(network, arch)
     check_recording(recording, "network", recording.network, program.hashes["network"])
     result = attach_energy(machine.retime(program, arch, recording, input_period), arch)
     if not baseline:
@@ -278,7 +278,7 @@ def retime_layer(
     if frames is not None:
         check_recording(recording, "stream", recording.stream, array_hash(frames))
     sizes = (weight, weight_bits, activation_bits)
-    program = compile_layer(*sizes, arch, name=name, pack=outline, codebook=codebook)
+    program = outline_layer(*sizes, arch, hashed=hashed, name=name, codebook=codebook)
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)
     if not baseline:
         return result
@@ -368,7 +368,7 @@ def _with_speedup(
     input_period: int | None,
 ) -> RunResult:
     dense = dense_arch(arch)
-    program = compile_network(unpruned_network(network), dense, check_capacity=False, pack=outline)
+    program = outline_network(unpruned_network(network), dense, check_capacity=False)
     twin = unskipped_cycles(program, dense, starts, frames, input_period)
     return with_speedup(result, arch, twin)
 
@@ -383,9 +383,10 @@ def _with_layer_speedup(
     codebook: tuple[int, ...],
 ) -> RunResult:
     dense = dense_arch(arch)
-    program = compile_layer(
-        unpruned(weight, weight_bits), weight_bits, activation_bits, dense, check_capacity=False,
-        name=name, pack=outline, codebook=codebook,
+    whole = unpruned(weight, weight_bits)
+    program = outline_layer(
+        whole, weight_bits, activation_bits, dense, check_capacity=False, name=name,
+        codebook=codebook, hashed=layer_hash(whole, weight_bits, activation_bits, codebook),
     )  # fmt: skip
     return with_speedup(result, arch, unskipped_layer_cycles(program, dense, result.frames))
 

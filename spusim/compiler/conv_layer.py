@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
+from spusim.arch.reads import unwatched
 from spusim.arch.rules import conv_complaint
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode, op
@@ -86,7 +87,7 @@ def compile_conv_layer(
         input=InputPort((0,), 0, 0, elements, activation_bits),
         outputs=(OutputPort(0, 0, 0, outputs, RAW_BITS),),
         init_threads=(),
-        hashes={"arch": arch_hash(arch)},
+        hashes={"arch": arch_hash(unwatched(arch))},
         layer_of={name: name},
         notes=tuple(notes),
     )

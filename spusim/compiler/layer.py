@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
+from spusim.arch.reads import unwatched
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode
 from spusim.compiler.errors import CompileError
@@ -62,7 +63,7 @@ def compile_layer(
         input=InputPort(tuple(p.core for p in parts), 0, 0, weight.shape[1], activation_bits),
         outputs=tuple(OutputPort(p.core, 0, p.offset, p.size, bits) for p in parts),
         init_threads=(),
-        hashes={"arch": arch_hash(arch)},
+        hashes={"arch": arch_hash(unwatched(arch))},
         layer_of=layer_of,
         notes=tuple(notes),
     )

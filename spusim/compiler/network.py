@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
+from spusim.arch.reads import unwatched
 from spusim.compiler.capacity import (
     OUTPUT_PORTS,
     CoreNeeds,
@@ -108,7 +109,7 @@ def compile_network(
         init_threads=tuple((core, INIT) for core in range(arch.cores)),
         labels=network.labels,
         output_exponent=output.quantum.exponent,
-        hashes={"network": network_hash(network), "arch": arch_hash(arch)},
+        hashes={"network": network_hash(network), "arch": arch_hash(unwatched(arch))},
         layer_of=layer_of,
         notes=(*network.notes, *notes),
         external_words=external_words,

@@ -168,11 +168,11 @@ def column_tiles(
     """
     rows, columns = shape
     span = format_of(layout).index_span(layout)  # so that no block is cut in two
-    unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width, span)
     most = columns
     for rule in (_buffer_rule, _index_rule):
         fits, complaint = rule(arch, layout, rows, activation_bits, index_words)
         if not fits(most):
+            unit = math.lcm(elements_per_word(arch, activation_bits), arch.core.scanner.width, span)
             units = _most(fits, unit, most // unit)
             if not units and check:
                 raise CompileError(f"{arch.name}: layer {name}: {complaint(min(unit, columns))}")

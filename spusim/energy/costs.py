@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import get_args
 
 from spusim.arch.rules import codebook_entry_bits
@@ -18,6 +19,7 @@ from spusim.energy.hardware import (
 from spusim.energy.surface import Surface
 from spusim.energy.technology import Technology
 
+Rows = tuple[tuple[float, ...], ...]  # of a technology table
 # Terms of the energy, in the order of reports; behind them those that only some machines have.
 TERMS = (
     "mac",
@@ -209,27 +211,23 @@ class _Pricing:
         )
 
     def _mac(self, precision: str, column: int) -> float:
-        surface = Surface.over(
-            self.tech.mac.rows, column, logarithmic=False, first_axis=lambda bits: bits * bits
-        )
-        product, bits = product_bits(precision), self.arch.numerics.accumulator_bits
-        if not surface.covers(product, bits):
-            self._note(f"a MAC of {precision} bits into {bits}", "mac", self.tech.mac.rows)
-        return surface.at(product, bits)
+        rows, product = self.tech.mac.rows, product_bits(precision)
+        bits = self.arch.numerics.accumulator_bits
+        figure, covered = _mac_figure(rows, column, product, bits)
+        if not covered:
+            self._note(f"a MAC of {precision} bits into {bits}", "mac", rows)
+        return figure
 
     def _memory(self, part: Memory) -> Cost:
         if part.kibibytes < self.tech.registers.below_kibibytes.value:
             return self._register_file(part)
         rows = self.tech.sram.rows
-        read, write, area, leakage = (
-            Surface.over(rows, column, logarithmic=True) for column in (3, 4, 2, 5)
-        )
-        at = (part.kibibytes, part.word_bits)
-        if not read.covers(*at):
+        cost, covered = _sram_cost(rows, part.kibibytes, part.word_bits)
+        if not covered:
             self._note(
                 f"{part.term} of {part.kibibytes:g} KiB x {part.word_bits} bit", "sram", rows
             )
-        return Cost(read.at(*at), write.at(*at), area.at(*at), leakage.at(*at))
+        return cost
 
     def _register_file(self, part: Memory) -> Cost:
         figures = self.tech.registers
@@ -246,3 +244,20 @@ class _Pricing:
         )
         if note not in self.notes:
             self.notes.append(note)
+
+
+@lru_cache(maxsize=256)  # the points of a sweep share most of their memories
+def _sram_cost(rows: Rows, kibibytes: float, word_bits: int) -> tuple[Cost, bool]:
+    """Return a memory's cost, and whether the table's rows cover it."""
+    read, write, area, leakage = (
+        Surface.over(rows, column, logarithmic=True) for column in (3, 4, 2, 5)
+    )
+    at = (kibibytes, word_bits)
+    return Cost(read.at(*at), write.at(*at), area.at(*at), leakage.at(*at)), read.covers(*at)
+
+
+@lru_cache(maxsize=256)
+def _mac_figure(rows: Rows, column: int, product: float, bits: int) -> tuple[float, bool]:
+    """Return a multiplier's figure, and whether the table's rows cover it."""
+    surface = Surface.over(rows, column, logarithmic=False, first_axis=lambda bits: bits * bits)
+    return surface.at(product, bits), surface.covers(product, bits)

@@ -143,7 +143,12 @@ def load_technology(name_or_path: PathLike) -> Technology:
     Raises TechnologyError naming file, line, value, rule and remedy.
     """
     given = os.fspath(name_or_path)
-    return _shipped_table(given) if given in list_technologies() else _read(given)
+    return _shipped_table(given) if given in _shipped_names() else _read(given)
+
+
+@cache  # every point of a sweep asks
+def _shipped_names() -> frozenset[str]:
+    return frozenset(list_technologies())
 
 
 def list_technologies() -> list[str]:

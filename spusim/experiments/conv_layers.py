@@ -16,9 +16,9 @@ from spusim.api import (
 )
 from spusim.arch import Arch
 from spusim.compiler import compile_conv_layer
+from spusim.compiler.reuse import outline_conv_layer
 from spusim.energy import attach_energy
 from spusim.experiments.layers import MOST_VALUES, LayerError
-from spusim.formats import outline
 from spusim.formats.codes import TERNARY_BITS
 from spusim.machine import Recording
 from spusim.machine.conv_bench import (
@@ -97,9 +97,10 @@ def retime_conv(
     shape = layer.shape()
     bits = check_conv(layer, arch, shape)
     weight, _ = draw_conv(replace(layer, frames=0), shape, bits)
-    check_recording(recording, "network", recording.network, layer_hash(weight, *bits, ()))
+    hashed = layer_hash(weight, *bits, ())
+    check_recording(recording, "network", recording.network, hashed)
     check_recording(recording, "numerics", recording.numerics, numerics_hash(arch))
-    program = compile_conv_layer(weight, shape, *bits, arch, pack=outline)
+    program = outline_conv_layer(weight, shape, *bits, arch, hashed=hashed)
     result = retime_conv_layer(program, arch, recording)
     return _complete(result, layer, weight, bits, arch, baseline)
 
@@ -113,7 +114,8 @@ def _complete(
     if baseline:
         dense = dense_arch(arch)
         whole = unpruned(weight, bits[0])
-        twin = compile_conv_layer(whole, shape, *bits, dense, check_capacity=False, pack=outline)
+        hashed = layer_hash(whole, *bits, ())
+        twin = outline_conv_layer(whole, shape, *bits, dense, check_capacity=False, hashed=hashed)
         result = with_speedup(result, arch, unskipped_conv_cycles(twin, dense, result.frames))
     return replace(result, details={**result.details, "input": _told(layer, shape, bits)})
 

@@ -24,6 +24,8 @@ def beats_in_bytes(packed_beats: np.ndarray, core: CoreSpec) -> np.ndarray:
     beats = packed_beats & 0xFFFFFFFF
     columns, pes = beats.shape
     fits = pes <= LANES and (core.queue.depth + 1) * int(beats.max(initial=0)) <= BYTE
-    padded = np.zeros((columns if fits else 0, LANES), np.uint8)
-    padded[:, :pes] = beats[: len(padded)]
+    if not fits:
+        return np.zeros((0, LANES), np.uint8)
+    padded = np.zeros((columns, LANES), np.uint8)
+    padded[:, :pes] = beats
     return padded

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 
 import numpy as np
 
@@ -132,7 +133,12 @@ def stalls(chip: Chip, arch: Arch, cycles: int) -> dict[str, dict[str, int]]:
 def _by_name(causes: type[IntEnum], row: np.ndarray, first: int = 0) -> dict[str, int]:
     """Name a row's values from the cause `first` on."""
     values = row.tolist()
-    return {c.name.lower(): values[c] for c in causes if c >= first and c.name != "COUNT"}
+    return {name: values[cause] for cause, name in _names(causes, first)}
+
+
+@cache
+def _names(causes: type[IntEnum], first: int) -> tuple[tuple[int, str], ...]:
+    return tuple((int(c), c.name.lower()) for c in causes if c >= first and c.name != "COUNT")
 
 
 def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:

@@ -67,9 +67,9 @@ def _fetched(plan: ConvPlan, time: TileTime) -> dict[int, int]:
 def _words_read(plan: ConvPlan, time: TileTime) -> tuple[int, int]:
     """Return the words of weights and of indices that pops read (T42, T46)."""
     pushed, counts, shape = time.pushed[:-1], plan.counts, plan.shape
-    index = counts.index_words.sum(axis=1)
+    words, index = counts.column_words
     if isinstance(plan.time, RowPlan):
-        return int(counts.words.sum(axis=1) @ pushed), int(index @ pushed)
+        return int(words @ pushed), int(index @ pushed)
     words = slice_words(counts.entries, shape, plan.per_word).sum(axis=1)
     return int(words @ pushed), int(index.reshape(-1, shape.places).sum(axis=1) @ pushed)
 

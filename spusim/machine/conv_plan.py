@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spusim.arch.reuse import Itself, KeptResults
 from spusim.arch.rules import conv_complaint
 from spusim.arch.spec import Arch
-from spusim.formats import entries_per_word
+from spusim.formats import OutlinedMatrix, entries_per_word
 from spusim.machine.conv_engine import ConvEngine, TileTime
 from spusim.machine.conv_time import (
     PixelPlan,
@@ -62,7 +63,7 @@ def plan_conv(
     shape, engine = window.shape(matrix.packed.rows), conv_engine(arch, matrix)
     weights, bias = conv_weights(matrix, loaded[0], window, shape), loaded[1]
     order = "channel" if window.planar else "spatial"
-    counts = stored_counts(shape, weights, engine, layout, core.dataflow)
+    counts = _counts(matrix, window, weights, engine, core.dataflow, arch)
     plan_time = row_plan if core.dataflow == "row" else pixel_plan
     time = plan_time(shape, engine, counts, load_cycles)
     static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
@@ -76,6 +77,34 @@ def plan_conv(
         per_word=entries_per_word(layout),
         static=static,
     )
+
+
+def _counts(
+    matrix: Matrix, window: Window, weights: np.ndarray, engine: ConvEngine, dataflow: str,
+    arch: Arch,
+) -> StoredCounts:  # fmt: skip
+    """Count what a matrix stores, of an outlined one only once for all engines that read it so."""
+    shape, layout = window.shape(matrix.packed.rows), matrix.packed.layout
+    reader = ConvEngine(
+        engine.pes, engine.lanes, engine.macs_per_lane, weights=engine.weights,
+        entries_per_cycle=engine.entries_per_cycle,
+    )  # fmt: skip
+    if not isinstance(matrix.packed, OutlinedMatrix):
+        return stored_counts(shape, weights, reader, layout, dataflow)
+    return COUNTED.get(
+        (Itself(matrix), window, reader, dataflow),
+        arch,
+        lambda _: stored_counts(shape, weights, reader, layout, dataflow),
+    )
+
+
+def counted_bytes(counts: StoredCounts) -> int:
+    """Return the bytes of their arrays."""
+    return sum(part.nbytes for part in vars(counts).values() if isinstance(part, np.ndarray))
+
+
+# of outlined matrices, which are timed again and again
+COUNTED = KeptResults(counted_bytes, most=256, most_bytes=128 << 20)
 
 
 def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:

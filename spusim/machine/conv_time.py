@@ -1,6 +1,7 @@
 """A convolution's cycles: what is static planned once, then tiles timed (T33 to T46)."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -68,6 +69,11 @@ class StoredCounts:
     index_words: np.ndarray
     nonzeros: np.ndarray
     macs: np.ndarray
+
+    @cached_property
+    def column_words(self) -> tuple[np.ndarray, np.ndarray]:
+        """Words of weights and of indices of all PEs that a pushed column reads, (columns,)."""
+        return self.words.sum(axis=1), self.index_words.sum(axis=1)
 
 
 def plan_row(

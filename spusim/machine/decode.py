@@ -1,5 +1,7 @@
 """Instruction words to rows of the interpreter's code table: the machine's dispatch."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from spusim.isa import Instruction, decode_all, load_isa
@@ -61,6 +63,13 @@ def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:
 
     Raises MachineError for an instruction that the machine does not implement.
     """
+    code, instructions = _decoded(np.ascontiguousarray(words, np.uint64).tobytes())
+    return code.copy(), [*instructions]
+
+
+@lru_cache(maxsize=64)  # points of a sweep mostly have the same programs
+def _decoded(image: bytes) -> tuple[np.ndarray, tuple[Instruction, ...]]:
+    words = np.frombuffer(image, np.uint64)
     instructions = decode_all(load_isa(), words)
     code = np.zeros((len(words), CODE_WIDTH), np.int64)
     for row, instruction in zip(code, instructions, strict=True):
@@ -73,4 +82,4 @@ def decode_program(words: np.ndarray) -> tuple[np.ndarray, list[Instruction]]:
         operands = (*instruction.operands.values(), *fixed)
         row[:2] = op, UNITS[instruction.unit]
         row[2 : 2 + len(operands)] = operands
-    return code, instructions
+    return code, tuple(instructions)

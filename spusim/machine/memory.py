@@ -94,9 +94,11 @@ def _data_memory(
     spec = core.data_memory
     stored = {matrix.name for matrix in image.matrices}
     vectors = [(first, n) for name, first, n in image.symbols if name not in stored]
-    taken = [np.arange(first, first + words) for first, words in vectors]
-    where = np.unique(np.concatenate([np.zeros(0, np.int64), *taken]))  # words may be shared
-    banks = np.bincount(where % spec.banks, minlength=spec.banks)
+    rows = -(-max((first + words for first, words in vectors), default=0) // spec.banks)
+    taken = np.zeros(rows * spec.banks, bool)
+    for first, words in vectors:
+        taken[first : first + words] = True  # words may be shared
+    banks = taken.reshape(rows, spec.banks).sum(axis=0, dtype=np.int64)
     if core.weight_memory is None and len(weights):
         spread = spread_words(np.zeros_like(weights), weights, spec.banks, core.pes)
         banks += spread.sum(axis=0)

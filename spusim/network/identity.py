@@ -1,8 +1,10 @@
 """The hash that says whether two networks are the same."""
 
 import hashlib
-from dataclasses import Field, fields, is_dataclass
-from typing import Any
+from collections.abc import Hashable
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,31 +19,40 @@ def network_hash(network: Network) -> str:
 
     Array contents count as integers, whatever width they are stored in.
     """
-    digest = hashlib.sha256()
-    _feed(digest, network)
+    digest, told = hashlib.sha256(), list[bytes]()
+    _feed(digest, told, network)
+    digest.update(b"".join(told))
     return digest.hexdigest()
 
 
-def _feed(digest: Any, value: Any) -> None:
-    """Add a value to the digest, with its kind, so that different trees cannot collide."""
+def _feed(digest: Any, told: list[bytes], value: Any) -> None:
+    """Add a value with its kind, so that different trees cannot collide.
+
+    told: what is still to be added to the digest, which takes short pieces together.
+    """
     if isinstance(value, np.ndarray):
-        digest.update(f"array{value.shape}".encode())
+        told.append(f"array{value.shape}".encode())
+        digest.update(b"".join(told))
+        told.clear()
         digest.update(np.ascontiguousarray(value, dtype="<i8").tobytes())
     elif is_dataclass(value):
-        digest.update(f"{type(value).__name__}(".encode())
-        for field in fields(value):
-            if _counts(field, getattr(value, field.name)):
-                digest.update(f"{field.name}=".encode())
-                _feed(digest, getattr(value, field.name))
-        digest.update(b")")
+        kind = cast(Hashable, type(value))
+        told.append(f"{type(value).__name__}(".encode())
+        for name, default in _fields_of(kind):
+            part = getattr(value, name)
+            if name not in _LATER or part != default:
+                told.append(f"{name}=".encode())
+                _feed(digest, told, part)
+        told.append(b")")
     elif isinstance(value, tuple):
-        digest.update(f"tuple{len(value)}:".encode())
+        told.append(f"tuple{len(value)}:".encode())
         for item in value:
-            _feed(digest, item)
+            _feed(digest, told, item)
     else:
-        digest.update(f"{value!r};".encode())
+        told.append(f"{value!r};".encode())
 
 
-def _counts(field: Field[Any], value: Any) -> bool:
-    """Tell whether a field counts: a later one only where it says more than older networks did."""
-    return field.name not in _APART and not (field.name in _LATER and value == field.default)
+@cache
+def _fields_of(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the fields that count, with defaults; later ones only where they differ from these."""
+    return tuple((field.name, field.default) for field in fields(kind) if field.name not in _APART)

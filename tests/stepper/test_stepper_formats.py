@@ -11,7 +11,7 @@ from stepper_storage import NO_ROW, build_slice, column_places, index_words, own
 from spusim.arch.rules import check_arch
 from spusim.formats import column_counts
 from spusim.kernels.schedule import entry_slots
-from spusim.machine.load import FORMAT_CODES
+from spusim.machine.matrix import FORMAT_CODES
 
 SEEDS = range(120)
 
