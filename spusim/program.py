@@ -68,7 +68,8 @@ class Matrix:
     words across the banks); the slice of PE p starts there: first, with `preload`, the index
     words, then bias and entries. `index_base` is the first index memory word (0 with `preload`).
     `operand` is known of what is compiled from a network or layer. void: elements that are zero
-    because products were merged, and that no dense machine multiplies. `codebook` is 1 + the
+    because products were merged, filters see other groups' channels, or planes leave gaps, and
+    that no dense machine multiplies. `codebook` is 1 + the
     number of the table with the entries that weights are indices of; 0: weights are integers.
     `home` is the first external memory word of the matrix's image (T51), from where a `fetch`
     brings it; None: it is in place from the start.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from spusim.compiler.code import Op, State, vector_op
 from spusim.compiler.convolution import lower_convolution, lower_pooling
+from spusim.compiler.copying import CopyingProduct
 from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import Vector
@@ -191,6 +192,7 @@ def _nothing(site: Site, node: Node) -> list[Op]:
 _LOWERING: dict[type, Callable[..., list[Op]]] = {
     Product: _product,
     SiblingProduct: _product,
+    CopyingProduct: _product,
     Convolution: _convolution,
     Pooling: _pooling,
     Combine: _combine,

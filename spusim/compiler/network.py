@@ -188,10 +188,24 @@ def plan_network(network: Network, arch: Arch) -> Distribution:
         graph = Graph(isolated_windows(graph.network, vectors, arch))
         pieces = plan_pieces(graph, arch)
     plan = distribute(graph, pieces, arch)
+    if parted := _parted_tops(plan):
+        graph = Graph(isolated_tops(graph.network, parted, arch))
+        plan = distribute(graph, plan_pieces(graph, arch), arch)
     if len(plan.output) > OUTPUT_PORTS:
         graph = Graph(copied_output(graph.network, arch))
         plan = distribute(graph, plan_pieces(graph, arch), arch)
     return plan
+
+
+def _parted_tops(plan: Distribution) -> tuple[str, ...]:
+    """Return the prunings to the top that are shared out, partly unwanted, or of several roots."""
+    return tuple(
+        node.name
+        for node in plan.graph.network.nodes
+        if isinstance(node, Prune) and node.kind == "top"
+        and (len(set(plan.workers[node.output.name])) > 1
+             or len(plan.graph.segments(node.a)) > 1)
+    )  # fmt: skip
 
 
 def build_core(

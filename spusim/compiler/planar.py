@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from spusim.arch import Arch
+from spusim.compiler.copying import CopyingProduct, selection
 from spusim.compiler.errors import CompileError
 from spusim.compiler.gather import gathering
 from spusim.compiler.graph import Graph, PlanarNetwork
@@ -27,7 +28,7 @@ from spusim.compiler.orders import (
     pixels_of,
     planar_order,
 )
-from spusim.compiler.rewrite import RELU, FreeNames, selection
+from spusim.compiler.rewrite import RELU, FreeNames
 from spusim.network.graph import outputs_of
 from spusim.network.records import (
     Apply,
@@ -331,6 +332,7 @@ def _told(pixels: int) -> str:
 _REORDERED: dict[type, Callable[..., None]] = {
     Product: _Reorder.product,
     SiblingProduct: _Reorder.product,
+    CopyingProduct: _Reorder.product,
     Convolution: _Reorder.convolution,
     Pooling: _Reorder.pooling,
     Combine: _Reorder.elementwise,

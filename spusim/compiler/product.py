@@ -9,6 +9,7 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.code import Op, vector_op
+from spusim.compiler.copying import CopyingProduct
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
@@ -226,6 +227,8 @@ def _lower_group(space: CoreSpace, node: Product, name: str, group: Group) -> li
     sizes = tuple(strip.rows for strip in group.strips)
     most = min(most_tile_rows(arch, step, node.name), space.slicing(node.name).rows)
     tiles = row_tiles(sizes, max(most, step), step)
+    # What copies ends in front of position 0, so that no boundary changes it.
+    begin = -node.weight.shape[1] if isinstance(node, CopyingProduct) else 0
     ops: list[Op] = []
     for number, tile in enumerate(tiles):
         tile_name = f"{name}.r{number}" if len(tiles) > 1 else name
@@ -234,7 +237,7 @@ def _lower_group(space: CoreSpace, node: Product, name: str, group: Group) -> li
         for window, source, targets in zip(
             group.numbers, group.sources, group.targets, strict=True
         ):
-            ops += lower_matrix(space, columns, source, group.zero_point)
+            ops += lower_matrix(space, columns, source, group.zero_point, begin)
             ops += [
                 _requantise(space, node, group.strips[s.run.strip], s, targets[s.run.strip], window)
                 for s in scalings
@@ -360,12 +363,17 @@ def _parts(arch: Arch, operand: Operand, columns: int) -> Iterator[tuple[int, in
         yield at, count
 
 
-def lower_matrix(space: CoreSpace, columns: Columns, source: int, zero_point: int = 0) -> list[Op]:
-    """Return the matrix-vector instructions of a tile of rows: the first starts, others go on."""
+def lower_matrix(
+    space: CoreSpace, columns: Columns, source: int, zero_point: int = 0, begin: int = 0
+) -> list[Op]:
+    """Return the matrix-vector instructions of a tile of rows: the first starts, others go on.
+
+    begin: dense position of the operand's first element.
+    """
     ops = []
     for tile, first in columns:
         onward = "a" if first else ""
-        position_ = tile.operand.runs[0][1] - tile.operand.runs[0][0]
+        position_ = begin + tile.operand.runs[0][1] - tile.operand.runs[0][0]
         operands = {
             "m": tile.number,
             "src": source + first // elements_per_word(space.arch, tile.activation_bits),

@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.convolution import shorten_kernels
-from spusim.compiler.errors import CompileError
+from spusim.compiler.copying import selection
 from spusim.compiler.graph import Graph
 from spusim.compiler.merge import merge_products
 from spusim.network.graph import inputs_of, outputs_of, tensors_of
@@ -27,13 +27,11 @@ from spusim.network.records import (
     Pooling,
     Product,
     Prune,
-    Requant,
     Shift,
     Tensor,
 )
 
 TABLE_INPUT_BITS = 16
-ACTIVATION_BITS = (1, 4, 8, 16)  # what products take
 RELU = Curve("relu")
 
 
@@ -103,21 +101,6 @@ def _spread_scalars(network: Network, arch: Arch) -> Network:
     return replace(network, nodes=tuple(nodes))
 
 
-def selection(name: str, layer: str, source: Tensor, weight: np.ndarray, arch: Arch) -> Product:
-    """Return the product with zeros and ones that copies elements of `source`."""
-    bits = source.quantum.bits
-    known = [w for w in (4, 8, 16, 2) if f"{w}x{bits}" in arch.core.precisions]
-    if not known or arch.numerics.accumulator_bits < bits:
-        raise CompileError(
-            f"{arch.name}: {source.name} of layer {layer} must be copied element by element, "
-            f"which takes a product, and the lanes have none for {bits}-bit activations; make it "
-            f"one of {', '.join(map(str, ACTIVATION_BITS))} bits"
-        )
-    one = Requant(np.ones(1, np.int64), np.zeros(1, np.int64))
-    output = Tensor(name, len(weight), source.quantum)
-    return Product(name, layer, source.name, weight, known[0], None, (Head(0, output, one),))
-
-
 def copied_input(network: Network, arch: Arch) -> Network:
     """Return a network in which all but products read a copy of the input, made by a product."""
     size = network.input.size
@@ -150,7 +133,8 @@ def isolated_tops(network: Network, tops: tuple[str, ...], arch: Arch) -> Networ
         name = names.free(f"{node.output.name}.whole")
         whole = selection(name, node.layer, tensors[node.a], eye, arch)
         top = replace(node, name=kept.name, a=whole.heads[0].output.name, output=kept)
-        nodes += [whole, top, selection(node.output.name, node.layer, kept, eye, arch)]
+        copy = selection(node.output.name, node.layer, kept, eye, arch)
+        nodes += [whole, top, replace(copy, name=names.free(f"{node.name}.parts"))]
     return replace(network, nodes=tuple(nodes))
 
 

@@ -278,7 +278,7 @@ class Convolution:
                    for c, p in case.columns()]  # fmt: skip
         active = [number for number, _, value in self.columns_met() if value]
         return Counter(
-            dense=self.matrix.rows * self.matrix.columns * n,
+            dense=(self.matrix.rows * self.matrix.columns - self.matrix.void) * n,
             weight_nonzero=sum(nonzero) * n,
             activation_nonzero=case.filters // case.groups * len(active),
             effective=sum(nonzero[number] for number in active),

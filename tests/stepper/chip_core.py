@@ -136,6 +136,7 @@ class Core:
         cause = self.cause(now)
         self.sequencer.stalls[cause] += 1
         before = (cause, *self.threads_in_flight(), *self.unit_states())
+        whole = self.in_one_span()
         if self.router.busy:
             self.router.cycle(now)
         if self.dma.busy:
@@ -146,7 +147,14 @@ class Core:
             self.engine.cycle()
         holders = dict(self.memory.holders)
         users = self.memory.end_cycle()
-        return (*before, *(bank_state(bank, users, holders) for bank in range(self.memory.banks)))
+        told = [{b: u for b, u in by.items() if u not in whole} for by in (users, holders)]
+        return (*before, *(bank_state(bank, *told) for bank in range(self.memory.banks)))
+
+    def in_one_span(self) -> set[str]:
+        """Return the units whose instruction is one span in traces, without its banks."""
+        whole = {self.dma.name}
+        whole |= {self.engine.name} if self.engine.convolution else set()
+        return whole | ({self.vector.name} if self.vector.pooling else set())
 
     def threads_in_flight(self) -> Iterator[int]:
         """Return thread and instruction of every context, the oldest first."""

@@ -36,6 +36,7 @@ class StoredMatrix:
     bias: list[int]
     biased: bool
     kind: str  # WxA
+    void: int  # elements that are no weights of the layer
 
 
 def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatrix:
@@ -90,6 +91,7 @@ def stored_matrix(matrix: Matrix, arch: Arch, numerics: Numerics) -> StoredMatri
         bias=[limited(b, numerics.accumulator_bits, numerics.overflow) for b in bias],
         biased=biases is not None,
         kind=kind,
+        void=matrix.void,
     )
 
 
@@ -261,7 +263,7 @@ class EngineUnit:
         """Add the product's multiplications up by which of its operands are not zero."""
         weight, active = self.running.weight, [column for column, x in enumerate(self.x) if x]
         self.macs[self.running.name].update(
-            dense=len(weight) * len(self.x),
+            dense=len(weight) * len(self.x) - self.running.void,
             weight_nonzero=sum(value != 0 for row in weight for value in row),
             activation_nonzero=len(weight) * len(active),
             effective=sum(row[column] != 0 for row in weight for column in active),

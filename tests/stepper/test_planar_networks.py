@@ -1,7 +1,6 @@
 """Networks of images on dataflow `pixel`: stepper, machine and golden agree in values and time."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import tally
 from chip_agreement import final_differences, frame_differences, golden_differences, machine_run
 from chip_stepper import first_difference, step_program
+from network_macs import dense_macs
 
 from spusim import golden
 from spusim.arch import Arch, load_arch
@@ -19,7 +19,6 @@ from spusim.frontend.quantise import quantise
 from spusim.frontend.topology import TopologyModel
 from spusim.isa import decode_all, load_isa
 from spusim.network import Network, Stream
-from spusim.program import Program
 
 ARCH = [
     "core.pes=2", "core.lanes=2", "core.accumulators=8", "core.data_memory.banks=4",
@@ -60,23 +59,14 @@ def network_of(layers: list[dict[str, Any]], channels: int) -> tuple[Network, St
     return quantise(floats, stream, activation_bits=8, input_bits=8), stream
 
 
-def without_voids(program: Program) -> Program:
-    """Return a program whose dense MACs are all of its matrices': the stepper knows no others."""
-    cores = [
-        replace(core, matrices=tuple(replace(m, void=0) for m in core.matrices))
-        for core in program.cores
-    ]
-    return replace(program, cores=tuple(cores))
-
-
 @pytest.mark.parametrize("cores", [1, 2])
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_agrees_everywhere(name: str, cores: int) -> None:
     network, stream = network_of(CASES[name], 4 if "pixel" in name else 3)
     arch = load_arch("smartskip", [*ARCH, f"cores={cores}"])
-    program = without_voids(compile_network(network, arch))
+    program = compile_network(network, arch)
     codes = quantise_input(stream, network)
-    agree(program, arch, codes, "programs with convolutions")
+    agree(network, program, arch, codes, "programs with convolutions")
 
 
 MEMORY = ("link.channel_words=16", "external_memory.words=65536", "core.data_memory.banks=4")
@@ -94,15 +84,17 @@ def test_tiles_of_planes_agree_everywhere(name: str) -> None:
     network = load_network("cnn_small", settings=["input.height=16", "input.width=8"])
     lanes = ["core.pes=4", "core.lanes=4", "core.accumulators=32"]
     arch = load_arch("smartskip", [*ARCH, *lanes, *MEMORY, *STREAMED[name]])
-    program = without_voids(compile_network(network, arch))
+    program = compile_network(network, arch)
     used = {each.mnemonic for each in decode_all(load_isa(), program.cores[0].code)}
     assert {"xld", "xst", "yield"} <= used
     assert any(transfer.runs > 1 for transfer in program.cores[0].transfers)
     codes = quantise_input(load_stream("noise:frames=2,seed=3", network), network)
-    agree(program, arch, codes, "programs that stream")
+    agree(network, program, arch, codes, "programs that stream")
 
 
-def agree(program: Program, arch: Arch, codes: Stream, kind: str) -> None:
+def agree(
+    network: Network, program: Program, arch: Arch, codes: Stream, kind: str
+) -> None:
     """Assert that stepper, machine and golden agree, and count that as of a kind."""
     given = program, arch, codes.frames, codes.starts
     stepped = step_program(*given)
@@ -112,4 +104,5 @@ def agree(program: Program, arch: Arch, codes: Stream, kind: str) -> None:
     found += [*frame_differences(stepped, result), *golden_differences(stepped, meant)]
     assert not any(found), found
     assert np.ptp(meant.outputs) > 3
+    assert result.macs["dense"] == len(codes.frames) * dense_macs(network)
     tally.compared(kind, stepped.cycles)

@@ -5,6 +5,7 @@ import pytest
 import tally
 from chip_agreement import final_differences, frame_differences, golden_differences, machine_run
 from chip_stepper import first_difference, step_program
+from network_macs import dense_macs
 
 from spusim import golden
 from spusim.arch import Arch, load_arch
@@ -25,21 +26,20 @@ MACHINES = {
 }
 
 
-def streamed(*how: str) -> tuple[Program, Arch, np.ndarray]:
-    """Return a small network that does not fit, its machine and two frames."""
+def streamed(*how: str) -> tuple[Program, Arch, np.ndarray, int]:
+    """Return a small network that does not fit, its machine, two frames, and a frame's MACs."""
     memory = "words: 65536, bytes_per_cycle: 6.5, latency_cycles: 9, data_port: own"
     outside = f"external_memory={{{memory}}}"
     arch = load_arch("row64", [outside, *SMALL, *how])
-    # The stepper counts dense MACs of all channels, so that there are no groups here.
-    settings = ["input.height=8", "input.width=8", "layers.conv3.groups=1"]
+    settings = ["input.height=8", "input.width=8"]
     network = load_network("cnn_small", settings=settings)
     codes = quantise_input(load_stream("noise:frames=2,seed=3", network), network)
-    return compile_network(network, arch), arch, codes.frames
+    return compile_network(network, arch), arch, codes.frames, dense_macs(network)
 
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_streamed_networks_agree(name: str) -> None:
-    program, arch, frames = streamed(*MACHINES[name])
+    program, arch, frames, macs = streamed(*MACHINES[name])
     used = {each.mnemonic for each in decode_all(load_isa(), program.cores[0].code)}
     assert {"xld", "xst", "yield"} <= used
     assert program.input.external == 0
@@ -50,4 +50,5 @@ def test_streamed_networks_agree(name: str) -> None:
     parts += golden_differences(stepped, golden.run(program, frames, (0, 1)))
     found = "\n".join(part for part in parts if part)
     assert not found, found
+    assert result.macs["dense"] == len(frames) * macs
     tally.compared("programs that stream", stepped.cycles)
