@@ -19,6 +19,7 @@ from spusim.frontend.quantise import quantise
 from spusim.frontend.topology import TopologyModel
 from spusim.isa import decode_all, load_isa
 from spusim.network import Network, Stream
+from spusim.program import Program
 
 ARCH = [
     "core.pes=2", "core.lanes=2", "core.accumulators=8", "core.data_memory.banks=4",
@@ -92,9 +93,7 @@ def test_tiles_of_planes_agree_everywhere(name: str) -> None:
     agree(network, program, arch, codes, "programs that stream")
 
 
-def agree(
-    network: Network, program: Program, arch: Arch, codes: Stream, kind: str
-) -> None:
+def agree(network: Network, program: Program, arch: Arch, codes: Stream, kind: str) -> None:
     """Assert that stepper, machine and golden agree, and count that as of a kind."""
     given = program, arch, codes.frames, codes.starts
     stepped = step_program(*given)
