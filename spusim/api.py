@@ -356,7 +356,8 @@ def unpruned_network(network: Network) -> Network:
         else node
         for node in network.nodes
     )
-    return replace(network, nodes=nodes)
+    same = all(a is b for a, b in zip(nodes, network.nodes, strict=True))
+    return network if same else replace(network, nodes=nodes)
 
 
 def _with_speedup(
@@ -368,7 +369,9 @@ def _with_speedup(
     input_period: int | None,
 ) -> RunResult:
     dense = dense_arch(arch)
-    program = outline_network(unpruned_network(network), dense, check_capacity=False)
+    whole = unpruned_network(network)
+    hashed = result.versions["network"] if whole is network else None
+    program = outline_network(whole, dense, check_capacity=False, hashed=hashed)
     twin = unskipped_cycles(program, dense, starts, frames, input_period)
     return with_speedup(result, arch, twin)
 

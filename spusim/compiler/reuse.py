@@ -49,12 +49,17 @@ def _outline_apart(weight: np.ndarray, layout: Layout, bias: np.ndarray | None) 
     return outline(weight.copy(), layout, bias)
 
 
-def outline_network(network: Network, arch: Arch, *, check_capacity: bool = True) -> Program:
-    """Return what `compile_network` would with `outline`; raises the same."""
+def outline_network(
+    network: Network, arch: Arch, *, check_capacity: bool = True, hashed: str | None = None
+) -> Program:
+    """Return what `compile_network` would with `outline`; raises the same.
+
+    hashed: the network's hash, where it is known.
+    """
     # what the network's hash leaves out, and notes among it go with the program
     apart = (network.notes, network.rate_hz, network.picture)
     return _compiled(
-        ("network", network_hash(network), *apart, check_capacity),
+        ("network", hashed or network_hash(network), *apart, check_capacity),
         arch,
         lambda seen: compile_network(
             network, seen, check_capacity=check_capacity, pack=_outline_apart
