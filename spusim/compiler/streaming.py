@@ -65,6 +65,8 @@ def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
     builder.slots[0].ops[:0] = first
     for move in site.places.updates:
         builder.slots[-1].ops += lower_move(move)
+    for number, windows in builder.windows.items():
+        site.space.matrices.read_in_windows(number, tuple(windows))
     return builder.slots, builder.uses()
 
 
@@ -77,6 +79,7 @@ class _Builder:
         self.templates: dict[str, Template] = {}  # by node
         self.reuse: dict[int, int] = {}
         self.owner: dict[int, str] = {}  # matrix -> node
+        self.windows: dict[int, list[int]] = {}  # matrix -> what each tile reads from, as issued
         self.sent: set[int] = set()
         self.done: set[str] = set()
 
@@ -194,7 +197,10 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
     target = builder.moved(step, target + span_words(plan, made).start)
     part = elements_of(plan, group, tile, node.a)
     row = node.geometry.width * node.geometry.channels
-    window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+    under = Rows(part.first // row, -(-part.end // row))
+    window = tile_window(window, tile, under)
+    if "m" in each.operands:
+        builder.windows.setdefault(int(each.operands["m"]), []).append(under.first * row)
     source = builder.moved(step, source + span_words(plan, part).start)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
