@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -275,6 +275,11 @@ class MatrixStore:
         )
         self.tiles.append(tile)
         return tile
+
+    def read_in_windows(self, number: int, windows: tuple[int, ...]) -> None:
+        """Note the first elements of the parts of an image that a matrix is used on in turn."""
+        tile = self.tiles[number]
+        self.tiles[number] = replace(tile, operand=replace(tile.operand, windows=windows))
 
 
 @dataclass(frozen=True)

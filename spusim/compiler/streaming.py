@@ -58,6 +58,8 @@ def slots_of(site: Site, residence: Residence) -> tuple[list[Slot], list[Use]]:
     builder.slots[0].ops[:0] = first
     for move in site.places.updates:
         builder.slots[-1].ops += lower_move(move)
+    for number, windows in builder.windows.items():
+        site.space.matrices.read_in_windows(number, tuple(windows))
     return builder.slots, builder.uses()
 
 
@@ -70,6 +72,7 @@ class _Builder:
         self.templates: dict[str, Template] = {}  # by node
         self.reuse: dict[int, int] = {}
         self.owner: dict[int, str] = {}  # matrix -> node
+        self.windows: dict[int, list[int]] = {}  # matrix -> what each tile reads from, as issued
         self.sent: set[int] = set()
         self.done: set[str] = set()
 
@@ -194,13 +197,18 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
     source, target = int(each.operands["a"]), int(each.operands["d"])
     made = elements_of(plan, group, tile, node.output.name)
     target = builder.moved(step, target + span_words(plan, made).start)
+    begins = 0  # of the rows that are there, in the image
     if group.planar and node.a not in step.origins:  # planes lie as in the whole
         window = replace(window, first_row=tile.first, rows=tile.end - tile.first)
     else:
         part = elements_of(plan, group, tile, node.a)
         row = node.geometry.width * (1 if group.planar else node.geometry.channels)
-        window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+        under = Rows(part.first // row, -(-part.end // row))
+        window, begins = tile_window(window, tile, under), under.first
         source = builder.moved(step, source + span_words(plan, part).start)
+    if "m" in each.operands:
+        elements = begins * node.geometry.width * node.geometry.channels
+        builder.windows.setdefault(int(each.operands["m"]), []).append(elements)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
     return Op(each.mnemonic, comment, operands, each.state, each.modes)
