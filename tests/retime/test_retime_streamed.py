@@ -22,9 +22,18 @@ POINTS = {
 }  # fmt: skip
 
 
+PLANES = {  # points of dataflow pixel, whose tiles are rows of every plane
+    "tiles of planes": ("core.data_memory.words=80",),
+    "larger tiles of planes": ("core.data_memory.words=120", "core.queue.depth=2"),
+    "whole planes": ("core.data_memory.words=4096", "link.channel_words=4096"),
+}
+
+
 def arch_of(point: str) -> Arch:
     """Return a machine on which the network is computed in tiles, or as a whole."""
-    return load_arch("row64", [f"external_memory={{{MEMORY.format(6.5)}}}", *SMALL, *POINTS[point]])
+    preset, settings = ("row64", POINTS) if point in POINTS else ("smartskip", PLANES)
+    memory = f"external_memory={{{MEMORY.format(6.5)}}}"
+    return load_arch(preset, [memory, *SMALL, *settings[point]])
 
 
 def case() -> tuple[Network, Stream]:
@@ -33,15 +42,15 @@ def case() -> tuple[Network, Stream]:
     return network, load_stream("noise:frames=2,seed=3", network)
 
 
-@pytest.mark.parametrize("recorded", ["tiles", "all of it"])
+@pytest.mark.parametrize("recorded", ["tiles", "all of it", "tiles of planes", "whole planes"])
 def test_a_recording_stands_for_every_tiling(recorded: str) -> None:
     network, stream = case()
     first, recording = api.simulate_recorded(network, arch_of(recorded), stream)
     cycles = {first.cycles}
-    for point in POINTS:
+    for point in (*POINTS, *PLANES):
         arch = arch_of(point)
         full = api.simulate(network, arch, stream)
         found = api.retime(network, arch, recording, stream=stream)
         assert not differences(found, full), point
         cycles.add(full.cycles)
-    assert len(cycles) == len(POINTS)
+    assert len(cycles) == len(POINTS) + len(PLANES)
