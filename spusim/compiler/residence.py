@@ -6,10 +6,8 @@ it: a load and a store run beside the computation between them, which is double 
 places follow from these times by first fit.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from spusim.arch import Arch
 from spusim.compiler.convolution import Windowed
@@ -18,38 +16,33 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.compiler.liveness import Block, live_blocks, made_in_place, timeline
 from spusim.compiler.places import Places
-from spusim.compiler.row_tiles import Elements, Group, Rows, groups_of, span_words
-from spusim.compiler.tile_buffers import BEFORE, Tile, buffered_tiles, most_words, rows_within
-from spusim.network.records import Constant, Node
+from spusim.compiler.row_tiles import (
+    Elements,
+    Group,
+    Place,
+    groups_of,
+    plane_size,
+    plane_words,
+    planes_of,
+    span_words,
+    tile_steps,
+)
+from spusim.compiler.steps import Copy, Step, Unit, nodes_of
+from spusim.compiler.tile_buffers import (
+    BEFORE,
+    Tile,
+    buffered_tiles,
+    least_words,
+    most_words,
+    rows_within,
+)
+from spusim.compiler.uniform import uniform_constants
+from spusim.network.records import Node
 
 TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other
 LEAST_SHARE = 0.2
-UNIFORM_WORDS = 1024  # of a constant of one value; few instructions, and little memory
 
-Unit = Group | Node
 Symbols = list[tuple[str, int, int]]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """Elements of a tensor that are loaded to, or stored from, words of data memory."""
-
-    part: Elements
-    address: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is computed between two meetings of threads.
-
-    origins: where the first element of each tensor that is in a buffer would lie.
-    """
-
-    unit: Unit
-    tile: Rows | None = None
-    origins: Mapping[str, int] = field(default_factory=dict)
-    loads: tuple[Copy, ...] = ()
-    stores: tuple[Copy, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,8 @@ class _Planner:
         self.end = times.end
         self.fed = fed
         self.outside: set[str] = set()
-        self.uniform = _uniform(plan, self._in_groups, words)
+        self.apart: set[int] = set()  # units whose loads and stores have no room beside tiles
+        self.uniform = uniform_constants(plan, self._in_groups, words)
         self.words = words - sum(map(len, set(self.uniform.values())))
         if fed and self._can_leave(self.input):
             self.outside.add(self.input)
@@ -117,14 +111,20 @@ class _Planner:
             self._move_out(tight, needed)
 
     def _fitted(self) -> Residence:
-        """Return everything in its place, tiles made smaller where they do not fit together."""
+        """Return everything in its place, tiles made smaller where they do not fit together.
+
+        Planes whose tiles are as small as can be are loaded and stored while nothing is computed.
+        """
         shares = [1.0] * len(self.units)
+        self.apart = set()
         while True:
             found, over = self._placed(shares)
-            over = {unit for unit in over if shares[unit] > LEAST_SHARE}
-            if not over:
+            smaller = {unit for unit in over if shares[unit] > LEAST_SHARE}
+            apart = {unit for unit in over - smaller if self._planar(unit)} - self.apart
+            if not smaller and not apart:
                 return found
-            for unit in over:
+            self.apart |= apart
+            for unit in smaller:
                 shares[unit] *= TIGHTER
 
     # what can be outside
@@ -132,7 +132,8 @@ class _Planner:
     def _can_leave(self, name: str) -> bool:
         """Tell whether a tensor can be made and read by tiles."""
         graph, maker = self.graph, self.graph.makers.get(name)
-        if name in graph.kept or name in graph.states or len(self.plan.layouts[name].firsts) > 1:
+        cut = len(self.plan.layouts[name].firsts) > planes_of(self.plan, name)
+        if name in graph.kept or name in graph.states or cut:
             return False
         if maker is None and not self.fed:
             return False
@@ -209,10 +210,27 @@ class _Planner:
         for number, unit in enumerate(self.units):
             taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
             if isinstance(unit, Group) and self._tiled(unit):
-                taken += most_words(self.plan, unit, unit.step, self.outside)
+                taken += self._least_words(unit)
             lacking[number] = taken - self.words
         worst = max(lacking, key=lambda n: lacking[n])
         return worst if lacking[worst] > 0 else None
+
+    def _choices(self, group: Group) -> list[int]:
+        """Return the rows that a group's tiles may have, from most to fewest.
+
+        Planes that stay inside lie further apart than those of a tile, unless it is all of them.
+        """
+        whole = not self.outside.union(self.uniform).issuperset(group.pitched)
+        return [group.rows] if whole else [*tile_steps(group)]
+
+    def _least_words(self, group: Group) -> int:
+        """Return the words of a group's smallest tiles; planes may be loaded one at a time."""
+        least = least_words if group.planar else most_words
+        return least(self.plan, group, self._choices(group)[-1], self.outside)
+
+    def _planar(self, number: int) -> bool:
+        unit = self.units[number]
+        return isinstance(unit, Group) and unit.planar
 
     def _move_out(self, tight: int, needed: int) -> None:
         """Have the largest tensor that is there in a unit and can leave be kept outside."""
@@ -234,9 +252,11 @@ class _Planner:
         layer = nodes_of(unit)[0].layer
         least, what = self._pressure(tight), "what it reads and makes, and what stays beside it"
         if isinstance(unit, Group) and self._tiled(unit):
-            least += most_words(self.plan, unit, unit.step, self.outside)
-            rows = f"{unit.step} row{'s' * (unit.step > 1)}"
-            what = f"tiles of {rows} in two buffers each, and what stays beside them"
+            least += self._least_words(unit)
+            fewest = self._choices(unit)[-1]
+            rows = f"{fewest} row{'s' * (fewest > 1)}"
+            how = "one at a time" if unit.planar else "in two buffers each"
+            what = f"tiles of {rows} {how}, and what stays beside them"
         needed = max(needed, least)
         total = memory.banks * memory.words
         more = -(-(needed + total - self.words) // memory.banks)
@@ -261,10 +281,11 @@ class _Planner:
             if isinstance(unit, Group) and self._tiled(unit):
                 taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
                 room = shares[number] * (self.words - taken)
-                rows = rows_within(self.plan, unit, room, self.outside)
-                steps += [
-                    (unit, tile) for tile in buffered_tiles(self.plan, unit, rows, self.outside)
-                ]
+                choices = self._choices(unit)
+                rows = rows_within(self.plan, unit, choices, room, self.outside)
+                before: list[tuple[Unit, Tile | None]] = [(unit, None)] * (number in self.apart)
+                for each in buffered_tiles(self.plan, unit, rows, self.outside):
+                    steps += [*before, (unit, each)]
             else:
                 steps.append((unit, None))
             ends.append(len(steps) - 1)
@@ -305,13 +326,14 @@ class _Planner:
         symbols: dict[tuple[str, int, int], None] = {}
         for unit, tile in steps:
             if tile is None:
-                done.append(Step(unit))
+                done.append(Step(unit, idle=isinstance(unit, Group) and self._tiled(unit)))
                 continue
             at = [next(places) for _ in tile.buffers]
             origins = {}
             for buffer, address in zip(tile.buffers, at, strict=True):
                 for part in buffer.parts:
-                    origins[part.tensor] = address - span_words(self.plan, part).start
+                    whole = plane_words(self.plan, part.tensor)
+                    origins[part.tensor] = Place(address, span_words(self.plan, part), whole)
                 symbols[f"{buffer.parts[-1].tensor} tile", address, buffer.span.words] = None
             loads = tuple(Copy(tile.buffers[n].parts[0], at[n]) for n in tile.loaded)
             stores = tuple(Copy(tile.buffers[n].parts[-1], at[n]) for n in tile.stored)
@@ -323,7 +345,7 @@ class _Planner:
         number = next(n for n, block in enumerate(self.blocks) if self.input in block.roots)
         address = planned[number]
         assert address is not None
-        copy = Copy(Elements(self.input, 0, self.graph.network.input.size), address)
+        copy = Copy(Elements(self.input, 0, plane_size(self.plan, self.input)), address)
         return [replace(steps[0], loads=(copy, *steps[0].loads)), *steps[1:]]
 
     def _external(self, begins: list[int], ends: list[int]) -> tuple[dict[str, int], int]:
@@ -345,30 +367,6 @@ class _Planner:
         return outside, kept + end_of(spans, found)
 
 
-def _uniform(
-    plan: Distribution, elementwise: Callable[[str], bool], words: int
-) -> dict[str, range]:
-    """Return the words, from 0 on, that constants of one value need; equal ones have the same.
-
-    A few words of such a constant stand for all: instructions read them again and again.
-    """
-    most = max(8, min(UNIFORM_WORDS, words // 32) // 8 * 8)
-    found: dict[str, range] = {}
-    places: dict[tuple[int, int], range] = {}
-    end = 0
-    for node in plan.graph.network.nodes:
-        if not isinstance(node, Constant) or np.ptp(node.values) or not node.values.size:
-            continue
-        layout = plan.layouts[node.output.name]
-        if layout.words[-1] > most and elementwise(node.output.name):
-            key = int(node.values[0]), layout.bits
-            if key not in places:
-                places[key] = range(end, end + most)
-                end += most
-            found[node.output.name] = places[key]
-    return found
-
-
 def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
     """Put constants of one value behind all else."""
     end = found.end
@@ -376,8 +374,3 @@ def _with_uniform(found: Residence, uniform: Mapping[str, range]) -> Residence:
     end = max((at.stop for at in placed.values()), default=found.end)
     symbols = {(f"{name} (all alike)", at.start, len(at)) for name, at in placed.items()}
     return replace(found, uniform=placed, end=end, buffers=(*found.buffers, *sorted(symbols)))
-
-
-def nodes_of(unit: Unit) -> tuple[Node, ...]:
-    """Return the nodes that are computed together."""
-    return unit.nodes if isinstance(unit, Group) else (unit,)

@@ -2,7 +2,7 @@
 
 A group is a node and the element-wise ones right behind it that alone read what it makes. A tile
 is some rows of its output; of a window's operand it needs the rows under them, of all others just
-its own elements.
+its own elements. Of planar images these are rows of every plane, and a tile has planes itself.
 """
 
 import math
@@ -27,7 +27,8 @@ class Group:
     """Nodes that are computed together; `inputs` come from outside.
 
     rows: of the output, each of `row_elements`; step: rows that are whole words, of which tiles
-    have a multiple.
+    have a multiple. pitched: planar tensors that its instructions run through from plane to plane,
+    which tiles have closer together than a whole tensor.
     """
 
     nodes: tuple[Cuttable, ...]
@@ -36,6 +37,8 @@ class Group:
     rows: int
     row_elements: int
     step: int
+    planar: bool = False
+    pitched: tuple[str, ...] = ()
 
     @property
     def head(self) -> Cuttable:
@@ -58,7 +61,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Elements:
-    """Elements [first, end) of a tensor; `first` begins a word."""
+    """Elements [first, end) of a tensor, or of each of its planes; `first` begins a word."""
 
     tensor: str
     first: int
@@ -73,7 +76,7 @@ def groups_of(plan: Distribution) -> list[Group | Node]:
         if isinstance(node, Join | Cut | Constant):
             continue
         cuttable = node if isinstance(node, Cuttable) and _cuttable(plan, node) else None
-        if cuttable and chain and _joins(plan, chain[-1], cuttable):
+        if cuttable and chain and _joins(plan, chain, cuttable):
             chain.append(cuttable)
             continue
         if chain:
@@ -84,10 +87,16 @@ def groups_of(plan: Distribution) -> list[Group | Node]:
     return units
 
 
-def _joins(plan: Distribution, last: Cuttable, node: Cuttable) -> bool:
-    """Tell whether a node alone reads what the one before it makes, element by element."""
-    made, graph = last.output.name, plan.graph
+def _joins(plan: Distribution, chain: list[Cuttable], node: Cuttable) -> bool:
+    """Tell whether a node alone reads what the one before it makes, element by element.
+
+    It must not read what a window in front reads by planes: with the rows around a tile's these
+    lie further apart.
+    """
+    head, made, graph = chain[0], chain[-1].output.name, plan.graph
     alone = graph.readers[made] == (node,) and made not in graph.kept
+    if isinstance(head, Windowed) and head.a in graph.pixels and head.a in inputs_of(node):
+        return False
     return not isinstance(node, Windowed) and alone and made in inputs_of(node)
 
 
@@ -95,7 +104,27 @@ def _cuttable(plan: Distribution, node: Cuttable) -> bool:
     """Tell whether a node's output can be made row by row."""
     if isinstance(node, Prune) and node.kind != "threshold":
         return False
-    return all(len(plan.layouts[name].firsts) == 1 for name in (*inputs_of(node), node.output.name))
+    names = (*inputs_of(node), node.output.name)
+    if not any(name in plan.graph.pixels for name in names):
+        return all(len(plan.layouts[name].firsts) == 1 for name in names)
+    if not all(_whole_planes(plan, name) for name in names):
+        return False
+    return isinstance(node, Windowed) or _one_pitch(plan, names)
+
+
+def _whole_planes(plan: Distribution, name: str) -> bool:
+    """Tell whether a tensor lies in planes, of which none is cut, and in one place."""
+    pixels, layout = plan.graph.pixels.get(name), plan.layouts[name]
+    if pixels is None or plan.graph.is_view(name):
+        return False
+    return layout.firsts == tuple(range(0, layout.size, pixels))
+
+
+def _one_pitch(plan: Distribution, names: tuple[str, ...]) -> bool:
+    """Tell whether an instruction may run over all planes of tensors with what is between them."""
+    layouts = [plan.layouts[name] for name in names]
+    pitches = {each.words[1] * each.word_bits // each.bits for each in layouts}
+    return len(pitches) == 1 and all(each.loose or each.fills(0) for each in layouts)
 
 
 def _group(plan: Distribution, nodes: tuple[Cuttable, ...]) -> Group:
@@ -107,14 +136,35 @@ def _group(plan: Distribution, nodes: tuple[Cuttable, ...]) -> Group:
     if not isinstance(head, Windowed):
         cut += inputs_of(head)
     word_bits = layouts[output.name].word_bits
+    planar = output.name in plan.graph.pixels
     if isinstance(head, Windowed):
         shape = head.geometry
-        rows, row = shape.out_height, shape.out_width * shape.filters
+        rows, row = shape.out_height, shape.out_width * (1 if planar else shape.filters)
     else:
         row = max(word_bits // layouts[name].bits for name in cut)
-        rows = -(-output.size // row)
+        rows = -(-plane_size(plan, output.name) // row)
     step = math.lcm(*(_whole_words(row, layouts[name].bits, word_bits) for name in cut))
-    return Group(nodes, tuple(inputs), output.name, rows, row, step)
+    pitched = {output.name, *cut} - {node.output.name for node in nodes[:-1]}
+    return Group(
+        nodes, tuple(inputs), output.name, rows, row, step, planar,
+        tuple(sorted(pitched)) if planar else (),
+    )  # fmt: skip
+
+
+def plane_size(plan: Distribution, name: str) -> int:
+    """Return the elements of a tensor's plane, or of all of it."""
+    return plan.graph.pixels.get(name, plan.layouts[name].size)
+
+
+def plane_words(plan: Distribution, name: str) -> int:
+    """Return the words from one plane of a tensor to the next, or of all of it."""
+    layout = plan.layouts[name]
+    return layout.words[1] if name in plan.graph.pixels else layout.words[-1]
+
+
+def planes_of(plan: Distribution, name: str) -> int:
+    """Return a tensor's planes; one that is not planar is a single one."""
+    return plan.layouts[name].size // plane_size(plan, name)
 
 
 def _whole_words(elements: int, bits: int, word_bits: int) -> int:
@@ -132,18 +182,40 @@ def elements_of(plan: Distribution, group: Group, tile: Rows, name: str) -> Elem
     layout = plan.layouts[name]
     if isinstance(group.head, Windowed) and name == group.head.a:
         shape = group.head.geometry
-        row = shape.width * shape.channels
+        row = shape.width * (1 if group.planar else shape.channels)
         under = rows_under(shape, tile, _whole_words(row, layout.bits, layout.word_bits))
-        return Elements(name, under.first * row, min(under.end * row, layout.size))
+        return Elements(name, under.first * row, min(under.end * row, plane_size(plan, name)))
     row = group.row_elements
-    return Elements(name, tile.first * row, min(tile.end * row, layout.size))
+    return Elements(name, tile.first * row, min(tile.end * row, plane_size(plan, name)))
 
 
 def span_words(plan: Distribution, span: Elements) -> range:
-    """Return the words of a tensor, from its first on, that elements lie in."""
+    """Return the words of a tensor, or of each plane, from its first on, that elements lie in."""
     layout = plan.layouts[span.tensor]
     first = span.first * layout.bits // layout.word_bits
     return range(first, words_of(span.end, layout.bits, layout.word_bits))
+
+
+def tile_words(plan: Distribution, span: Elements) -> int:
+    """Return the words that elements take of a buffer, in all planes."""
+    return planes_of(plan, span.tensor) * len(span_words(plan, span))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tile's part of a tensor is: some words of each plane, one plane behind the other.
+
+    address: of the first; words: of a plane, that are there; plane_words: of a whole one.
+    """
+
+    address: int
+    words: range
+    plane_words: int
+
+    def at(self, word: int) -> int:
+        """Return the address of a word of the whole tensor, of those that are there."""
+        plane, inside = divmod(word, self.plane_words)
+        return self.address + plane * len(self.words) + inside - self.words.start
 
 
 def rows_under(shape: Geometry, tile: Rows, step: int) -> Rows:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from spusim.arch import Arch
 from spusim.compiler.convolution import scale_name
+from spusim.compiler.distribution import Distribution
+from spusim.compiler.filters import filter_parts
 from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, SCALE_ENTRY_BYTES, words_of
 from spusim.compiler.product import requant_rows
-from spusim.compiler.residence import Unit, nodes_of
+from spusim.compiler.steps import Unit, nodes_of
 from spusim.network.records import Convolution, Product, Requant
 
 STAYING_SHARE = 16  # of data memory, one part may be scale entries
@@ -26,7 +28,7 @@ class ScalePlaces:
     staying: int = 0
 
 
-def scale_places(arch: Arch, units: Sequence[Unit], words: int) -> ScalePlaces:
+def scale_places(arch: Arch, plan: Distribution, units: Sequence[Unit], words: int) -> ScalePlaces:
     """Decide whether convolutions' scale entries stay, or come for each: words is all memory.
 
     Entries of a unit are there while the one before it is computed, and it itself.
@@ -35,7 +37,7 @@ def scale_places(arch: Arch, units: Sequence[Unit], words: int) -> ScalePlaces:
     others = 0
     for number, unit in enumerate(units):
         for node in nodes_of(unit):
-            if isinstance(node, Convolution) and (taken := _words(arch, node.requant)):
+            if isinstance(node, Convolution) and (taken := _filter_words(arch, plan, node)):
                 turns[scale_name(node)] = Span(taken, number - 1, number)
             elif isinstance(node, Product):
                 others += sum(_words(arch, head.requant) for head in node.heads)
@@ -45,6 +47,13 @@ def scale_places(arch: Arch, units: Sequence[Unit], words: int) -> ScalePlaces:
     spans = list(turns.values())
     places = first_fit(spans)
     return ScalePlaces(dict(zip(turns, places, strict=True)), end_of(spans, places), others)
+
+
+def _filter_words(arch: Arch, plan: Distribution, node: Convolution) -> int:
+    """Return the words of a convolution's entries, which each of its instructions has aligned."""
+    bits, filters = plan.graph.tensors[node.a].quantum.bits, range(node.geometry.filters)
+    parts = filter_parts(arch, node, bits, filters)
+    return sum(_words(arch, part.of(node, node.name).requant) for part in parts)
 
 
 def _words(arch: Arch, requant: Requant) -> int:

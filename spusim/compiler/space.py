@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.compiler.memory import SCALE_ENTRY_BYTES, DataMap
+from spusim.compiler.memory import SCALE_ALIGN_WORDS, SCALE_ENTRY_BYTES, DataMap
 from spusim.compiler.storage import MatrixStore, Packing
 from spusim.formats import pack, pack_elements, padded_codebook
 from spusim.formats.codes import INDEX_BITS as CODEBOOK_INDEX_BITS
@@ -129,7 +129,10 @@ class CoreSpace:
         )
 
     def scale(self, name: str, multiplier: np.ndarray, shift: np.ndarray) -> int:
-        """Store scale entries, (n,) each, equal ones once; returns the first word's address."""
+        """Store scale entries, (n,) each, equal ones once; returns the first word's address.
+
+        Of those that are loaded, several of one name lie one behind the other.
+        """
         word_bytes = self.data.word_bits // 8
         entries = np.zeros(len(multiplier), _SCALE_ENTRY)
         entries["multiplier"], entries["shift"] = multiplier, shift
@@ -137,8 +140,10 @@ class CoreSpace:
         image = np.zeros(words * word_bytes, np.uint8)
         image[: entries.nbytes] = entries.view(np.uint8)
         if name in self.turns:
-            self.loaded[name] = image.reshape(words, word_bytes)
-            return self.turns[name]
+            known = self.loaded.get(name, np.zeros((0, word_bytes), np.uint8))
+            known = np.pad(known, ((0, -len(known) % SCALE_ALIGN_WORDS), (0, 0)))
+            self.loaded[name] = np.concatenate([known, image.reshape(words, word_bytes)])
+            return self.turns[name] + len(known)
         if entries.tobytes() in self._scales:
             return self._scales[entries.tobytes()]
         address = self._scales[entries.tobytes()] = self.data.scale(name, len(entries))

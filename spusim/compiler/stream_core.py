@@ -23,16 +23,9 @@ from spusim.compiler.residence import Residence, plan_residence
 from spusim.compiler.row_tiles import groups_of
 from spusim.compiler.scale_places import ScalePlaces, scale_places
 from spusim.compiler.space import CoreSpace, Slicing
+from spusim.compiler.stages import Homes, Schedule, schedule_of
 from spusim.compiler.storage import Storage, StoredMatrix, depth_rows
-from spusim.compiler.streaming import (
-    Homes,
-    Schedule,
-    Slot,
-    schedule_of,
-    scheduled,
-    slots_of,
-    work_of,
-)
+from spusim.compiler.streaming import Slot, scheduled, slots_of, work_of
 from spusim.compiler.threads import FRAME, Threading, init_ops, received_frame
 from spusim.compiler.weight_places import Use, WeightPlaces, finer_slicings, weight_places
 from spusim.formats import stored_words
@@ -70,7 +63,7 @@ def streamed_core(threading: Threading, blank: CoreSpace, fed: bool) -> Streamed
             f"{arch.name}: network {plan.graph.network.name} computes nothing, and its frames do "
             "not fit; enlarge link.channel_words or data memory"
         )
-    scales = scale_places(arch, units, words)
+    scales = scale_places(arch, plan, units, words)
     taken = scales.words + scales.staying + SCALE_ALIGN_WORDS
     residence = plan_residence(arch, plan, places, trial.data.symbols, words - taken, fed)
     site, slots, uses = _lowered(blank, plan, residence, scales)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from spusim.compiler.code import Op, op
+from spusim.compiler.code import Op
 from spusim.compiler.convolution import Windowed, scale_name
-from spusim.compiler.lowering import Site, lower, lower_move
+from spusim.compiler.lowering import MOST_ELEMENTS, Site, lower, lower_move
 from spusim.compiler.memory import FAR_WORDS
-from spusim.compiler.residence import Copy, Residence, Step, nodes_of
+from spusim.compiler.residence import Residence
 from spusim.compiler.row_tiles import (
     Cuttable,
     Elements,
@@ -16,31 +16,24 @@ from spusim.compiler.row_tiles import (
     elements_of,
     span_words,
     tile_window,
+    tile_words,
 )
 from spusim.compiler.space import CoreSpace
+from spusim.compiler.steps import Copy, Step, nodes_of
 from spusim.compiler.threads import sent_outputs
 from spusim.compiler.weight_places import Use, WeightPlaces
 from spusim.network.records import Convolution, Node, Product
-from spusim.program import Transfer, Window
+from spusim.program import Window
 
 WIDTHS = {"d": "wd", "a": "wa", "b": "wb"}  # operand -> its width in the vector state
 
 
 @dataclass(frozen=True)
 class Template:
-    """A node's instructions over all rows, and its window, if it has one."""
+    """A node's instructions over all rows, and their windows, if it has any, by number."""
 
     ops: list[Op]
-    window: Window | None
-
-
-@dataclass(frozen=True)
-class Homes:
-    """First words in external memory of matrices that are fetched, and of scales; `end` of all."""
-
-    matrices: dict[int, int]
-    scales: dict[str, int]
-    end: int
+    windows: dict[int, Window]
 
 
 @dataclass
@@ -83,6 +76,9 @@ class _Builder:
     def add(self, step: Step) -> None:
         """Add a step as a slot, or several if it uses several matrices."""
         nodes = nodes_of(step.unit)
+        if step.idle:
+            self.slots.append(Slot(nodes[0].layer))
+            return
         ops = [
             part for node in nodes for each in self._ops(step, node) for part in self._uniform(each)
         ]
@@ -119,14 +115,20 @@ class _Builder:
         if step.tile is None:
             return self._lowered(node)
         if node.name not in self.templates:
+            before = len(self.space.windows)
             ops = self._lowered(node)
-            window = self.space.windows.pop() if isinstance(node, Windowed) else None
-            self.templates[node.name] = Template(ops, window)
+            windows = dict(enumerate(self.space.windows[before:], before))
+            del self.space.windows[before:]
+            self.templates[node.name] = Template(ops, windows)
         template = self.templates[node.name]
         if isinstance(node, Windowed):
-            assert template.window
-            return [_windowed(self, step, node, each, template.window) for each in template.ops]
+            return [
+                _windowed(self, step, node, each, template.windows[int(each.operands["w"])])
+                for each in template.ops
+            ]
         assert isinstance(node, Cuttable)
+        if _group(step).planar:
+            return _planes(self, step, node, template.ops)
         return _elementwise(self, step, node, template.ops)
 
     def _lowered(self, node: Node) -> list[Op]:
@@ -169,10 +171,10 @@ class _Builder:
         """Return where a word lies in a step whose tensor it is in may be in a buffer."""
         if address < FAR_WORDS or self._alike(address):
             return address
-        for name, origin in step.origins.items():
+        for name, place in step.origins.items():
             first = self.site.places.words[name, 0]
             if first <= address < first + self.site.plan.layouts[name].words[-1]:
-                return origin + address - first
+                return place.at(address - first)
         raise KeyError(f"word {address} of {nodes_of(step.unit)[0].name} is in no buffer")
 
 
@@ -192,10 +194,13 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
     source, target = int(each.operands["a"]), int(each.operands["d"])
     made = elements_of(plan, group, tile, node.output.name)
     target = builder.moved(step, target + span_words(plan, made).start)
-    part = elements_of(plan, group, tile, node.a)
-    row = node.geometry.width * node.geometry.channels
-    window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
-    source = builder.moved(step, source + span_words(plan, part).start)
+    if group.planar and node.a not in step.origins:  # planes lie as in the whole
+        window = replace(window, first_row=tile.first, rows=tile.end - tile.first)
+    else:
+        part = elements_of(plan, group, tile, node.a)
+        row = node.geometry.width * (1 if group.planar else node.geometry.channels)
+        window = tile_window(window, tile, Rows(part.first // row, -(-part.end // row)))
+        source = builder.moved(step, source + span_words(plan, part).start)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
     return Op(each.mnemonic, comment, operands, each.state, each.modes)
@@ -213,6 +218,26 @@ def _elementwise(builder: _Builder, step: Step, node: Cuttable, template: list[O
         begin, end = max(first, part.first), min(first + int(each.state["len"]), part.end)
         if begin < end:
             ops.append(_cut(builder, step, each, begin - first, end - begin))
+    return ops
+
+
+def _planes(builder: _Builder, step: Step, node: Cuttable, template: list[Op]) -> list[Op]:
+    """Return the instructions of a tile's planes, over what lies between them too.
+
+    Of the template those count with which the tensor begins: the others go on with its planes.
+    """
+    plan, space = builder.site.plan, builder.space
+    part = elements_of(plan, _group(step), _tile(step), node.output.name)
+    base = builder.site.places.words[node.output.name, 0]
+    layout, word_bits = plan.layouts[node.output.name], space.data.word_bits
+    elements = tile_words(plan, part) * word_bits // layout.bits
+    ops = []
+    for each in template:
+        if int(each.operands["d"]) != base:
+            continue
+        first = _cut(builder, step, each, part.first, elements)
+        for at in range(0, elements, MOST_ELEMENTS):
+            ops.append(_shifted(space, first, at, min(MOST_ELEMENTS, elements - at)))
     return ops
 
 
@@ -295,80 +320,3 @@ def work_of(space: CoreSpace, slots: Sequence[Slot]) -> list[float]:
 def _meet(one: Elements, other: Elements) -> bool:
     same = one.tensor == other.tensor
     return same and one.first < other.end and other.first < one.end
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A slot's computation, and what the other thread does beside it."""
-
-    layer: str
-    ops: tuple[Op, ...]
-    beside: tuple[Op, ...]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """before: what is loaded first; after: what is stored last."""
-
-    before: tuple[Op, ...]
-    stages: tuple[Stage, ...]
-    after: tuple[Op, ...]
-
-
-def schedule_of(
-    space: CoreSpace, residence: Residence, site: Site, slots: Sequence[Slot], homes: Homes
-) -> Schedule:
-    """Return what the two threads do; stages without any transfer are put together."""
-    movers = _Movers(space, residence, site, homes)
-    loads = [movers.loads(slot) for slot in slots] + [[]]
-    stores: list[list[Op]] = [[]] + [movers.stores(slot) for slot in slots]
-    stages: list[Stage] = []
-    for number, slot in enumerate(slots):
-        beside = (*stores[number], *loads[number + 1])
-        if stages and not beside and not stages[-1].beside:
-            last = stages.pop()
-            stages.append(Stage(last.layer, (*last.ops, *slot.ops), ()))
-        else:
-            stages.append(Stage(slot.layer, tuple(slot.ops), beside))
-    return Schedule(tuple(loads[0]), tuple(stages), tuple(stores[len(slots)]))
-
-
-@dataclass(frozen=True)
-class _Movers:
-    """What turns copies into instructions of the dma."""
-
-    space: CoreSpace
-    residence: Residence
-    site: Site
-    homes: Homes
-
-    def loads(self, slot: Slot) -> list[Op]:
-        """Return what brings a slot's operands and matrices."""
-        ops = [self._move("xld", "d", f"{slot.layer}: load", copy) for copy in slot.loads]
-        for matrix in slot.fetches:
-            tile = self.space.matrices.tiles[matrix]
-            comment = f"{slot.layer}: fetch weights of {tile.name}"
-            ops.append(op("fetch", comment, m=matrix, external=self.homes.matrices[matrix]))
-        for name in slot.scales:
-            words = len(self.space.loaded[name])
-            operands = {"d": self.space.turns[name], "external": self.homes.scales[name]}
-            told = f"{slot.layer}: load {name}"
-            ops.append(op("xld", told, t=self._transfer(words), **operands))
-        return ops
-
-    def stores(self, slot: Slot) -> list[Op]:
-        """Return what takes a slot's results outside."""
-        return [self._move("xst", "a", f"{slot.layer}: store", copy) for copy in slot.stores]
-
-    def _move(self, mnemonic: str, side: str, comment: str, copy: Copy) -> Op:
-        words = span_words(self.site.plan, copy.part)
-        operands = {
-            side: copy.address,
-            "external": self.residence.outside[copy.part.tensor] + words.start,
-            "t": self._transfer(len(words)),
-        }
-        told = f"{comment} {copy.part.tensor}, elements {copy.part.first} to {copy.part.end - 1}"
-        return op(mnemonic, told, **operands)
-
-    def _transfer(self, words: int) -> int:
-        return self.space.transfer(Transfer(f"{words} words", words))

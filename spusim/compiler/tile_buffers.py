@@ -1,6 +1,6 @@
 """The buffers of a group's tiles: how large, and from which step to which they are taken."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from spusim.compiler.distribution import Distribution
@@ -10,8 +10,7 @@ from spusim.compiler.row_tiles import (
     Group,
     Rows,
     elements_of,
-    span_words,
-    tile_steps,
+    tile_words,
     tiles_of,
 )
 
@@ -60,11 +59,18 @@ def most_words(plan: Distribution, group: Group, rows: int, outside: Container[s
     return most
 
 
-def rows_within(plan: Distribution, group: Group, room: float, outside: Container[str]) -> int:
-    """Return the rows of a group's tiles: as many as there is room for, and never none."""
-    choices = tile_steps(group)
+def least_words(plan: Distribution, group: Group, rows: int, outside: Container[str]) -> int:
+    """Return the words of a group's largest tile alone, with nothing loaded or stored beside it."""
+    tiles = buffered_tiles(plan, group, rows, outside)
+    return max(sum(buffer.span.words for buffer in tile.buffers) for tile in tiles)
+
+
+def rows_within(
+    plan: Distribution, group: Group, choices: Sequence[int], room: float, outside: Container[str]
+) -> int:
+    """Return the rows of a group's tiles: the first choice that there is room for, or the last."""
     fitting = (rows for rows in choices if most_words(plan, group, rows, outside) <= room)
-    return next(fitting, group.step)
+    return next(fitting, choices[-1])
 
 
 def _tile(plan: Distribution, group: Group, rows: Rows, outside: Container[str]) -> Tile:
@@ -99,5 +105,5 @@ def _made(
 
 
 def _buffer(plan: Distribution, parts: tuple[Elements, ...], first: int, last: int) -> Buffer:
-    words = max(len(span_words(plan, part)) for part in parts)
+    words = max(tile_words(plan, part) for part in parts)
     return Buffer(Span(words, first, last), parts)
