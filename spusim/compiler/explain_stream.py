@@ -11,7 +11,7 @@ from math import ceil
 from spusim.arch import Arch
 from spusim.formats import column_counts, stored_words
 from spusim.isa import Instruction, Isa, decode_all
-from spusim.program import CoreImage
+from spusim.program import PLANAR, CoreImage
 
 NAMES = ("stream", "compute")  # of the threads
 MOVED = {"xld": "loaded", "xst": "stored", "fetch": "fetched"}
@@ -88,8 +88,10 @@ class _Code:
             length = each.operands.get("len", length)
             if each.mnemonic == "pool":
                 window = self.image.windows[each.operands["w"]]
-                outputs = window.rows * window.shape(window.channels).out_width * window.channels
-                total += -(-outputs // core.vector.lanes) * window.places
+                outputs = window.rows * window.shape(window.channels).out_width
+                planes = window.channels if window.layout == PLANAR else 1
+                outputs *= window.channels // planes
+                total += planes * -(-outputs // core.vector.lanes) * window.places
             elif "m" in each.operands:
                 total += self._product(each)
             elif "d" in each.operands and each.mnemonic != "recv":
@@ -99,12 +101,16 @@ class _Code:
     def _product(self, each: Instruction) -> int:
         matrix, core = self.image.matrices[each.operands["m"]], self.arch.core
         precisions: dict[str, int] = {str(key): macs for key, macs in core.precisions.items()}
-        beats = min(core.decoder.entries_per_cycle, core.lanes * precisions[matrix.precision])
-        costs = column_counts(matrix.packed, beats).beats.clip(1).sum(axis=0).max()
+        width = core.lanes * precisions[matrix.precision]
+        counts = column_counts(matrix.packed, min(core.decoder.entries_per_cycle, width))
+        costs = int(counts.beats.clip(1).sum(axis=0).max())
         if "w" not in each.operands:
-            return int(costs)
+            return costs
         window = self.image.windows[each.operands["w"]]
-        return int(costs) * window.rows * window.shape(matrix.packed.rows).out_width
+        positions = window.rows * window.shape(matrix.packed.rows).out_width
+        if window.layout == PLANAR:  # every weight at a group of positions (T46)
+            return int(counts.entries.sum(axis=0).max()) * -(-positions // width)
+        return costs * positions
 
 
 def streams(image: CoreImage) -> bool:

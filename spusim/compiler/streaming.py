@@ -23,7 +23,7 @@ from spusim.compiler.steps import Copy, Step, nodes_of
 from spusim.compiler.threads import sent_outputs
 from spusim.compiler.weight_places import Use, WeightPlaces
 from spusim.network.records import Convolution, Node, Product
-from spusim.program import Window
+from spusim.program import PLANAR, Window
 
 WIDTHS = {"d": "wd", "a": "wa", "b": "wb"}  # operand -> its width in the vector state
 
@@ -300,7 +300,7 @@ def work_of(space: CoreSpace, slots: Sequence[Slot]) -> list[float]:
     """Return about how many cycles the products of each slot take.
 
     A position takes a cycle for each column that is pushed, of which about half are, or what its
-    weights take of all PEs alike.
+    weights take of all PEs alike. Planes have their weights at a group of positions each.
     """
     core, found = space.arch.core, []
     width = core.pes * min(core.lanes, core.decoder.entries_per_cycle)
@@ -312,7 +312,10 @@ def work_of(space: CoreSpace, slots: Sequence[Slot]) -> list[float]:
                 weights = packed.footprint.values / packed.layout.weight_bits
                 window = space.windows[int(each.operands["w"])] if "w" in each.operands else None
                 positions = window.rows * window.shape(packed.rows).out_width if window else 1
-                cycles += positions * max(packed.columns / 2, weights / width)
+                planar = window is not None and window.layout == PLANAR
+                columns = 0.0 if planar else packed.columns / 2
+                each_pe = weights / (core.pes * core.lanes) if planar else weights / width
+                cycles += positions * max(columns, each_pe)
         found.append(cycles)
     return found
 
