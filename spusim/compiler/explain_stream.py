@@ -2,6 +2,8 @@
 
 Cycles of the dma are those of T55 and T56. Those of computation are a bound, what they would be if
 no activation were zero: a run says what they are. So what is told as not hidden is the least.
+Of planar images they are those of the weights' beats alone, and a feeder that is slower (T45) only
+hides more: there what is told as not hidden is the most.
 """
 
 from collections.abc import Iterator, Sequence
