@@ -5,6 +5,7 @@ import pytest
 import tally
 from chip_agreement import final_differences, frame_differences, golden_differences, machine_run
 from chip_stepper import first_difference, step_program
+from chip_words import first_word_difference
 from network_macs import dense_macs
 
 from spusim import golden
@@ -12,6 +13,7 @@ from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_network
 from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.isa import decode_all, load_isa
+from spusim.machine.trace import trace_run
 from spusim.program import Program
 
 SMALL = (
@@ -43,10 +45,11 @@ def test_streamed_networks_agree(name: str) -> None:
     used = {each.mnemonic for each in decode_all(load_isa(), program.cores[0].code)}
     assert {"xld", "xst", "yield"} <= used
     assert program.input.external == 0
-    stepped = step_program(program, arch, frames, (0, 1))
+    stepped = step_program(program, arch, frames, (0, 1), trace=True)
     result, cores = machine_run(program, arch, frames, (0, 1))
+    _, trace = trace_run(program, arch, frames, (0, 1))
     parts = [first_difference(stepped, result), *final_differences(stepped, cores)]
-    parts += frame_differences(stepped, result)
+    parts += [*frame_differences(stepped, result), first_word_difference(stepped, trace)]
     parts += golden_differences(stepped, golden.run(program, frames, (0, 1)))
     found = "\n".join(part for part in parts if part)
     assert not found, found
