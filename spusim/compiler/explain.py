@@ -197,7 +197,7 @@ def _schedule(isa: Isa, image: CoreImage, arch: Arch) -> str:
     for each in layers:
         total.add(each)
     header = (
-        "computed", "stages", "loaded", "stored", "fetched", "dma cycles", "compute at most",
+        "computed", "stages", "loaded", "stored", "fetched", "dma cycles", "compute, est.",
         "not hidden",
     )  # fmt: skip
     rows = [
