@@ -1,7 +1,7 @@
 """The schedule of a core that streams, for people: what each layer moves, and what that hides.
 
-Cycles of the dma are those of T55 and T56. Those of computation are estimates: what they would be if
-no activation were zero: a run says what they are. So what is told as not hidden is the least.
+Cycles of the dma are those of T55 and T56. Those of computation are estimates, what they would be
+if no activation were zero; a run says what they are. So what is told as not hidden is the least.
 Of planar images they are those of the weights' beats alone, and a feeder that is slower (T45) only
 hides more: there what is told as not hidden is the most.
 """
