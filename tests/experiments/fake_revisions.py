@@ -93,6 +93,7 @@ def new_repository(folder: Path) -> Path:
     commit(
         folder,
         {
+            ".gitignore": "__pycache__/\n",
             "isa/spu.isa": TABLE,
             "spusim/__init__.py": "",
             "spusim/cli/__init__.py": "",

@@ -11,6 +11,7 @@ COMPARED = (
     "convolution_agreement.py",
     "external_programs.py",
     "generators.py",
+    "network_macs.py",
     "conftest.py",
 )
 ALLOWED = {"spusim.arch", "spusim.formats", "spusim.isa", "spusim.numerics", "spusim.program"}
