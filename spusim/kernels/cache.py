@@ -82,7 +82,6 @@ class KernelLocator(UserProvidedCacheLocator):  # type: ignore[misc]  # numba ha
         # numba names both where it cannot keep a function, as with NUMBA_OPT=0
         self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
         self._module = Path(py_file).stem
-        self._py_file = py_file  # which numba names in the warning that a function is not cached
         _clear_stale(self._module)
 
     def get_cache_path(self) -> str:
