@@ -223,6 +223,10 @@ class CoreSpec(Spec):
     vector: VectorSpec = Field(default_factory=VectorSpec)
     sequencer: SequencerSpec = Field(default_factory=SequencerSpec)
 
+    def macs_per_lane(self, precision: str) -> int:
+        """Return the MACs that a lane does in a cycle; raises KeyError for what it does not do."""
+        return {str(name): macs for name, macs in self.precisions.items()}[precision]
+
 
 class PartialSumsSpec(Spec):
     """Requantisation of partial sums on the way."""

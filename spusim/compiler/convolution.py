@@ -22,6 +22,7 @@ from spusim.compiler.places import Places
 from spusim.compiler.product import requant_rows
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import column_tiles, layout_for, tile_format
+from spusim.network.graph import Windowed
 from spusim.network.records import Convolution, Network, Pooling, Requant, Tensor
 from spusim.numerics.convolution import Convolution as Geometry
 from spusim.program import (
@@ -33,8 +34,6 @@ from spusim.program import (
     Operand,
     Window,
 )
-
-Windowed = Convolution | Pooling
 
 ROUNDINGS = ("arch", "floor", "half_up", "half_even")
 SHIFT, TENSOR, FILTER = range(3)  # of a window's `scaling`

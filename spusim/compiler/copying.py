@@ -7,8 +7,7 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
 from spusim.network.records import Head, Product, Requant, Tensor
-
-ACTIVATION_BITS = (1, 4, 8, 16)  # what products take
+from spusim.program import ACTIVATION_BITS
 
 
 @dataclass(frozen=True)

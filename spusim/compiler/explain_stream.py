@@ -102,8 +102,7 @@ class _Code:
 
     def _product(self, each: Instruction) -> int:
         matrix, core = self.image.matrices[each.operands["m"]], self.arch.core
-        precisions: dict[str, int] = {str(key): macs for key, macs in core.precisions.items()}
-        width = core.lanes * precisions[matrix.precision]
+        width = core.lanes * core.macs_per_lane(matrix.precision)
         counts = column_counts(matrix.packed, min(core.decoder.entries_per_cycle, width))
         costs = int(counts.beats.clip(1).sum(axis=0).max())
         if "w" not in each.operands:

@@ -59,8 +59,7 @@ def _most_filters(arch: Arch, node: Convolution, activation_bits: int) -> int:
     if core.dataflow == "row":
         return node.geometry.filters
     precision = f"{weight_kind(node.weight_bits, node.codebook)}x{activation_bits}"
-    rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
-    positions = core.lanes * rates[precision]
+    positions = core.lanes * core.macs_per_lane(precision)
     filters = core.accumulators // positions // group * group
     if not filters:
         raise CompileError(

@@ -7,20 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from spusim.compiler.graph import Graph
-from spusim.network.graph import inputs_of
+from spusim.network.graph import Elementwise, Windowed, inputs_of
 from spusim.network.records import (
-    Apply,
-    Combine,
-    Convolution,
     Cut,
     Join,
-    Pooling,
     Prune,
-    Shift,
 )
 
-Windowed = Convolution | Pooling
-Elementwise = Combine | Shift | Apply | Prune
+Pointwise = Elementwise | Prune
 VECTOR = 1  # pixels of a plane where a tensor lies as the network has it
 
 
@@ -43,7 +37,7 @@ def planar_order(size: int, pixels: int) -> np.ndarray:
     return np.arange(size).reshape(pixels, -1).T.reshape(-1)
 
 
-def is_ordered(node: Elementwise) -> bool:
+def is_ordered(node: Pointwise) -> bool:
     """Tell whether a node depends on the order of elements: of equals, the first stay."""
     return isinstance(node, Prune) and node.kind == "top"
 
@@ -122,7 +116,7 @@ class Orders:
 
     def _link(self) -> None:
         for node in self.graph.network.nodes:
-            if isinstance(node, Elementwise) and not is_ordered(node):
+            if isinstance(node, Pointwise) and not is_ordered(node):
                 for name in inputs_of(node):
                     self._unite(node.output.name, name)
         for output, (_, parts) in self.joins.items():

@@ -21,15 +21,14 @@ from spusim.compiler.merge import SiblingProduct
 from spusim.compiler.orders import (
     VECTOR,
     Channels,
-    Elementwise,
     Orders,
-    Windowed,
+    Pointwise,
     is_ordered,
     pixels_of,
     planar_order,
 )
 from spusim.compiler.rewrite import RELU, FreeNames
-from spusim.network.graph import outputs_of
+from spusim.network.graph import Windowed, outputs_of
 from spusim.network.records import (
     Apply,
     Combine,
@@ -52,7 +51,7 @@ from spusim.numerics.convolution import Convolution as Geometry
 
 MOST_COPIED = 8192  # elements that a product with ones copies
 
-Single = Windowed | Elementwise | Join | Cut  # what makes one tensor
+Single = Windowed | Pointwise | Join | Cut  # what makes one tensor
 
 
 def in_planes(network: Network, arch: Arch) -> Network:
@@ -238,7 +237,7 @@ class _Reorder:
         self.nodes.append(replace(node, output=planes))
         self._made(_moved(self.names.free(f"{node.name}.gathered"), node, planes, node.output), 1)
 
-    def elementwise(self, node: Elementwise) -> None:
+    def elementwise(self, node: Pointwise) -> None:
         """Have both operands in the result's order."""
         pixels = VECTOR if is_ordered(node) else self.orders.of(node.output.name)
         node = replace(node, a=self._read(node.a, pixels, node))

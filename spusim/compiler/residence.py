@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spusim.arch import Arch
-from spusim.compiler.convolution import Windowed
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError
 from spusim.compiler.first_fit import Span, end_of, first_fit
@@ -37,6 +36,7 @@ from spusim.compiler.tile_buffers import (
     rows_within,
 )
 from spusim.compiler.uniform import uniform_constants
+from spusim.network.graph import Windowed
 from spusim.network.records import Node
 
 TIGHTER = 0.85  # of the room for tiles, where they did not fit beside each other

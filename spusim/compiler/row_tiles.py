@@ -9,10 +9,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from spusim.compiler.convolution import Windowed
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.memory import words_of
-from spusim.network.graph import Elementwise, inputs_of
+from spusim.network.graph import Elementwise, Windowed, inputs_of
 from spusim.network.records import Constant, Cut, Join, Node, Prune
 from spusim.numerics.convolution import Convolution as Geometry
 from spusim.program import Window

@@ -5,9 +5,8 @@ import math
 from spusim.arch import Arch
 from spusim.compiler.graph import Graph
 from spusim.compiler.split import elements_per_word, group_rows
-from spusim.network.records import Convolution, Pooling
-
-Windowed = Convolution | Pooling
+from spusim.network.graph import Windowed
+from spusim.network.records import Convolution
 
 
 def share_unit(graph: Graph, node: Windowed, arch: Arch) -> int:

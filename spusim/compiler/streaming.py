@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from spusim.compiler.code import Op
-from spusim.compiler.convolution import Windowed, scale_name
+from spusim.compiler.convolution import scale_name
 from spusim.compiler.lowering import MOST_ELEMENTS, Site, lower, lower_move
 from spusim.compiler.memory import FAR_WORDS
 from spusim.compiler.residence import Residence
@@ -22,6 +22,7 @@ from spusim.compiler.space import CoreSpace
 from spusim.compiler.steps import Copy, Step, nodes_of
 from spusim.compiler.threads import sent_outputs
 from spusim.compiler.weight_places import Use, WeightPlaces
+from spusim.network.graph import Windowed
 from spusim.network.records import Convolution, Node, Product
 from spusim.program import PLANAR, Window
 

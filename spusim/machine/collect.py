@@ -191,9 +191,13 @@ def _nonzeros(matrix: Matrix) -> int:
 
 def peak_macs(program: Program, arch: Arch) -> int:
     """MACs that all lanes can do in a cycle, at the fastest precision that the program uses."""
-    rates: dict[str, int] = dict(arch.core.precisions)  # type: ignore[arg-type]
     used = {m.precision for core in program.cores for m in core.matrices}
-    return arch.cores * arch.core.pes * arch.core.lanes * max((rates[u] for u in used), default=1)
+    return (
+        arch.cores
+        * arch.core.pes
+        * arch.core.lanes
+        * max(map(arch.core.macs_per_lane, used), default=1)
+    )
 
 
 @dataclass(frozen=True)

@@ -116,11 +116,10 @@ def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
 def engine_for(arch: Arch, precision: str, activation_bits: int, dense: bool = False) -> ConvEngine:
     """Return what it is for a precision (`8x16`), weights stored `dense` or in another format."""
     core = arch.core
-    rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
     return ConvEngine(
         pes=core.pes,
         lanes=core.lanes,
-        macs_per_lane=rates[precision],
+        macs_per_lane=core.macs_per_lane(precision),
         accumulators=core.accumulators,
         queue_depth=core.queue.depth,
         release=core.queue.release,

@@ -58,13 +58,12 @@ LOADED = KeptResults(loaded_bytes, most=256, most_bytes=128 << 20)
 
 def entries_per_beat(core: CoreSpec, precision: str) -> int:
     """Return E of rule T5; raises MachineError for a precision that the lanes do not have."""
-    rates: dict[str, int] = dict(core.precisions)  # type: ignore[arg-type]
-    if precision not in rates:
+    if precision not in core.precisions:
         raise MachineError(
             f"core.precisions has no {precision} (weight x activation bits), only "
-            f"{', '.join(rates)}; quantise to one of these or choose another architecture"
+            f"{', '.join(core.precisions)}; quantise to one of these or choose another architecture"
         )
-    return min(core.decoder.entries_per_cycle, core.lanes * rates[precision])
+    return min(core.decoder.entries_per_cycle, core.lanes * core.macs_per_lane(precision))
 
 
 def load_matrix(

@@ -10,6 +10,7 @@ from spusim.network.records import (
     Join,
     Network,
     Node,
+    Pooling,
     Product,
     Quantum,
     Shift,
@@ -17,6 +18,7 @@ from spusim.network.records import (
 )
 
 Elementwise = Combine | Shift | Apply
+Windowed = Convolution | Pooling  # what goes over an image
 
 
 def inputs_of(node: Node) -> tuple[str, ...]:

@@ -205,16 +205,3 @@ def test_what_cannot_be_streamed_is_refused(words: int) -> None:
         compile_network(
             load_network("cnn_small"), load_arch("smartskip", [f"core.data_memory.words={words}"])
         )
-
-
-@pytest.mark.slow
-def test_resnet50_on_whole_images() -> None:
-    """224 x 224, a fifth of all weights: golden, machine and reference agree."""
-    network = load_network("resnet50", settings=["prune.density=0.2"])
-    arch = load_arch("smartskip")
-    codes = quantise_input(load_stream("noise:frames=1,seed=3", network), network)
-    program = compile_network(network, arch)
-    expected = evaluate(network, codes.frames, codes.starts, numerics_of(arch.numerics))
-    np.testing.assert_array_equal(run(program, codes.frames, codes.starts).outputs, expected)
-    found = machine.run(program, arch, codes.frames, codes.starts)
-    np.testing.assert_array_equal(found.outputs, expected)

@@ -211,10 +211,11 @@ def test_the_schedule_is_explained() -> None:
 
 
 @pytest.mark.slow
-def test_resnet50_on_whole_images() -> None:
+@pytest.mark.parametrize("arch_name", ["row64_lpddr4", "smartskip"])
+def test_resnet50_on_whole_images(arch_name: str) -> None:
     """224 x 224: golden, machine and reference agree, though nothing of it fits."""
     network = load_network("resnet50", settings=["prune.density=0.2"])
-    arch = load_arch("row64_lpddr4")
+    arch = load_arch(arch_name)
     codes = quantise_input(load_stream("noise:frames=1,seed=3", network), network)
     program = compile_network(network, arch)
     expected = evaluate(network, codes.frames, codes.starts, numerics_of(arch.numerics))
