@@ -19,7 +19,7 @@ from spusim.compiler.gather import MOST_CHANNELS, MOST_PLACES, gathering, scatte
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, words_of
 from spusim.compiler.pieces import Layout
 from spusim.compiler.places import Places
-from spusim.compiler.product import requant_rows
+from spusim.compiler.requantising import requant_rows
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import column_tiles, layout_for, tile_format
 from spusim.network.graph import Windowed

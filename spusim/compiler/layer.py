@@ -10,8 +10,8 @@ from spusim.arch.reads import unwatched
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode
 from spusim.compiler.errors import CompileError
+from spusim.compiler.matrix_tiles import lower_matrix, most_tile_rows, row_tiles, store_tile
 from spusim.compiler.network import build_core, formats_of
-from spusim.compiler.product import lower_matrix, most_tile_rows, row_tiles, store_tile
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.split import Part, elements_per_word, group_rows, split
 from spusim.compiler.storage import Packing

@@ -28,10 +28,10 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.graph import Graph
 from spusim.compiler.liveness import shared_words
 from spusim.compiler.lowering import Site
+from spusim.compiler.matrix_tiles import Named
 from spusim.compiler.pieces import broken_words, plan_pieces
 from spusim.compiler.places import place
 from spusim.compiler.planar import in_planes
-from spusim.compiler.product import Named
 from spusim.compiler.rewrite import (
     copied_input,
     copied_output,

@@ -9,7 +9,7 @@ from spusim.compiler.distribution import Distribution
 from spusim.compiler.filters import filter_parts
 from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, SCALE_ENTRY_BYTES, words_of
-from spusim.compiler.product import requant_rows
+from spusim.compiler.requantising import requant_rows
 from spusim.compiler.steps import Unit, nodes_of
 from spusim.network.records import Convolution, Product, Requant
 

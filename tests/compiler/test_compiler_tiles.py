@@ -5,7 +5,7 @@ import pytest
 from compiler_networks import NetworkBuilder, arch_of, golden, reference
 
 from spusim.compiler import compile_network
-from spusim.compiler.product import row_tiles
+from spusim.compiler.matrix_tiles import row_tiles
 from spusim.isa import decode_all, load_isa
 from spusim.network import tensors_of
 from spusim.program import Program
