@@ -11,8 +11,9 @@ from spusim.arch import Arch
 from spusim.cli.options import ArchName, NetworkName, Settings
 from spusim.cli.run import Target
 from spusim.compiler.explain import explain as explain_program
-from spusim.experiments.case import compile_case, open_case
+from spusim.experiments.case import compile_case
 from spusim.experiments.tables import make_console, memory_table, print_parts
+from spusim.experiments.targets import open_case
 from spusim.image import save_program
 from spusim.machine.memory import memory_use
 from spusim.program import Program

@@ -17,11 +17,12 @@ from spusim.cli.options import (
     SparsityProfile,
 )
 from spusim.cli.progress import show_layers
-from spusim.experiments.case import open_case, profile_settings, run_case
+from spusim.experiments.case import run_case
 from spusim.experiments.outputs import output_files
 from spusim.experiments.record import record_text, result_record
 from spusim.experiments.store import check_folder, write_folder
 from spusim.experiments.tables import make_console, print_result
+from spusim.experiments.targets import open_case, profile_settings
 from spusim.result import RunResult
 
 Target = Annotated[

@@ -14,8 +14,8 @@ from rich.progress import Progress as Bar
 from spusim.cli.kernels import tell_of_compiling
 from spusim.cli.options import ArchName, NetworkName, Settings
 from spusim.cli.run import InputPeriod, StreamSpec, Target
-from spusim.experiments.case import open_case
 from spusim.experiments.store import check_file
+from spusim.experiments.targets import open_case
 from spusim.experiments.traces import MAX_EVENTS, choose_format, write_trace
 from spusim.machine.trace import Progress, TraceRequest
 

@@ -26,7 +26,7 @@ from spusim.experiments.baseline import (
     read_stored,
     stored_text,
 )
-from spusim.experiments.case import case_stream, open_case, run_case
+from spusim.experiments.case import case_stream, run_case
 from spusim.experiments.differences import (
     Difference,
     Quantity,
@@ -45,6 +45,7 @@ from spusim.experiments.measures import record_quantities
 from spusim.experiments.pool import finished, processes
 from spusim.experiments.record import result_record
 from spusim.experiments.store import check_place, write_file
+from spusim.experiments.targets import open_case
 from spusim.kernels import compiled
 from spusim.result import RunResult
 

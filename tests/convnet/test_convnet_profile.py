@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from spusim.cli.app import app
-from spusim.experiments.case import CaseError, profile_settings
+from spusim.experiments.case import CaseError
+from spusim.experiments.targets import profile_settings
 from spusim.frontend import PruneError, load_network
 from spusim.frontend.load import find_network
 from spusim.frontend.profile_masks import zero_structures

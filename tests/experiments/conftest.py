@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spusim.experiments.case import open_case, run_case
+from spusim.experiments.case import run_case
+from spusim.experiments.targets import open_case
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import plain modules beside them
 

@@ -3,10 +3,11 @@
 import pytest
 
 from spusim.arch import load_arch
-from spusim.experiments.case import Case, CaseError, Choice, compile_case, open_case, run_case
+from spusim.experiments.case import Case, CaseError, compile_case, run_case
 from spusim.experiments.catalogue import catalogue
 from spusim.experiments.layers import LayerError, RandomLinear, run_linear
 from spusim.experiments.runs import RunError, list_runs, load_run
+from spusim.experiments.targets import Choice, open_case
 
 
 def test_shipped_runs_load_and_name_what_ships():

@@ -14,12 +14,13 @@ from sweeps import LAYER, contents, no_pool, points_of, run, write_network, writ
 
 from spusim.api import load_arch
 from spusim.errors import SpusimError
-from spusim.experiments.case import open_case, run_case
+from spusim.experiments.case import run_case
 from spusim.experiments.layers import RandomLinear, run_linear
 from spusim.experiments.record import result_record
 from spusim.experiments.results import METRICS, load_results
 from spusim.experiments.store import OutputError
 from spusim.experiments.sweep import store as store_module
+from spusim.experiments.targets import open_case
 
 NETWORK = """\
 target: mini.yaml

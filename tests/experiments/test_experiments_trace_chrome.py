@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spusim.experiments.case import open_case
+from spusim.experiments.targets import open_case
 from spusim.experiments.trace_chrome import _microseconds, nanoseconds
 from spusim.experiments.traces import FORMATS, write_trace
 from spusim.machine.trace import TraceRequest

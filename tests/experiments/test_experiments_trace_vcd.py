@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from vcd.reader import TokenKind, tokenize
 
-from spusim.experiments.case import compile_case, integer_stream, open_case
+from spusim.experiments.case import compile_case, integer_stream
+from spusim.experiments.targets import open_case
 from spusim.experiments.traces import FORMATS, write_trace
 from spusim.machine.trace import TraceRequest, trace_run
 
