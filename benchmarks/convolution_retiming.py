@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.resnet_layers import BITS, PRESETS, SEED, draw_operands, layer_shapes
 from benchmarks.rows import Row
 from benchmarks.stopwatch import interleave
-from spusim.api import layer_hash
+from spusim.api.identity import layer_hash
 from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_conv_layer
 from spusim.compiler.reuse import outline_conv_layer

@@ -4,16 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spusim.api import (
-    array_hash,
-    check_recording,
-    dense_arch,
-    layer_hash,
-    numerics_hash,
-    random_codes,
-    unpruned,
-    with_speedup,
-)
+from spusim.api.identity import array_hash, check_recording, layer_hash, numerics_hash
+from spusim.api.random_layers import random_codes
+from spusim.api.speedup import dense_arch, unpruned, with_speedup
 from spusim.arch import Arch
 from spusim.compiler import compile_conv_layer
 from spusim.compiler.reuse import outline_conv_layer

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim import api
+from spusim.api.speedup import dense_arch
 from spusim.compiler import compile_network
 from spusim.image import load_program, save_program
 from spusim.network.records import Head, Join, Network, Product, Quantum, Stream, Tensor
@@ -102,7 +103,7 @@ def test_merging_saves_cycles_and_inflates_no_speedup() -> None:
     network = siblings(2, 40, 64, (128, 64, 64), density=0.1)
     arch, stream = arch_of("core.accumulators=128"), frames(network)
     result = api.simulate(network, arch, Stream(stream, (0,), ("a",)), baseline=True)
-    dense = api.dense_arch(arch)
+    dense = dense_arch(arch)
     whole = api.simulate(network, dense, Stream(stream, (0,), ("a",)))
     assert whole.macs["dense"] == result.macs["dense"]
     assert result.layers["cell"]["dense_engine_cycles"] == whole.layers["cell"]["engine_cycles"]

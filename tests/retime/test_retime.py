@@ -15,6 +15,7 @@ from result_differences import differences
 
 import spusim
 from spusim import api, machine
+from spusim.api.speedup import dense_arch
 from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_network
 from spusim.formats import outline
@@ -249,7 +250,7 @@ def test_a_layer_that_was_not_recorded_is_named() -> None:
 @pytest.mark.parametrize("extra", ["core.ports=reserved", "core.ports=shared", "core.hazard=stall"])
 def test_the_dense_twin_takes_the_cycles_of_its_full_run(extra: str, period: int | None) -> None:
     network, stream, _ = recorded()
-    dense = api.dense_arch(arch_of("cores=2", extra))
+    dense = dense_arch(arch_of("cores=2", extra))
     program = compile_network(network, dense, check_capacity=False)
     starts = (0, 2, 4, 8)  # two files of one length, others of another
     full = machine.run(program, dense, stream.frames, starts, period)
