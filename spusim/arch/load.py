@@ -5,7 +5,8 @@ import json
 from collections.abc import Sequence
 
 from spusim.arch.document import Entry
-from spusim.arch.rules import Rule, broken_rules
+from spusim.arch.rule import Rule
+from spusim.arch.rules import broken_rules
 from spusim.arch.shelf import PathLike, Shelf
 from spusim.arch.spec import Arch, ArchError
 from spusim.arch.validate import build

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spusim.arch import Arch, arch_hash
+from spusim.arch.engine_rules import conv_complaint
 from spusim.arch.reads import unwatched
-from spusim.arch.rules import conv_complaint
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode, op
 from spusim.compiler.errors import CompileError

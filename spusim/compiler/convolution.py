@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.arch.rules import conv_complaint
+from spusim.arch.engine_rules import conv_complaint
 from spusim.compiler.code import Op, op
 from spusim.compiler.distribution import Distribution
 from spusim.compiler.errors import CompileError

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import get_args
 
-from spusim.arch.rules import codebook_entry_bits
+from spusim.arch.precisions import codebook_entry_bits
 from spusim.arch.spec import Arch, Precision
 from spusim.energy.hardware import (
     VECTOR_BITS,

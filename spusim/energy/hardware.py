@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from spusim.arch.rules import operand_bits, widest_activation_bits
+from spusim.arch.precisions import operand_bits, widest_activation_bits
 from spusim.arch.spec import Arch
 
 COLUMN_BITS = 16  # a queued activation carries its column number, as wide as an address

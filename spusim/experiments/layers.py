@@ -8,7 +8,7 @@ import numpy as np
 
 from spusim.api import random_codebook, random_layer, retime_layer, simulate_layer_recorded
 from spusim.arch import Arch, presets_computing
-from spusim.arch.rules import CODEBOOK
+from spusim.arch.precisions import CODEBOOK
 from spusim.errors import SpusimError
 from spusim.formats.codes import INDEX_BITS
 from spusim.machine import Recording

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from spusim.arch.rules import CODEBOOK
+from spusim.arch.precisions import CODEBOOK
 from spusim.arch.spec import Arch
 from spusim.kernels.chip import D, G, Q, R
 from spusim.kernels.core import CoreArrays

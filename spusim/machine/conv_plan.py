@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spusim.arch.engine_rules import conv_complaint
 from spusim.arch.reuse import Itself, KeptResults
-from spusim.arch.rules import conv_complaint
 from spusim.arch.spec import Arch
 from spusim.formats import OutlinedMatrix, entries_per_word
 from spusim.machine.conv_engine import ConvEngine, TileTime

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spusim.arch import list_archs, load_arch
-from spusim.arch.rules import FORMAT_PRESETS
+from spusim.arch.format_rules import FORMAT_PRESETS
 from spusim.arch.spec import FormatName
 from spusim.resources import shipped
 

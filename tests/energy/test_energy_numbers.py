@@ -7,7 +7,7 @@ import pytest
 
 import spusim
 from spusim.arch import load_arch
-from spusim.arch.rules import operand_bits
+from spusim.arch.precisions import operand_bits
 from spusim.arch.spec import Precision
 from spusim.energy import list_technologies, load_technology
 from spusim.energy.costs import price
