@@ -19,6 +19,7 @@ Precision = Literal[
     "8x1", "8x4", "8x8", "8x16", "16x1", "16x4", "16x8", "16x16",
     "c8x1", "c8x4", "c8x8", "c8x16", "c16x1", "c16x4", "c16x8", "c16x16",
 ]  # fmt: skip
+NARROW_BIAS_BITS, WIDE_BIAS_BITS = 32, 48  # of a stored bias; wide for wider accumulators
 MacsPerLane = Annotated[int, Field(ge=1, le=64)]
 
 
@@ -223,6 +224,11 @@ class CoreSpec(Spec):
     vector: VectorSpec = Field(default_factory=VectorSpec)
     sequencer: SequencerSpec = Field(default_factory=SequencerSpec)
 
+    @property
+    def weight_word_bits(self) -> int:
+        """Bits of a word of the memory that holds the weights."""
+        return (self.weight_memory or self.data_memory).word_bits
+
     def macs_per_lane(self, precision: str) -> int:
         """Return the MACs that a lane does in a cycle; raises KeyError for what it does not do."""
         return {str(name): macs for name, macs in self.precisions.items()}[precision]
@@ -312,3 +318,9 @@ class Arch(Spec):
     external_memory: ExternalMemorySpec | None = Field(
         default=None, description="what programs stream from and to; null: there is none"
     )
+
+    @property
+    def bias_bits(self) -> int:
+        """Bits in which a bias is stored; the wide ones are as wide as a weight word at most."""
+        wide = self.numerics.accumulator_bits > NARROW_BIAS_BITS
+        return min(WIDE_BIAS_BITS, self.core.weight_word_bits) if wide else NARROW_BIAS_BITS

@@ -8,14 +8,7 @@ from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import ADDRESS_WORDS
 from spusim.compiler.space import CoreSpace
-from spusim.compiler.storage import (
-    Storage,
-    StoredMatrix,
-    bias_width,
-    depth_rows,
-    place_matrices,
-    words_per_row,
-)
+from spusim.compiler.storage import Storage, StoredMatrix, depth_rows, place_matrices, words_per_row
 from spusim.compiler.threads import HOST_CHANNEL, sender_channel
 from spusim.formats import GROUPED, entries_per_word, entry_bits
 from spusim.network.records import Convolution, Product, Quantum
@@ -83,7 +76,7 @@ def check_zero_point(arch: Arch, node: Product | Convolution, input_: Quantum) -
 
 def check_bias(arch: Arch, node: Product | Convolution) -> None:
     """Raise CompileError for a bias that is wider than what is stored of it (T3)."""
-    bits = bias_width(arch)
+    bits = arch.bias_bits
     if node.bias is not None and not fits(node.bias, bits):
         raise CompileError(
             f"{arch.name}: layer {node.layer} has a bias wider than the {bits} bits stored with "

@@ -10,9 +10,8 @@ from spusim.compiler.memory import SCALE_ALIGN_WORDS, Vector
 from spusim.compiler.modes import drawing, rounding_of, zero_points
 from spusim.compiler.space import CoreSpace
 from spusim.network.records import Head, Product, Requant
+from spusim.numerics import MOST_RIGHT
 from spusim.program import TABLE_NONE
-
-MOST_RIGHT = 62
 
 
 @dataclass(frozen=True)

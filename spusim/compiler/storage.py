@@ -26,8 +26,6 @@ from spusim.program import Matrix, Operand
 
 # (weight, layout, bias or None) -> matrix: `pack`, or `outline` where nobody reads the words
 Packing = Callable[[np.ndarray, Layout, np.ndarray | None], PackedMatrix]
-NARROW_BIAS_BITS = 32
-WIDE_BIAS_BITS = 48
 
 
 def remembering(pack: Packing) -> Packing:
@@ -45,24 +43,12 @@ def remembering(pack: Packing) -> Packing:
     return packed
 
 
-def weight_word_bits(arch: Arch) -> int:
-    """Return the word width of the memory that holds the weights."""
-    core = arch.core
-    return (core.weight_memory or core.data_memory).word_bits
-
-
-def bias_width(arch: Arch) -> int:
-    """Return the bits in which a bias is stored."""
-    wide = arch.numerics.accumulator_bits > NARROW_BIAS_BITS
-    return min(WIDE_BIAS_BITS, weight_word_bits(arch)) if wide else NARROW_BIAS_BITS
-
-
 def layout_for(
     arch: Arch, form: str, weight_bits: int, biased: bool, codebook: tuple[int, ...] = ()
 ) -> Layout:
     """Return how a matrix of a format is packed on an architecture."""
     core = arch.core
-    word_bits = weight_word_bits(arch)
+    word_bits = core.weight_word_bits
     resident = core.index_memory.mode == "resident"
     pointers = form == "run_length" or (resident and form != "dense")
     group, extent = core.sparse.grouping(form)
@@ -75,7 +61,7 @@ def layout_for(
         group=group,
         index_bits=core.sparse.index_bits,
         pointer_bits=core.sparse.pointer_bits if pointers else 0,
-        bias_bits=bias_width(arch) if biased else 0,
+        bias_bits=arch.bias_bits if biased else 0,
         codebook=codebook,
         extent=extent,
     )
@@ -150,7 +136,7 @@ def packing_note(arch: Arch, form: str, weight_bits: int, name: str) -> str:
     if now >= then:
         return ""
     return (
-        f"layer {name}: a {weight_word_bits(arch)}-bit word packs {now} entries of "
+        f"layer {name}: a {arch.core.weight_word_bits}-bit word packs {now} entries of "
         f"{weight_bits}-bit weights ({form}), where {arch.name} was made for {then} of {made_for} "
         "bits"
     )

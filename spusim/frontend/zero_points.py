@@ -27,13 +27,13 @@ from spusim.network.records import (
     Shift,
     Tensor,
 )
+from spusim.numerics import MOST_LEFT, MOST_RIGHT
 
 RELU = Curve("relu")
 UNIT_CURVES = (Curve("sigmoid"), Curve("hardsigmoid"))  # from 0 to 1
 WIDTHS = (8, 16)
 TABLE_WIDTHS = (4, 8)  # a table's entries have 16 bits, and a sign
 TABLE_ENTRY_BITS = 16
-MOST_LEFT, MOST_RIGHT = 30, 62
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,11 @@
 from spusim.golden.activation import Activation
 from spusim.golden.errors import CodeError
 from spusim.golden.state import WIDTHS, RandomState, VectorState
-from spusim.numerics import Rounding
+from spusim.numerics import MOST_LEFT, MOST_RIGHT, Rounding
 
 Operands = dict[str, int]
 ROUNDINGS: tuple[Rounding | None, ...] = (None, "floor", "half_up", "half_even")
 BINARY = ("", "a", "b", "ab", "d", "ad", "bd", "abd")
-MOST_LEFT, MOST_RIGHT = 30, 62  # shifts: sums of shifted operands stay within an int64
 
 
 def nop(t: Activation, o: Operands) -> None:

@@ -5,9 +5,18 @@ from dataclasses import replace
 import numpy as np
 
 from spusim.golden.activation import Activation
-from spusim.golden.control import MOST_LEFT, MOST_RIGHT, Operands
+from spusim.golden.control import Operands
 from spusim.golden.errors import CodeError, UnknownError
-from spusim.numerics import STOCHASTIC, Numerics, lookup, overflow, requantise, round_shift
+from spusim.numerics import (
+    MOST_LEFT,
+    MOST_RIGHT,
+    STOCHASTIC,
+    Numerics,
+    lookup,
+    overflow,
+    requantise,
+    round_shift,
+)
 from spusim.program import TABLE_NONE, TABLE_RELU, Table
 
 TABLE_BITS = 16  # width of a table's input

@@ -8,8 +8,6 @@ import numpy as np
 
 from spusim.formats import ELEMENT_BITS, unfit
 from spusim.network.check_products import (
-    MOST_LEFT,
-    MOST_RIGHT,
     check_convolution,
     check_function,
     check_pooling,
@@ -36,6 +34,7 @@ from spusim.network.records import (
     Tensor,
 )
 from spusim.network.zero_points import check_zero_points
+from spusim.numerics import MOST_LEFT, MOST_RIGHT
 
 TENSOR_BITS = ELEMENT_BITS
 LARGEST_THRESHOLD, LARGEST_TOP = 2**24 - 1, 2**16 - 1  # what instructions have room for

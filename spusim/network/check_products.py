@@ -16,12 +16,12 @@ from spusim.network.records import (
     Shift,
     Tensor,
 )
+from spusim.numerics import MOST_LEFT, MOST_RIGHT
 
 WEIGHT_BITS = (1, 2, 4, 8, 16)
 NORMALISED_BITS = (4, 8, 16)
 TABLE_BITS = 16
 BIAS_LIMIT = 2**47  # what accumulators of 48 bits hold
-MOST_LEFT, MOST_RIGHT = 30, 62
 ROUNDINGS = (None, "floor", "half_up", "half_even", "stochastic")
 CURVES = ("relu", "sigmoid", "tanh", "hardsigmoid", "sqrt", "rsqrt")
 POOLS = ("max", "average")

@@ -10,6 +10,8 @@ from spusim.numerics.errors import NumericsError
 from spusim.numerics.modes import Numerics, Overflow, PartialSums, Rounding, numerics_of
 from spusim.numerics.random import Draw
 from spusim.numerics.shift import (
+    MOST_LEFT,
+    MOST_RIGHT,
     STOCHASTIC,
     fits,
     overflow,
@@ -21,6 +23,8 @@ from spusim.numerics.table import FUNCTIONS, build_table, lookup, table_entries
 
 __all__ = [
     "FUNCTIONS",
+    "MOST_LEFT",
+    "MOST_RIGHT",
     "STOCHASTIC",
     "Draw",
     "Numerics",

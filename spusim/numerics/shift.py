@@ -11,6 +11,8 @@ from spusim.numerics.modes import Numerics
 
 MULTIPLIER_BITS = 31
 LARGEST_SHIFT = 62
+# shifts that instructions take: sums of operands shifted left still fit an int64
+MOST_LEFT, MOST_RIGHT = 30, LARGEST_SHIFT
 
 
 def _floor(x: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from spusim.arch import Arch
+from spusim.arch.spec import WIDE_BIAS_BITS
 from spusim.formats import GROUPED, Layout, pack, pack_elements
 from spusim.formats.codes import ENTRIES as CODEBOOK_ENTRIES
 from spusim.formats.codes import TERNARY_BITS
@@ -26,7 +27,6 @@ from spusim.source.values import in_bits, limited_values, sparse_values
 
 SCALE_UNIT = 4  # the operand `scale` counts in words of four
 _SCALE_BITS = 64  # a multiplier in the low half, a shift above it
-_NARROW_BIAS, _WIDE_BIAS = 32, 48
 
 
 # smallest and largest of settings that no record of the program bounds by itself
@@ -197,12 +197,10 @@ def built_transfer(part: Part) -> Transfer:
 def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
     """Return how the architecture packs a matrix, where its directive does not say otherwise."""
     core, values = arch.core, head.values
-    word_bits = (core.weight_memory or core.data_memory).word_bits
+    word_bits = core.weight_word_bits
     resident = core.index_memory.mode == "resident"
     form = values["format"]
     pointers = form == "run_length" or (resident and form != "dense")
-    wide = arch.numerics.accumulator_bits > _NARROW_BIAS
-    bias_bits = min(_WIDE_BIAS, word_bits) if wide else _NARROW_BIAS
     group, extent = core.sparse.grouping(form)
     return Layout(
         format=form,
@@ -213,7 +211,7 @@ def matrix_layout(arch: Arch, head: Given, biased: bool) -> Layout:
         group=values.get("group", group) if form in GROUPED else 1,
         index_bits=values.get("index_bits", core.sparse.index_bits),
         pointer_bits=values.get("pointer_bits", core.sparse.pointer_bits if pointers else 0),
-        bias_bits=values.get("bias_bits", bias_bits) if biased else 0,
+        bias_bits=values.get("bias_bits", arch.bias_bits) if biased else 0,
         extent=values.get("extent", extent) if extent else 0,
     )
 
@@ -303,7 +301,7 @@ def _bias(part: Part, rows: int) -> np.ndarray | None:
         return None
     if len(listed.items) != rows:
         raise LineFaultError(listed, f"has {len(listed.items)} values; {part.name} has {rows} rows")
-    return in_bits([listed], _WIDE_BIAS)
+    return in_bits([listed], WIDE_BIAS_BITS)
 
 
 # tables

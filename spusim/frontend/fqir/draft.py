@@ -10,10 +10,10 @@ from spusim.frontend.fqir.errors import PlanError
 from spusim.frontend.fqir.plan import DTYPES, PlanNode, PlanTensor, array_of
 from spusim.frontend.fqir.value import Value, check_size, full_reach
 from spusim.network.records import Combine, Constant, Cut, Join, Node, Quantum, Shift, Tensor
+from spusim.numerics import MOST_LEFT, MOST_RIGHT
 
 WIDTHS = (8, 16)  # of vectors in memory; narrower ones are kept in the next
 CONSTANT_WIDTHS = (8, 16, 32)
-MOST_LEFT, MOST_RIGHT = 30, 62
 
 
 @dataclass(frozen=True)
