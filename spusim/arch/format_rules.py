@@ -1,6 +1,9 @@
 """Rules on sparse formats: which are stored, and the rows that a PE owns of them."""
 
+from collections.abc import Callable
+
 from spusim.arch.rule import Rule
+from spusim.arch.spec import Arch
 
 # a preset whose decoder understands each format
 FORMAT_PRESETS = {
@@ -11,6 +14,22 @@ FORMAT_PRESETS = {
     "block": "micronpu",
     "n_of_m": "n2m4",
 }
+
+
+def _owned(name: str, form: str, field: str, what: str, rows: Callable[[Arch], int]) -> Rule:
+    """Return the rule that a PE has an accumulator for every row of what a format keeps whole."""
+    return Rule(
+        name,
+        (field, "core.accumulators", "core.sparse.formats"),
+        f"A PE has an accumulator for every row of {'an' if what[0] == 'N' else 'a'} {what}.",
+        lambda a: form not in a.core.sparse.formats or rows(a) <= a.core.accumulators,
+        lambda a: (
+            f"{field} (={rows(a)}) must be at most core.accumulators (={a.core.accumulators}): "
+            f"a PE owns whole {what.removeprefix('N:M ')}s"
+        ),
+        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    )
+
 
 FORMAT_RULES: tuple[Rule, ...] = (
     Rule(
@@ -48,45 +67,16 @@ FORMAT_RULES: tuple[Rule, ...] = (
         ),
         lambda a: "add dense to the formats, or try skip",
     ),
-    Rule(
-        "pencil_rows",
-        ("core.sparse.pencil", "core.accumulators", "core.sparse.formats"),
-        "A PE has an accumulator for every row of a pencil.",
-        lambda a: (
-            "pencil" not in a.core.sparse.formats or a.core.sparse.pencil <= a.core.accumulators
-        ),
-        lambda a: (
-            f"core.sparse.pencil (={a.core.sparse.pencil}) must be at most "
-            f"core.accumulators (={a.core.accumulators}): a PE owns whole pencils"
-        ),
-        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+    _owned("pencil_rows", "pencil", "core.sparse.pencil", "pencil", lambda a: a.core.sparse.pencil),
+    _owned(
+        "block_rows", "block", "core.sparse.block.rows", "block", lambda a: a.core.sparse.block.rows
     ),
-    Rule(
-        "block_rows",
-        ("core.sparse.block.rows", "core.accumulators", "core.sparse.formats"),
-        "A PE has an accumulator for every row of a block.",
-        lambda a: (
-            "block" not in a.core.sparse.formats or a.core.sparse.block.rows <= a.core.accumulators
-        ),
-        lambda a: (
-            f"core.sparse.block.rows (={a.core.sparse.block.rows}) must be at most "
-            f"core.accumulators (={a.core.accumulators}): a PE owns whole blocks"
-        ),
-        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
-    ),
-    Rule(
+    _owned(
         "group_rows",
-        ("core.sparse.n_of_m.group", "core.accumulators", "core.sparse.formats"),
-        "A PE has an accumulator for every row of an N:M group.",
-        lambda a: (
-            "n_of_m" not in a.core.sparse.formats
-            or a.core.sparse.n_of_m.group <= a.core.accumulators
-        ),
-        lambda a: (
-            f"core.sparse.n_of_m.group (={a.core.sparse.n_of_m.group}) must be at most "
-            f"core.accumulators (={a.core.accumulators}): a PE owns whole groups"
-        ),
-        lambda a: f"try {a.core.accumulators} rows, or more accumulators",
+        "n_of_m",
+        "core.sparse.n_of_m.group",
+        "N:M group",
+        lambda a: a.core.sparse.n_of_m.group,
     ),
     Rule(
         "kept_of_group",
