@@ -9,10 +9,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from spusim.cli.interruption import INTERRUPTED, TOLD
 from spusim.errors import SpusimError
 
 ERROR = 1
-INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 class GuardedGroup(TyperGroup):
@@ -34,7 +34,7 @@ def guard() -> Iterator[None]:
     except SpusimError as error:
         raise _exit(str(error)) from None
     except KeyboardInterrupt:
-        raise _exit("interrupted; nothing was written", INTERRUPTED) from None
+        raise _exit(TOLD, INTERRUPTED) from None
     except BrokenPipeError:
         raise _broken_pipe() from None
     except OSError as error:

@@ -1,20 +1,29 @@
-"""The command line's entry point."""
+"""The command line's entry point: it loads nothing before it can tell Ctrl-C in one line."""
 
 import sys
 
-import typer
-
-from spusim.cli.guard import guard
+from spusim.cli.interruption import INTERRUPTED, TOLD
 
 
 def main() -> None:
     """Run the command line, and leave with its exit code."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # before the guard was there, or behind it
+        sys.stderr.write(f"error: {TOLD}\n")
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
+    import typer
+
+    from spusim.cli.guard import guard
+
     for stream in (sys.stdout, sys.stderr):
         # a terminal that lacks a character gets a question mark, not a traceback
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         with guard():
-            # inside, so that Ctrl-C is told in one line while the rooms are loading, too
             from spusim.cli.app import app
 
             app()
