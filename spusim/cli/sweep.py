@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from spusim.cli.guard import INTERRUPTED
+from spusim.cli.interruption import INTERRUPTED
 from spusim.cli.kernels import tell_of_compiling
 from spusim.experiments.quantities import count
 from spusim.experiments.sweep.explain import sweep_parts

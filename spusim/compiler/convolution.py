@@ -17,13 +17,13 @@ from spusim.compiler.errors import CompileError
 from spusim.compiler.filters import Part, filter_parts
 from spusim.compiler.gather import MOST_CHANNELS, MOST_PLACES, gathering, scattering
 from spusim.compiler.memory import SCALE_ALIGN_WORDS, words_of
-from spusim.compiler.pieces import Layout
+from spusim.compiler.pieces import Layout, alike, broken_words
 from spusim.compiler.places import Places
 from spusim.compiler.requantising import requant_rows
 from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import column_tiles, layout_for, tile_format
 from spusim.network.graph import Windowed
-from spusim.network.records import Convolution, Network, Pooling, Requant, Tensor
+from spusim.network.records import Convolution, Cut, Join, Network, Pooling, Requant, Tensor
 from spusim.numerics.convolution import Convolution as Geometry
 from spusim.program import (
     ACTIVATION_BITS,
@@ -60,25 +60,27 @@ def _check_engine(arch: Arch, node: Windowed) -> None:
 def _check_tensors(arch: Arch, plan: Distribution, node: Windowed) -> None:
     """Raise CompileError for tensors whose widths or words an instruction does not take."""
     source, made = plan.graph.tensors[node.a], node.output
-    for tensor, known in ((source, ACTIVATION_BITS), (made, OUTPUT_BITS)):
+    for tensor, known, role in ((source, ACTIVATION_BITS, "input"), (made, OUTPUT_BITS, "output")):
         if tensor.quantum.bits not in known:
             raise CompileError(
-                f"layer {node.layer}: {tensor.name} has {tensor.quantum.bits} bits, and a window "
+                f"layer {node.layer}: its {role} has {tensor.quantum.bits} bits, and a window "
                 f"takes {', '.join(map(str, known))}; set quantise.activations to 8 or 16"
             )
         layout = plan.layouts[tensor.name]
         if layout.planar:
-            _check_planes(arch, node, layout, plan.graph.pixels[tensor.name])
-        elif not all(layout.fills(piece) for piece in range(len(layout.firsts) - 1)):
+            _check_planes(arch, plan, node, layout)
+        elif broken_words(layout):
             raise CompileError(
-                f"{arch.name}: layer {node.layer} has windows over {tensor.name}, whose parts do "
-                f"not end with words of {layout.word_bits} bits; concatenate or slice multiples of "
-                f"{layout.word_bits // layout.bits} channels"
+                f"{arch.name}: layer {node.layer} has windows over an image whose parts, which "
+                f"{_cutter(plan, layout)}, do not fill words of {layout.word_bits} bits; "
+                f"concatenate or slice multiples of {layout.word_bits // layout.bits} channels, or "
+                "take core.dataflow pixel (smartskip), where each channel lies apart"
             )
 
 
-def _check_planes(arch: Arch, node: Windowed, layout: Layout, pixels: int) -> None:
+def _check_planes(arch: Arch, plan: Distribution, node: Windowed, layout: Layout) -> None:
     """Raise CompileError for planes that are cut within words."""
+    pixels = plan.graph.pixels[layout.name]
     plane = words_of(pixels, layout.bits, layout.word_bits)
     inside = [
         first
@@ -87,10 +89,21 @@ def _check_planes(arch: Arch, node: Windowed, layout: Layout, pixels: int) -> No
     ]
     if inside:
         raise CompileError(
-            f"{arch.name}: layer {node.layer} has windows over {layout.name}, whose planes of "
-            f"{pixels} pixels are cut at element {inside[0]}, within a word of {layout.word_bits} "
-            "bits; concatenate or slice whole channels"
+            f"{arch.name}: layer {node.layer} has windows over an image whose planes of {pixels} "
+            f"pixels, which {_cutter(plan, layout)}, are cut at element {inside[0]}, within a word "
+            f"of {layout.word_bits} bits; concatenate or slice whole channels"
         )
+
+
+def _cutter(plan: Distribution, layout: Layout) -> str:
+    """Say which layer has an image in parts, by its name in the network file."""
+    graph = plan.graph
+    leaders = alike(graph, ("element", "cut", "state", "join"))
+    for node in graph.network.nodes:
+        if isinstance(node, Join | Cut) and leaders[node.output.name] == leaders[layout.name]:
+            return f"layer {node.layer} joins or slices"
+    maker = graph.makers.get(layout.name)
+    return f"layer {maker.layer} makes" if maker else "come as input"
 
 
 def _check_fields(arch: Arch, node: Windowed) -> None:

@@ -156,11 +156,11 @@ def _shared(graph: Graph, arch: Arch) -> list[str]:
     views = (Join, Cut, Constant)
     made = {name for name, maker in graph.makers.items() if not isinstance(maker, views)}
     wanted = _wanted_whole(graph)
-    local = _alike(graph, ("element", "state"))
+    local = alike(graph, ("element", "state"))
     with_rows = {local[name] for name in found}
     for name in made - set(found):
-        alike = [other for other in local if local[other] == local[name]]
-        if local[name] not in with_rows and not wanted & set(alike):
+        others = {other for other in local if local[other] == local[name]}
+        if local[name] not in with_rows and not wanted & others:
             found.append(name)
     return [name for name in graph.tensors if name in set(found)]
 
@@ -198,7 +198,7 @@ def _sections(graph: Graph) -> Cuts:
 
 def _aligns(graph: Graph, arch: Arch) -> dict[str, int]:
     """Return the units in which tensors are shared out: whole words of all, whole row groups."""
-    alike = _alike(graph, ("element", "cut", "state"))
+    leaders = alike(graph, ("element", "cut", "state"))
     units: dict[str, int] = defaultdict(lambda: 1)
     for name, each in graph.tensors.items():
         unit = elements_per_word(arch, each.quantum.bits)
@@ -211,11 +211,11 @@ def _aligns(graph: Graph, arch: Arch) -> dict[str, int]:
             unit = share_unit(graph, maker, arch) or unit
         if isinstance(maker, Prune) and maker.kind == "top":  # is of one core
             unit *= -(-each.size // unit)
-        units[alike[name]] = math.lcm(units[alike[name]], unit)
-    return {name: units[alike[name]] for name in graph.tensors}
+        units[leaders[name]] = math.lcm(units[leaders[name]], unit)
+    return {name: units[leaders[name]] for name in graph.tensors}
 
 
-def _alike(graph: Graph, kinds: tuple[str, ...]) -> dict[str, str]:
+def alike(graph: Graph, kinds: tuple[str, ...]) -> dict[str, str]:
     """Return for each tensor the one that stands for all that relations of these kinds link."""
     leader = {name: name for name in graph.tensors}
 
