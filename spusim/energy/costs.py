@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import get_args
 
+from spusim.arch.reuse import OfArch
 from spusim.arch.rules import codebook_entry_bits
 from spusim.arch.spec import Arch, Precision
 from spusim.energy.hardware import (
@@ -105,7 +106,14 @@ class Prices:
 
 def price(arch: Arch, technology: Technology) -> Prices:
     """Price every event that the machine counts, the leakage and the area."""
+    return _PRICED(arch, technology)
+
+
+def _priced(arch: Arch, technology: Technology) -> Prices:
     return _Pricing(arch, technology).prices()
+
+
+_PRICED = OfArch(_priced)
 
 
 @dataclass

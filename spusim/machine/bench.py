@@ -17,19 +17,18 @@ from spusim.kernels.thread import run_thread, start_thread
 from spusim.machine.chip import FAULTS
 from spusim.machine.collect import (
     Unskipped,
-    bank_stalls,
-    engine_stalls,
     layers,
     macs,
     named_counts,
     peak_macs,
-    with_idle,
+    total_counts,
 )
 from spusim.machine.errors import MachineError
 from spusim.machine.host import blank_frames, pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.memory import memory_use, stored_bits
 from spusim.machine.recording import Recording, recorded_outputs
+from spusim.machine.stalls import Stalls, bank_stalls, engine_stalls
 from spusim.machine.tape import Taping, no_tape, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
@@ -102,7 +101,8 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
     """
     nothing = blank_frames(program, recording.frames)
     result = run_layer(program, arch, nothing, recorded_tape(program, recording))
-    return replace(result, outputs=recorded_outputs(recording, result))
+    outputs = recorded_outputs(recording, result.name, result.outputs.shape)
+    return replace(result, outputs=outputs)
 
 
 def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipped:
@@ -133,12 +133,11 @@ def bench_result(
     """Put the figures of frames together: cycles and counts of each, outputs (frames, n)."""
     total = sum(cycles)
     named = named_counts(counts, loaded[0].mac_kinds)
-    units: dict[str, dict[str, int]] = {}
+    units: Stalls = {}
     for number, core in enumerate(loaded):
-        arrays = core.arrays
         settle(core.state)
-        units |= engine_stalls(f"core{number}", arrays.pe_stalls, arrays.scanner_stalls)
-        units |= bank_stalls(f"core{number}", arrays)
+        units |= engine_stalls(f"core{number}", core.arrays, total)
+        units |= bank_stalls(f"core{number}", core.arrays, total)
     frame_cycles = np.array(cycles, np.int64)
     return RunResult(
         name=program.name,
@@ -147,8 +146,8 @@ def bench_result(
         cycles=total,
         frame_cycles=frame_cycles,
         outputs=outputs,
-        stalls=with_idle(units, total),
-        counts={**{name: int(column.sum()) for name, column in named.items()}, "cycle": total},
+        stalls=units,
+        counts={**total_counts(counts, loaded[0].mac_kinds), "cycle": total},
         frame_counts={**named, "cycle": frame_cycles},
         memory=memory_use(program, arch),
         stored_bits=stored_bits(program),

@@ -8,7 +8,7 @@ from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.lanes import LANES
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, Op, P, S, Tape
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -50,7 +50,11 @@ def load_core(
             f"program {program.name} was outlined, so it can be timed from a recording but not "
             "computed; compile it with `pack`"
         )
-    matrices = [load_matrix(matrix, arch, program.numerics, kinds) for matrix in image.matrices]
+    multiplied = {*code[code[:, 0] == Op.MATVEC, 2].tolist()}
+    matrices = [
+        load_matrix(matrix, arch, program.numerics, kinds, number in multiplied)
+        for number, matrix in enumerate(image.matrices)
+    ]
     arrays = _arrays(image, program, arch, code, matrices, tape)
     return LoadedCore(arrays, core_state(arrays), instructions, image, kinds, tape.images)
 
@@ -192,7 +196,7 @@ def _arrays(
         **joined,
         tables=table_rows,
         table_memory=table_memory,
-        memory=_memory(image, core),
+        memory=_memory(image, core, tape.mode),
         acc=np.zeros(rows, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
         bank_busy=np.zeros(core.data_memory.banks, np.int64),
@@ -220,11 +224,13 @@ def _arrays(
     )
 
 
-def _memory(image: CoreImage, core: CoreSpec) -> np.ndarray:
-    """Return the data memory: all words that there are, so that its end is an operand's limit."""
+def _memory(image: CoreImage, core: CoreSpec, mode: Tape) -> np.ndarray:
+    """Return the data memory: all words that there are, so that its end is an operand's limit.
+
+    Blank where a recording is replayed, and nothing but the limit matters.
+    """
     spec = core.data_memory
     words, word_bytes = spec.banks * spec.words, spec.word_bits // 8
-    memory = np.full(words * word_bytes, 0xA5, np.uint8)
     for segment in image.segments:
         end = segment.address + len(segment.words)
         if end > words:
@@ -233,6 +239,10 @@ def _memory(image: CoreImage, core: CoreSpec) -> np.ndarray:
                 f"memory has {words} (core.data_memory: {spec.banks} banks x {spec.words} words); "
                 "recompile the program for this architecture"
             )
+    if mode == Tape.REPLAY:
+        return np.zeros(words * word_bytes, np.uint8)  # which the system gives out when touched
+    memory = np.full(words * word_bytes, 0xA5, np.uint8)
+    for segment in image.segments:
         at = segment.address * word_bytes
         flat = segment.words.ravel()
         memory[at : at + flat.size] = flat

@@ -59,7 +59,8 @@ def retime(
     nothing = blank_frames(program, recording.frames)
     spu = Spu(program, arch, taping=recorded_tape(program, recording))
     result = spu.run(nothing, recording.starts, input_period)
-    return replace(result, outputs=recorded_outputs(recording, result))
+    outputs = recorded_outputs(recording, result.name, result.outputs.shape)
+    return replace(result, outputs=outputs)
 
 
 def unskipped_cycles(
