@@ -17,6 +17,7 @@ from spusim.arch.spec import Arch
 
 Identity = tuple[Hashable, ...]
 Result = TypeVar("Result")
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,19 @@ class _Kept(Generic[Result]):
     nbytes: int
 
 
-class Itself:
+class Itself(Generic[Thing]):
     """A part of an identity: this object and no other, which is kept with it."""
 
-    __slots__ = ("_thing",)
+    __slots__ = ("thing",)
 
-    def __init__(self, thing: object):
-        self._thing = thing
+    def __init__(self, thing: Thing):
+        self.thing = thing
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and other._thing is self._thing
+        return isinstance(other, Itself) and other.thing is self.thing
 
     def __hash__(self) -> int:
-        return id(self._thing)
+        return id(self.thing)
 
 
 class KeptResults(Generic[Result]):

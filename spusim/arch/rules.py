@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from spusim.arch.spec import Arch, ArchError, CoreSpec
 
@@ -75,6 +76,7 @@ def conv_complaint(arch: Arch) -> str:
     )
 
 
+@cache
 def operand_bits(precision: str) -> tuple[int, int]:
     """Split a precision such as `8x16` into the bits multiplied; of `c8x16` entry bits first."""
     weight, activation = precision.split("x")

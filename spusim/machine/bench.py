@@ -70,18 +70,20 @@ class EngineBench:
             yield int(row[2]), int(row[4]), not goes_on
 
 
-def run_layer(
-    program: Program, arch: Arch, frames: np.ndarray, taping: Taping = no_tape
-) -> RunResult:
+def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:
     """Run the products of a program from `compile_layer` on frames (frames, inputs) int.
 
     Returns a result whose outputs are the raw accumulators. Ports are as good as reserved, since
-    nothing competes for them. taping: what each core's tape records or replays.
+    nothing competes for them.
     """
+    return _run(program, arch, pack_frames(frames, program), no_tape)
+
+
+def _run(program: Program, arch: Arch, words: np.ndarray, taping: Taping) -> RunResult:
+    """Run frames of words (frames, words, word bytes)."""
     alone = arch.model_copy(update={"core": arch.core.model_copy(update={"ports": "reserved"})})
     loaded = [load_core(image, program, alone, taping) for image in program.cores]
     benches = [EngineBench(core) for core in loaded]
-    words = pack_frames(frames, program)
     cycles, outputs, counts = [], [], []
     before = counters_of(loaded)
     for frame in words:
@@ -100,7 +102,7 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
     Raises RecordingError for a program whose products or outputs are not the recording's.
     """
     nothing = blank_frames(program, recording.frames)
-    result = run_layer(program, arch, nothing, recorded_tape(program, recording))
+    result = _run(program, arch, nothing, recorded_tape(program, recording))
     outputs = recorded_outputs(recording, result.name, result.outputs.shape)
     return replace(result, outputs=outputs)
 
@@ -111,7 +113,7 @@ def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipp
     Every frame then takes as long as any other. The program may be an outlined one.
     """
     nothing = blank_frames(program, 1)
-    result = run_layer(program, arch, nothing, unskipped_tape(1))
+    result = _run(program, arch, nothing, unskipped_tape(1))
     engines = {name: frames * row["engine_cycles"] for name, row in result.layers.items()}
     return Unskipped(frames * result.cycles, engines)
 

@@ -15,10 +15,9 @@ from spusim.formats import (
     format_of,
     unpack,
 )
-from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import M
 from spusim.kernels.schedule import entry_slots, lay_beats
-from spusim.machine.beats import beats_in_bytes, beats_in_words
+from spusim.machine.beats import beats_in_words
 from spusim.machine.errors import MachineError
 from spusim.machine.memory import spread_words
 from spusim.numerics import Numerics, overflow
@@ -35,7 +34,6 @@ class LoadedMatrix:
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
     packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
-    byte_beats: np.ndarray  # (columns, LANES) uint8: the beats, or (0, LANES)
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
@@ -79,15 +77,12 @@ def load_matrix(
     def expanded(seen: Arch) -> LoadedMatrix:
         return _expanded(matrix, seen, numerics, kinds, multiplied)
 
-    whole = LOADED.get(identity, arch, expanded) if outlined(matrix) else expanded(arch)
-    # which the queue's depth decides, that else nothing depends on
-    return replace(whole, byte_beats=beats_in_bytes(whole.packed_beats, arch.core))
+    return LOADED.get(identity, arch, expanded) if outlined(matrix) else expanded(arch)
 
 
 def _expanded(
     matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...], multiplied: bool
 ) -> LoadedMatrix:
-    """Return a loaded matrix without its beats as bytes."""
     core, packed = arch.core, matrix.packed
     layout = packed.layout
     per_beat = entries_per_beat(core, matrix.precision)
@@ -107,7 +102,6 @@ def _expanded(
         fields=fields,
         weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
         packed_beats=np.zeros((0, core.pes), np.int64),
-        byte_beats=np.zeros((0, LANES), np.uint8),
         stats=np.zeros((0, 4), np.int32),
         bank_words=np.zeros((0, 0), np.int32),
         bias=overflow(bias, numerics.accumulator_bits, numerics.overflow),

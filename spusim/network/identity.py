@@ -35,7 +35,7 @@ def network_arrays(network: Network) -> list[np.ndarray] | None:
         value = waiting.pop()
         if isinstance(value, np.ndarray):
             found.append(value)
-        elif is_dataclass(value) and value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        elif is_dataclass(value) and cast(Any, value).__dataclass_params__.frozen:
             waiting.extend(vars(value).values())
         elif isinstance(value, tuple):
             waiting.extend(value)

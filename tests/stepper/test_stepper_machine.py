@@ -22,8 +22,8 @@ from spusim.kernels.stepping import (
     start_engine,
 )
 from spusim.machine import beats
-from spusim.machine.stalls import engine_stalls
 from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.stalls import engine_stalls
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, Matrix, Program, Thread
 
