@@ -1,14 +1,16 @@
 """ResNet-50's layers run in full, and timed again from recordings made on another machine.
 
 A layer is all that `spusim layer conv2d` does for it once it is drawn: compile, load, run, collect,
-attach energy. Once a layer was timed again, what depends on none of the fields in which machines
-differ is kept, as it is from point to point of a sweep. Words of 256 bits, so that the largest
-image lies within 65,536 of them.
+attach energy. Every round is of another machine, as every point of a sweep is; what depends on none
+of the fields in which machines differ is kept from the one to the next. Processor time. Words of
+256 bits, so that the largest image lies within 65,536 of them.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import count, cycle
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from spusim.numerics.convolution import Convolution
 from spusim.result import RunResult
 
 WORDS = "core.data_memory.word_bits=256"
-POINT = "core.queue.depth=5"  # what is different from the recorded machine
+FIELD, FIRST_DEPTH = "core.queue.depth", 5  # what is different from the recorded machine
 TARGETS = {"pixel": 10.0}
 ROUNDS = 3
 
@@ -73,18 +75,27 @@ def measure_layer_retiming() -> list[Row]:
     return [_row(dataflow) for dataflow in PRESETS]
 
 
+def _all(layers: Sequence[Callable[[Arch], RunResult]], archs: Iterator[Arch]) -> None:
+    arch = next(archs)
+    for run in layers:
+        run(arch)
+
+
 def _row(dataflow: str) -> Row:
     preset, rng = PRESETS[dataflow], np.random.default_rng(SEED)
-    recorded, point = load_arch(preset, [WORDS]), load_arch(preset, [WORDS, POINT])
+    recorded = load_arch(preset, [WORDS])
     layers = [record_shape(shape, rng, recorded) for shape in layer_shapes().values()]
-    layers[-1].check(point)
-    runs: dict[str, Callable[[], object]] = {
-        "full": lambda: [layer.full(point) for layer in layers],
-        "again": lambda: [layer.again(point) for layer in layers],
+    # in every round another machine, as from point to point of a sweep
+    points = (load_arch(preset, [WORDS, f"{FIELD}={depth}"]) for depth in count(FIRST_DEPTH))
+    layers[-1].check(next(points))
+    archs = [next(points) for _ in range(ROUNDS + 1)]
+    runs = {
+        "full": partial(_all, [layer.full for layer in layers], cycle(archs)),
+        "again": partial(_all, [layer.again for layer in layers], iter(archs)),
     }
-    seconds = interleave({name: partial(run) for name, run in runs.items()}, ROUNDS, 1)
+    seconds = interleave(runs, ROUNDS, 1, time.process_time)
     full, again = seconds["full"], seconds["again"]
-    detail = f"full {full:.2f} s, re-timed {again:.2f} s"
+    detail = f"full {full:.2f} s, re-timed {again:.3f} s"
     name = f"re-timing, ResNet-50's layers on {preset}"
     if dataflow not in TARGETS:
         return Row(name, full / again, detail=detail)

@@ -1,6 +1,7 @@
 """Points of a sweep: run in full, and timed again from a recording made on another machine.
 
-A point is all that a sweep does for it: compile, load, run, collect, attach energy.
+A point is all that a sweep does for it: compile, load, run, collect, attach energy, for a machine
+that was not there before.
 """
 
 import time
@@ -77,10 +78,13 @@ def spotter() -> Contest:
     recording = record_values(network, load_arch("spu001"), stream)
     arch = load_arch("spu001", [POINT])
     name = f"keyword spotter, {recording.frames} frames"
-    full, again = (
-        partial(simulate, network, arch, stream),
-        partial(retime, network, arch, recording),
-    )
+
+    def full(**how: bool) -> RunResult:
+        return simulate(network, arch.model_copy(), stream, **how)
+
+    def again(**how: bool) -> RunResult:
+        return retime(network, arch.model_copy(), recording, **how)
+
     return Contest(name, SPOTTER_TARGET, full, again)
 
 
@@ -92,8 +96,13 @@ def layer(density: float) -> Contest:
     recording = record_layer(weight, frames, load_arch(preset, settings), *bits)
     arch = load_arch(preset, [*settings, POINT])
     name = f"{SIZE} x {SIZE}, density {density:g}, {FRAMES} frames"
-    full = partial(simulate_layer, weight, frames, arch, *bits)
-    again = partial(retime_layer, weight, arch, recording, *bits)
+
+    def full(**how: bool) -> RunResult:
+        return simulate_layer(weight, frames, arch.model_copy(), *bits, **how)
+
+    def again(**how: bool) -> RunResult:
+        return retime_layer(weight, arch.model_copy(), recording, *bits, **how)
+
     return Contest(name, LAYER_TARGET, full, again)
 
 

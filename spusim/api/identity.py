@@ -8,6 +8,10 @@ import numpy as np
 from spusim.arch import Arch
 from spusim.machine import Recording, RecordingError
 from spusim.network.records import Stream
+from spusim.numerics.contents import KeptByContent
+
+# of weights and frames of lone layers, which every point of a sweep brings along
+HASHES: KeptByContent[str] = KeptByContent(128 << 20)
 
 
 def check_arithmetic(recording: Recording, arch: Arch) -> None:
@@ -39,7 +43,8 @@ def layer_hash(
     weight: np.ndarray, weight_bits: int, activation_bits: int, codebook: tuple[int, ...]
 ) -> str:
     """Return the hash of a layer's weights, of any shape, and what they are stored as."""
-    told = f"{weight_bits}x{activation_bits}:{array_hash(weight)}"
+    hashed = HASHES.of_array(weight, lambda: array_hash(weight))
+    told = f"{weight_bits}x{activation_bits}:{hashed}"
     told += f":{codebook}" if codebook else ""
     return hashlib.sha256(told.encode()).hexdigest()
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim import machine
 from spusim.api.identity import (
+    HASHES,
     array_hash,
     check_arithmetic,
     check_recording,
@@ -221,7 +222,8 @@ def retime_layer(
     hashed = layer_hash(weight, weight_bits, activation_bits, codebook)
     check_recording(recording, "network", recording.network, hashed)
     if frames is not None:
-        check_recording(recording, "stream", recording.stream, array_hash(frames))
+        asked = HASHES.of_array(frames, lambda: array_hash(frames))
+        check_recording(recording, "stream", recording.stream, asked)
     sizes = (weight, weight_bits, activation_bits)
     program = outline_layer(*sizes, arch, hashed=hashed, name=name, codebook=codebook)
     result = attach_energy(machine.retime_layer(program, arch, recording), arch)

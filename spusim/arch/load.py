@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 
 from spusim.arch.document import Entry
+from spusim.arch.reuse import OfArch
 from spusim.arch.rule import Rule
 from spusim.arch.rules import broken_rules
 from spusim.arch.shelf import PathLike, Shelf
@@ -47,11 +48,18 @@ def presets_computing(precision: str) -> list[str]:
 
 def arch_hash(arch: Arch) -> str:
     """Return the sha256 (hex) of all that an architecture says but its name and description."""
+    return _HASHED(arch)
+
+
+def _hash(arch: Arch) -> str:
     content = arch.model_dump(mode="json", exclude={"name", "description"})
     if content["external_memory"] is None:
         del content["external_memory"]  # as machines were told apart before any had one
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_HASHED = OfArch(_hash)
 
 
 def _blame(rule: Rule, tree: Entry) -> str:

@@ -1,10 +1,13 @@
 """Precisions that lanes compute, by name: `8x16`, and `c8x16` where weights are indices."""
 
+from functools import cache
+
 from spusim.arch.spec import CoreSpec
 
 CODEBOOK = "c"  # of a precision
 
 
+@cache
 def operand_bits(precision: str) -> tuple[int, int]:
     """Split a precision such as `8x16` into the bits multiplied; of `c8x16` entry bits first."""
     weight, activation = precision.split("x")

@@ -1,5 +1,6 @@
 """What a computation reads of an architecture, so that its result can stand for other ones."""
 
+from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ class Reads:
 
     def __init__(self) -> None:
         self._told: dict[Path, object] = {}
+        self._getter: attrgetter[tuple[object, ...]] | None = None  # of all that was read
 
     def watch(self, arch: Arch) -> Arch:
         """Return a stand-in that gives what `arch` does, and notes it here."""
@@ -23,6 +25,7 @@ class Reads:
     def note(self, path: Path, value: object) -> None:
         """Keep what a field was; what holds it was noted before, since it was read before."""
         self._told.setdefault(path, _told(value))
+        self._getter = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -31,7 +34,13 @@ class Reads:
 
     def hold(self, arch: Arch) -> bool:
         """Tell whether all that was read is the same in another architecture."""
-        return all(_told(_at(arch, path)) == told for path, told in self._told.items())
+        if self._getter is None:
+            self._getter = attrgetter(*self.paths, "name")  # a tuple, however few were read
+        try:
+            *values, _ = self._getter(arch)
+        except AttributeError:
+            return False  # it lacks a spec that was read in
+        return all(map(_same, values, self._told.values()))
 
 
 def unwatched(arch: Arch) -> Arch:
@@ -46,11 +55,8 @@ def _told(value: object) -> object:
     return tuple(value.items()) if isinstance(value, dict) else value
 
 
-def _at(arch: Arch, path: Path) -> object:
-    here: Any = arch
-    for name in path:
-        here = getattr(here, name)
-    return here
+def _same(value: object, told: object) -> bool:
+    return _told(value) == told
 
 
 class _Watched:

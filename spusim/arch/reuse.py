@@ -4,9 +4,11 @@ A result is kept with all that computing it has read of the architecture. It sta
 one of which those fields are the same: nothing else can have decided anything.
 """
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from operator import is_
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -15,6 +17,7 @@ from spusim.arch.spec import Arch
 
 Identity = tuple[Hashable, ...]
 Result = TypeVar("Result")
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,19 @@ class _Kept(Generic[Result]):
     nbytes: int
 
 
-class Itself:
+class Itself(Generic[Thing]):
     """A part of an identity: this object and no other, which is kept with it."""
 
-    __slots__ = ("_thing",)
+    __slots__ = ("thing",)
 
-    def __init__(self, thing: object):
-        self._thing = thing
+    def __init__(self, thing: Thing):
+        self.thing = thing
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Itself) and other._thing is self._thing
+        return isinstance(other, Itself) and other.thing is self.thing
 
     def __hash__(self) -> int:
-        return id(self._thing)
+        return id(self.thing)
 
 
 class KeptResults(Generic[Result]):
@@ -47,6 +50,7 @@ class KeptResults(Generic[Result]):
         """Begin empty. size: the bytes of a result."""
         self._size, self._most, self._most_bytes = size, most, most_bytes
         self._kept: OrderedDict[int, _Kept[Result]] = OrderedDict()
+        self._numbers: dict[Identity, list[int]] = {}  # of those kept, by identity
         self._lock, self._number, self._nbytes = Lock(), 0, 0
 
     def __len__(self) -> int:
@@ -68,8 +72,9 @@ class KeptResults(Generic[Result]):
 
     def _found(self, identity: Identity, arch: Arch) -> _Kept[Result] | None:
         with self._lock:
-            for number, kept in reversed(self._kept.items()):
-                if kept.identity == identity and kept.reads.hold(arch):
+            for number in reversed(self._numbers.get(identity, ())):
+                kept = self._kept[number]
+                if kept.reads.hold(arch):
                     self._kept.move_to_end(number)
                     return kept
         return None
@@ -80,6 +85,60 @@ class KeptResults(Generic[Result]):
         with self._lock:
             self._number += 1
             self._kept[self._number] = kept
+            self._numbers.setdefault(kept.identity, []).append(self._number)
             self._nbytes += kept.nbytes
             while len(self._kept) > self._most or self._nbytes > self._most_bytes:
-                self._nbytes -= self._kept.popitem(last=False)[1].nbytes
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        number, gone = self._kept.popitem(last=False)
+        self._nbytes -= gone.nbytes
+        numbers = self._numbers[gone.identity]
+        numbers.remove(number)
+        if not numbers:
+            del self._numbers[gone.identity]
+
+
+@dataclass(frozen=True)
+class _Known(Generic[Result]):
+    arch: "weakref.ref[Arch]"
+    precisions: tuple[tuple[str, int], ...]
+    others: tuple[object, ...]
+    result: Result
+
+    def of(self, arch: Arch, precisions: object, others: tuple[object, ...]) -> bool:
+        """Tell whether it is what is asked for."""
+        same = self.arch() is arch and self.precisions == precisions
+        return same and len(others) == len(self.others) and all(map(is_, others, self.others))
+
+
+class OfArch(Generic[Result]):
+    """A function of an architecture, computed once for each object as long as it lives.
+
+    All of an architecture is frozen but the table of its precisions, which is compared. Of other
+    arguments the last ones count, and are told apart by what they are, not by what they say.
+    """
+
+    def __init__(self, computed: Callable[..., Result]):
+        self._computed = computed
+        self._known: dict[int, _Known[Result]] = {}
+
+    def __call__(self, arch: Arch, *others: object) -> Result:
+        """Return what the function does, which nobody may change."""
+        known, precisions = self._known.get(id(arch)), tuple(arch.core.precisions.items())
+        if known is not None and known.of(arch, precisions, others):
+            return known.result
+        result = self._computed(arch, *others)
+        here = weakref.ref(arch, self._forget(id(arch)))
+        self._known[id(arch)] = _Known(here, precisions, others, result)
+        return result
+
+    def _forget(self, place: int) -> "Callable[[weakref.ref[Arch]], None]":
+        """Return what is called when an architecture is gone."""
+
+        def forget(arch: "weakref.ref[Arch]") -> None:
+            known = self._known.get(place)
+            if known is not None and known.arch is arch:  # else another has come to its place
+                del self._known[place]
+
+        return forget

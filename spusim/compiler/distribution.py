@@ -211,12 +211,15 @@ class _Planner:
         self, node: Convolution | Pooling, workers: tuple[Cores, ...]
     ) -> list[tuple[str, int, Cores]]:
         made, read = self.layouts[node.output.name], self.layouts[node.a]
-        found: dict[int, Cores] = {}
-        for piece, cores in enumerate(workers):
+        spans: dict[tuple[int, int], Cores] = {}  # of planes, a group's have one and the same
+        for first, size, cores in zip(made.firsts, made.sizes, workers, strict=True):
             if cores:
-                begin = read_span(self.graph, node, made.firsts[piece], made.sizes[piece])
-                for at in read.span(*begin):
-                    found[at] = found.get(at, frozenset()) | cores
+                span = read_span(self.graph, node, first, size)
+                spans[span] = spans.get(span, frozenset()) | cores
+        found: dict[int, Cores] = {}
+        for span, cores in spans.items():
+            for at in read.span(*span):
+                found[at] = found.get(at, frozenset()) | cores
         return [(node.a, piece, cores) for piece, cores in sorted(found.items())]
 
     def _computing(self, root: str) -> set[int]:

@@ -14,8 +14,9 @@ from spusim.compiler.conv_layer import compile_conv_layer
 from spusim.compiler.layer import compile_layer
 from spusim.compiler.network import compile_network
 from spusim.formats import Layout, OutlinedMatrix, outline
-from spusim.network.identity import network_hash
+from spusim.network.identity import network_arrays, network_hash
 from spusim.network.records import Network
+from spusim.numerics.contents import KeptByContent
 from spusim.numerics.convolution import Convolution
 from spusim.program import Program
 
@@ -36,6 +37,7 @@ def program_bytes(program: Program) -> int:
 
 
 PROGRAMS = KeptResults(program_bytes, MOST_KEPT, KEPT_BYTES)
+NETWORK_HASHES: KeptByContent[str] = KeptByContent(128 << 20)
 
 
 def _compiled(identity: Identity, arch: Arch, compiled: Callable[[Arch], Program]) -> Program:
@@ -59,11 +61,18 @@ def outline_network(
     # what the network's hash leaves out, and notes among it go with the program
     apart = (network.notes, network.rate_hz, network.picture)
     return _compiled(
-        ("network", hashed or network_hash(network), *apart, check_capacity),
+        ("network", hashed or _known_hash(network), *apart, check_capacity),
         arch,
         lambda seen: compile_network(
             network, seen, check_capacity=check_capacity, pack=_outline_apart
         ),
+    )
+
+
+def _known_hash(network: Network) -> str:
+    """Return a network's hash, found once as long as nobody writes to its arrays."""
+    return NETWORK_HASHES.of_owner(
+        network, lambda: network_arrays(network), lambda: network_hash(network)
     )
 
 

@@ -14,6 +14,7 @@ from spusim.errors import SpusimError
 from spusim.result import RunResult
 
 _NOTE = "energy: "
+_FRAMES_AT_ONCE = 1024  # priced in one table
 
 
 class EnergyError(SpusimError):
@@ -98,24 +99,51 @@ def _per_frame(
     Events are priced where they were counted; what no frame counted goes to the first, before
     which a run sets up. Clock and leakage are shared out by frame_cycles.
     """
-    frames = result.frames
-    energy = np.zeros(frames)
-    if not frames:
-        return energy
-    for event, count in counts.items():
-        if event == "cycle":
-            continue
-        each_pj = prices.events[event][1]
-        inside = np.asarray(result.frame_counts.get(event, np.zeros(frames, np.int64)))
-        outside = count - int(inside.sum())
-        if inside.shape != (frames,) or outside < 0:
-            raise EnergyError(
-                f"{result.name}: frame_counts of {event} (shape {inside.shape}, sum "
-                f"{int(inside.sum())}) must have one entry for each of {frames} frames and at "
-                f"most the total of {count}; correct what counts them"
-            )
-        energy += inside * each_pj
-        energy[0] += outside * each_pj
+    if not result.frames:
+        return np.zeros(0)
     cycles = result.frame_cycles.astype(np.float64)
-    share = cycles / cycles.sum() if cycles.sum() else np.full(frames, 1 / frames)
-    return np.asarray(energy + timed_pj * share)
+    share = cycles / cycles.sum() if cycles.sum() else np.full(len(cycles), 1 / len(cycles))
+    return np.asarray(_of_events(result, counts, prices) + timed_pj * share)
+
+
+def _of_events(result: RunResult, counts: Mapping[str, int], prices: Prices) -> np.ndarray:
+    """Energy of each frame's events, (frames,) float64 pJ, many frames at a time."""
+    energy = np.zeros(result.frames)
+    priced = [event for event in counts if event != "cycle"]
+    if not priced:
+        return energy
+    columns = [_frame_column(result, event) for event in priced]
+    each_pj = np.array([[prices.events[event][1]] for event in priced])
+    outside = np.array([counts[event] for event in priced], np.int64)
+    for first in range(0, result.frames, _FRAMES_AT_ONCE):
+        part = slice(first, first + _FRAMES_AT_ONCE)
+        inside = np.array([column[part] for column in columns])
+        outside -= inside.sum(axis=1)
+        energy[part] = _in_order(inside * each_pj)
+    for event, column, missing in zip(priced, columns, outside.tolist(), strict=True):
+        if missing < 0:
+            raise _miscounted(result, event, column, counts[event])
+    if outside.any():
+        first_pj = np.array([[column[0] for column in columns], outside]).T * each_pj
+        energy[0] = _in_order(first_pj.reshape(-1, 1))[0]
+    return energy
+
+
+def _in_order(energy: np.ndarray) -> np.ndarray:
+    """Sum over events (events, frames) one after the other, whatever the number of frames."""
+    return np.asarray(np.cumsum(energy, axis=0)[-1])
+
+
+def _frame_column(result: RunResult, event: str) -> np.ndarray:
+    column = np.asarray(result.frame_counts.get(event, np.zeros(result.frames, np.int64)))
+    if column.shape != (result.frames,):
+        raise _miscounted(result, event, column, result.counts[event])
+    return column
+
+
+def _miscounted(result: RunResult, event: str, column: np.ndarray, total: int) -> EnergyError:
+    return EnergyError(
+        f"{result.name}: frame_counts of {event} (shape {column.shape}, sum {int(column.sum())}) "
+        f"must have one entry for each of {result.frames} frames and at most the total of {total}; "
+        "correct what counts them"
+    )

@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import get_args
 
 from spusim.arch.precisions import codebook_entry_bits
+from spusim.arch.reuse import OfArch
 from spusim.arch.spec import Arch, Precision
 from spusim.energy.hardware import (
     VECTOR_BITS,
@@ -105,7 +106,14 @@ class Prices:
 
 def price(arch: Arch, technology: Technology) -> Prices:
     """Price every event that the machine counts, the leakage and the area."""
+    return _PRICED(arch, technology)
+
+
+def _priced(arch: Arch, technology: Technology) -> Prices:
     return _Pricing(arch, technology).prices()
+
+
+_PRICED = OfArch(_priced)
 
 
 @dataclass
@@ -114,15 +122,20 @@ class _Pricing:
     tech: Technology
     notes: list[str] = field(default_factory=list)
 
+    @cached_property
+    def parts(self) -> dict[str, Memory]:
+        """Memories of the chip."""
+        return memories(self.arch)
+
     def prices(self) -> Prices:
-        costs = {name: self._memory(part) for name, part in memories(self.arch).items()}
+        costs = {name: self._memory(part) for name, part in self.parts.items()}
         logic = self._logic_area()
         area = {name: logic.get(name, 0.0) for name in TERMS if name in {*costs, *logic}}
-        for name, part in memories(self.arch).items():
+        for name, part in self.parts.items():
             area[part.term] += part.copies * costs[name].area_um2
         clocked = sum(logic.values()) + sum(
             part.copies * costs[name].area_um2
-            for name, part in memories(self.arch).items()
+            for name, part in self.parts.items()
             if not costs[name].is_sram
         )
         events = {
@@ -138,7 +151,7 @@ class _Pricing:
         )
 
     def _engine_events(self, costs: dict[str, Cost]) -> dict[str, tuple[str, float]]:
-        parts = memories(self.arch)
+        parts = self.parts
         events = {
             event: (parts[name].term, getattr(costs[name], access))
             for event, (name, access) in _ACCESSES.items()
@@ -197,9 +210,7 @@ class _Pricing:
         }
 
     def _leakage(self, costs: dict[str, Cost], logic: dict[str, float]) -> float:
-        stored = sum(
-            part.copies * costs[name].leakage_uw for name, part in memories(self.arch).items()
-        )
+        stored = sum(part.copies * costs[name].leakage_uw for name, part in self.parts.items())
         rest = (logic["scanner"] + logic["vector"]) * self.tech.logic.leakage_uw_per_um2.value
         return stored + lanes(self.arch) * self._lane(_MAC_LEAKAGE) + rest
 

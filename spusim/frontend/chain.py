@@ -1,6 +1,7 @@
 """The float network before quantising, and its reference evaluation in numpy."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,13 @@ class FloatNetwork:
     def output(self) -> str:
         """Name of the layer whose output leaves."""
         return self.output_layer or self.layers[-1].name
+
+    def owner(self) -> Callable[[np.ndarray], bool]:
+        """Return what tells whether an array is one layer's alone, and can be written to."""
+        arrays = [value for layer in self.layers for value in vars(layer).values()
+                  if isinstance(value, np.ndarray)]  # fmt: skip
+        users = Counter(array.ctypes.data for array in arrays)
+        return lambda array: array.flags.writeable and users[array.ctypes.data] == 1
 
 
 def _names(layers: tuple[FloatNode, ...]) -> Iterator[str]:

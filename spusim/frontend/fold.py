@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -30,12 +31,14 @@ def fold_norms(network: FloatNetwork) -> FloatNetwork:
     return replace(folded, notes=(*network.notes, *told))
 
 
-def fold_image_norms(network: FloatNetwork) -> FloatNetwork:
+def fold_image_norms(network: FloatNetwork, given_up: bool = False) -> FloatNetwork:
     """Let convolutions over images take the batch norms after them into their weights.
 
     Later than `fold_norms`, since random weights measure these norms once they are pruned.
+    given_up: nobody needs the network any more, so its weights may be written to.
     """
-    return _folded(network, _scaled)[0]
+    own = network.owner() if given_up else lambda _: False
+    return _folded(network, partial(_scaled, own=own))[0]
 
 
 def _folded(network: FloatNetwork, absorb: Absorb) -> tuple[FloatNetwork, dict[str, str]]:
@@ -86,10 +89,14 @@ def _with_gain(before: FloatNode, norm: FloatNode) -> FloatNode | None:
     return replace(before, weight=weight, bias=bias, gain=gained)
 
 
-def _scaled(before: FloatNode, norm: FloatNode) -> FloatNode | None:
+def _scaled(
+    before: FloatNode, norm: FloatNode, own: Callable[[np.ndarray], bool]
+) -> FloatNode | None:
     """Return a convolution over images with a norm in weights and bias, or None."""
     if type(before) is not FloatConv2d or not isinstance(norm, FloatBatchNorm):
         return None
-    weight = (before.weight * norm.scale[:, None, None, None]).astype(before.weight.dtype)
+    weight = before.weight if own(before.weight) else np.empty_like(before.weight)
+    scale = norm.scale[:, None, None, None]
+    np.multiply(before.weight, scale, out=weight, casting="same_kind")
     bias = 0.0 if before.bias is None else before.bias * norm.scale
     return replace(before, weight=weight, bias=bias + norm.offset)

@@ -11,6 +11,7 @@ from spusim.frontend.bind import bind
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import TopologyError
+from spusim.frontend.fold import fold_image_norms
 from spusim.frontend.infer import settled_text
 from spusim.frontend.layers import FloatNode
 from spusim.frontend.noise import PREFIX as NOISE
@@ -64,7 +65,9 @@ def load_network(
     network = _float_network(path, topology, found, source)
     quantising = found.quantising
     del found  # pruned weights are others, and both need not be kept
+    # as quantising does, but here in place: a large network is not to be there twice
     network = replace(network, notes=(*inferred, *network.notes))
+    network = fold_image_norms(network, given_up=True)
     if quantising and calibrate is None:
         ranges = check_quantised(source, quantising, network, topology)
         return quantise_topology(network, topology, ranges)

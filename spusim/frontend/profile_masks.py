@@ -7,7 +7,7 @@ uniformly. What the counts cannot have at once gives way, channels first, and th
 
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,21 +39,18 @@ def draw_masks(
     shapes: Mapping[str, tuple[int, ...]],
     seed: int = 0,
     structured: bool = True,
-) -> tuple[dict[str, np.ndarray], list[MaskFit]]:
+) -> Iterator[tuple[str, np.ndarray, MaskFit]]:
     """Draw a mask for each layer of `shapes` that the profile has, and say how it fits.
 
-    Returns masks by the network's names, of the layers' shapes, and a fit for each. Each layer has
-    a random sequence of its own, so that a mask depends on seed, profile and name only. Not
-    `structured`: the nonzeros lie anywhere. Raises PruneError if profile and network differ.
+    Gives, one after the other, names as the network has them, masks of the layers' shapes, and
+    fits. Each layer has a random sequence of its own, so that a mask depends on seed, profile and
+    name only. Not `structured`: the nonzeros lie anywhere. Raises PruneError if profile and network
+    differ.
     """
     profile.check(shapes)
-    masks, fits = {}, []
-    for name in shapes:
-        layer = profile.layers.get(plain_name(name))
-        if layer is not None:
-            masks[name] = draw_mask(layer, seed, structured)
-            fits.append(fit_of(layer, masks[name]))
-    return masks, fits
+    layers = ((name, profile.layers.get(plain_name(name))) for name in shapes)
+    masks = ((name, layer, draw_mask(layer, seed, structured)) for name, layer in layers if layer)
+    return ((name, mask, fit_of(layer, mask)) for name, layer, mask in masks)
 
 
 def draw_mask(layer: ProfileLayer, seed: int = 0, structured: bool = True) -> np.ndarray:

@@ -50,7 +50,8 @@ def profiled(
     """Return a network with exactly a profile's nonzeros, and notes that tell how the rest fits.
 
     Kept weights too small for the number format are made as large as its smallest, lest quantising
-    makes them zero. Raises PruneError if profile and network differ.
+    makes them zero. The network's own weights are written to where that can be done, since a large
+    network is not to be there twice. Raises PruneError if profile and network differ.
     """
     weights = {
         f"{layer.name}.{key}": getattr(layer, key)
@@ -58,10 +59,13 @@ def profiled(
         for key in layer.matrices
     }
     shapes = {name: weight.shape for name, weight in weights.items()}
-    masks, fits = draw_masks(profile, shapes, prune.seed, prune.structured)
     least = 1.0 / LARGEST[weight_format(quantise.weights)]
-    for name, mask in masks.items():
-        weights[name] = masked(weights[name], mask, least, quantise.per_channel)
+    own, fits = network.owner(), list[MaskFit]()
+    for name, mask, fit in draw_masks(profile, shapes, prune.seed, prune.structured):
+        weight = weights[name]
+        out = weight if own(weight) else weight.copy()
+        weights[name] = masked(out, mask, least, quantise.per_channel, out)
+        fits.append(fit)
     layers = []
     for layer in network.layers:
         changes: dict[str, Any] = {key: weights[f"{layer.name}.{key}"] for key in layer.matrices}
@@ -78,26 +82,31 @@ def with_profile(
     Raises PruneError if profile and checkpoint differ.
     """
     shapes = {key: values.shape for key, values in checkpoint.tensors.items() if values.ndim > 1}
-    masks, fits = draw_masks(profile, shapes, seed)
-    tensors = dict(checkpoint.tensors)
-    for key, mask in masks.items():
+    tensors, fits = dict(checkpoint.tensors), list[MaskFit]()
+    for key, mask, fit in draw_masks(profile, shapes, seed):
         tensors[key] = masked(tensors[key], mask, _LEAST, per_channel=False)
+        fits.append(fit)
     return replace(checkpoint, tensors=tensors), tuple(profile_notes(profile, shapes, fits))
 
 
-def masked(weight: np.ndarray, mask: np.ndarray, least: float, per_channel: bool) -> np.ndarray:
-    """Return a weight where its mask is True, else zero.
+def masked(
+    weight: np.ndarray, mask: np.ndarray, least: float, per_channel: bool,
+    out: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Return a weight where its mask is True, else zero; in `out`, which may be the weight itself.
 
     Kept magnitudes are at least `least` times the largest that is kept: of its filter or, not
     per_channel, of the whole weight.
     """
-    kept, made = weight[mask], np.zeros_like(weight)
-    made[mask] = np.abs(kept)
+    made = np.empty_like(weight) if out is None else out
+    np.copyto(made, weight)
+    np.copyto(made, 0.0, where=~mask)
     axes = tuple(range(1, weight.ndim)) if per_channel else None
-    largest = made.max(axis=axes, keepdims=True, initial=0.0)
+    magnitudes = np.abs(made)
+    largest = magnitudes.max(axis=axes, keepdims=True, initial=0.0)
     floor = np.where(largest > 0.0, largest * least, 1.0)
-    magnitudes = np.maximum(made[mask], np.broadcast_to(floor, made.shape)[mask])
-    made[mask] = np.where(kept < 0.0, -magnitudes, magnitudes)
+    small = (magnitudes < floor) & mask
+    np.copyto(made, np.where(made < 0.0, -floor, floor), where=small)
     return made
 
 

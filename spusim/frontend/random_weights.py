@@ -23,6 +23,7 @@ RANDOM = "random:"
 _EXAMPLE = "random:seed=0"
 _PIXELS = 224 * 224  # of all images together, so that few positions at the end are enough
 _MOST_IMAGES = 32
+_PIECE = 1 << 16  # numbers drawn at once
 _GAIN_SPREAD = 0.1  # of a batch norm's weights around 1, and biases around 0
 _NORM_KEYS = {"running_mean": 0.0, "running_var": 1.0}
 
@@ -88,14 +89,24 @@ def _drawn(topology: TopologyModel, rng: np.random.Generator) -> Iterator[tuple[
     for key, shape in shapes.items():
         last = key.rpartition(".")[2]
         if last in _NORM_KEYS:
-            values = np.full(shape, _NORM_KEYS[last])
+            values = np.full(shape, _NORM_KEYS[last], np.float32)
         elif len(shape) >= 2:
-            deviation = np.sqrt(2.0 / np.prod(shape[1:]))
-            values = rng.normal(0.0, deviation, shape)
+            values = _normal(rng, 0.0, float(np.sqrt(2.0 / np.prod(shape[1:]))), shape)
         else:
-            gain = 1.0 if last == "weight" else 0.0
-            values = rng.normal(gain, _GAIN_SPREAD, shape)
-        yield key, values.astype(np.float32)
+            values = _normal(rng, 1.0 if last == "weight" else 0.0, _GAIN_SPREAD, shape)
+        yield key, values
+
+
+def _normal(
+    rng: np.random.Generator, mean: float, deviation: float, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Draw what rng.normal does as float32, in pieces: a whole one of float64 is not needed."""
+    values = np.empty(shape, np.float32)
+    flat = values.reshape(-1)
+    for first in range(0, flat.size, _PIECE):
+        piece = flat[first : first + _PIECE]
+        piece[:] = rng.normal(mean, deviation, piece.size)
+    return values
 
 
 def _seed(source: str) -> int:

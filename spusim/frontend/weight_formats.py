@@ -76,7 +76,8 @@ def coded(
     if form.startswith("codebook"):
         return _clustered(weight, scales, form)
     limit = LARGEST[form]
-    integers = np.clip(np.rint(weight / scales[:, None]), -limit, limit)
+    integers = weight / scales[:, None]
+    np.clip(np.rint(integers, out=integers), -limit, limit, out=integers)
     return CodedWeights(integers.astype(np.int8 if limit < 128 else np.int16), scales)
 
 

@@ -17,19 +17,18 @@ from spusim.kernels.thread import run_thread, start_thread
 from spusim.machine.chip import FAULTS
 from spusim.machine.collect import (
     Unskipped,
-    bank_stalls,
-    engine_stalls,
     layers,
     macs,
     named_counts,
     peak_macs,
-    with_idle,
+    total_counts,
 )
 from spusim.machine.errors import MachineError
 from spusim.machine.host import blank_frames, pack_frames
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.memory import memory_use, stored_bits
 from spusim.machine.recording import Recording, recorded_outputs
+from spusim.machine.stalls import Stalls, bank_stalls, engine_stalls
 from spusim.machine.tape import Taping, no_tape, recorded_tape, unskipped_tape
 from spusim.program import Program
 from spusim.result import RunResult
@@ -71,18 +70,20 @@ class EngineBench:
             yield int(row[2]), int(row[4]), not goes_on
 
 
-def run_layer(
-    program: Program, arch: Arch, frames: np.ndarray, taping: Taping = no_tape
-) -> RunResult:
+def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:
     """Run the products of a program from `compile_layer` on frames (frames, inputs) int.
 
     Returns a result whose outputs are the raw accumulators. Ports are as good as reserved, since
-    nothing competes for them. taping: what each core's tape records or replays.
+    nothing competes for them.
     """
+    return _run(program, arch, pack_frames(frames, program), no_tape)
+
+
+def _run(program: Program, arch: Arch, words: np.ndarray, taping: Taping) -> RunResult:
+    """Run frames of words (frames, words, word bytes)."""
     alone = arch.model_copy(update={"core": arch.core.model_copy(update={"ports": "reserved"})})
     loaded = [load_core(image, program, alone, taping) for image in program.cores]
     benches = [EngineBench(core) for core in loaded]
-    words = pack_frames(frames, program)
     cycles, outputs, counts = [], [], []
     before = counters_of(loaded)
     for frame in words:
@@ -101,8 +102,9 @@ def retime_layer(program: Program, arch: Arch, recording: Recording) -> RunResul
     Raises RecordingError for a program whose products or outputs are not the recording's.
     """
     nothing = blank_frames(program, recording.frames)
-    result = run_layer(program, arch, nothing, recorded_tape(program, recording))
-    return replace(result, outputs=recorded_outputs(recording, result))
+    result = _run(program, arch, nothing, recorded_tape(program, recording))
+    outputs = recorded_outputs(recording, result.name, result.outputs.shape)
+    return replace(result, outputs=outputs)
 
 
 def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipped:
@@ -111,7 +113,7 @@ def unskipped_layer_cycles(program: Program, arch: Arch, frames: int) -> Unskipp
     Every frame then takes as long as any other. The program may be an outlined one.
     """
     nothing = blank_frames(program, 1)
-    result = run_layer(program, arch, nothing, unskipped_tape(1))
+    result = _run(program, arch, nothing, unskipped_tape(1))
     engines = {name: frames * row["engine_cycles"] for name, row in result.layers.items()}
     return Unskipped(frames * result.cycles, engines)
 
@@ -133,12 +135,11 @@ def bench_result(
     """Put the figures of frames together: cycles and counts of each, outputs (frames, n)."""
     total = sum(cycles)
     named = named_counts(counts, loaded[0].mac_kinds)
-    units: dict[str, dict[str, int]] = {}
+    units: Stalls = {}
     for number, core in enumerate(loaded):
-        arrays = core.arrays
         settle(core.state)
-        units |= engine_stalls(f"core{number}", arrays.pe_stalls, arrays.scanner_stalls)
-        units |= bank_stalls(f"core{number}", arrays)
+        units |= engine_stalls(f"core{number}", core.arrays, total)
+        units |= bank_stalls(f"core{number}", core.arrays, total)
     frame_cycles = np.array(cycles, np.int64)
     return RunResult(
         name=program.name,
@@ -147,8 +148,8 @@ def bench_result(
         cycles=total,
         frame_cycles=frame_cycles,
         outputs=outputs,
-        stalls=with_idle(units, total),
-        counts={**{name: int(column.sum()) for name, column in named.items()}, "cycle": total},
+        stalls=units,
+        counts={**total_counts(counts, loaded[0].mac_kinds), "cycle": total},
         frame_counts={**named, "cycle": frame_cycles},
         memory=memory_use(program, arch),
         stored_bits=stored_bits(program),

@@ -1,22 +1,20 @@
-"""Counters of all units to a RunResult; the causes of every unit sum to the run's cycles."""
+"""Counters of all units to a RunResult."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from functools import cache
 
 import numpy as np
 
 from spusim.arch.precisions import CODEBOOK
 from spusim.arch.spec import Arch
-from spusim.kernels.chip import D, G, Q, R
-from spusim.kernels.core import CoreArrays
-from spusim.kernels.layout import MAC_KINDS, C, S
+from spusim.kernels.chip import G
+from spusim.kernels.layout import MAC_KINDS, C
 from spusim.machine.chip import Chip
 from spusim.machine.host import ordered_outputs
 from spusim.machine.load import LoadedCore
 from spusim.machine.memory import memory_use, stored_bits
+from spusim.machine.stalls import stalls
 from spusim.program import Matrix, Program
 from spusim.result import RunResult
 
@@ -64,11 +62,17 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     return named
 
 
+def total_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, int]:
+    """Name the sums over frames of a table of counters (frames, events)."""
+    sums = named_counts(table.sum(axis=0, keepdims=True), kinds)
+    return {name: int(column[0]) for name, column in sums.items()}
+
+
 def collect(program: Program, arch: Arch, chip: Chip, cycles: int) -> RunResult:
     """Put a finished run's figures together."""
     table = frame_table(chip)
     named = named_counts(table, chip.loaded[0].mac_kinds)
-    totals = {name: int(column.sum()) for name, column in named.items()}
+    totals = total_counts(table, chip.loaded[0].mac_kinds)
     frame_cycles = chip.arrays["ended"] - chip.arrays["began"]
     named["cycle"] = frame_cycles
     return RunResult(
@@ -109,65 +113,6 @@ def frame_table(chip: Chip) -> np.ndarray:
 def outputs_hash(outputs: np.ndarray) -> str:
     """SHA-256 of outputs as little-endian int64, row by row."""
     return hashlib.sha256(np.ascontiguousarray(outputs, "<i8").tobytes()).hexdigest()
-
-
-def stalls(chip: Chip, arch: Arch, cycles: int) -> dict[str, dict[str, int]]:
-    """Cycles by cause of every unit; whatever a unit did not account for it was idle."""
-    units: dict[str, dict[str, int]] = {}
-    for c, core in enumerate(chip.loaded):
-        name = f"core{c}"
-        units[f"{name}.sequencer"] = _by_name(Q, chip.arrays["sequencer_cycles"][c])
-        units |= engine_stalls(name, core.arrays.pe_stalls, core.arrays.scanner_stalls)
-        busy, port = chip.arrays["vector_cycles"][c].tolist()
-        units[f"{name}.vector"] = {"busy": busy, "port": port}
-        units[f"{name}.router"] = _by_name(R, chip.arrays["port_cycles"][c])
-        if arch.external_memory:
-            units[f"{name}.dma"] = _by_name(D, chip.arrays["dma"][c], first=D.BUSY)
-        units |= bank_stalls(name, core.arrays)
-    out_busy, blocked, in_busy = chip.registers[G.HOST_OUT_BUSY : G.HOST_IN_BUSY + 1].tolist()
-    units["host.out"] = {"busy": out_busy, "blocked": blocked}
-    units["host.in"] = {"busy": in_busy}
-    return with_idle(units, cycles)
-
-
-def _by_name(causes: type[IntEnum], row: np.ndarray, first: int = 0) -> dict[str, int]:
-    """Name a row's values from the cause `first` on."""
-    values = row.tolist()
-    return {name: values[cause] for cause, name in _names(causes, first)}
-
-
-@cache
-def _names(causes: type[IntEnum], first: int) -> tuple[tuple[int, str], ...]:
-    return tuple((int(c), c.name.lower()) for c in causes if c >= first and c.name != "COUNT")
-
-
-def engine_stalls(name: str, pes: np.ndarray, scanner: np.ndarray) -> dict[str, dict[str, int]]:
-    """Cycles by cause of a core's scanner and PEs, without their idle ones."""
-    units = {f"{name}.scanner": _by_name(S, scanner)}
-    for p, row in enumerate(pes):
-        units[f"{name}.pe{p}"] = _by_name(S, row)
-    return units
-
-
-def bank_stalls(name: str, arrays: CoreArrays) -> dict[str, dict[str, int]]:
-    """Cycles with an access, and otherwise held, of a core's data banks (T18)."""
-    units = {}
-    for bank, busy in enumerate(arrays.bank_busy.tolist()):
-        held = int(arrays.bank_held[bank])
-        waits = {"held": held - busy} if held else {}
-        units[f"{name}.data_memory.bank{bank}"] = {"busy": busy, **waits}
-    return units
-
-
-def with_idle(units: dict[str, dict[str, int]], cycles: int) -> dict[str, dict[str, int]]:
-    """Complete each unit's causes with its idle cycles, so that they sum to the run's."""
-    return {unit: _with_idle(causes, cycles) for unit, causes in units.items()}
-
-
-def _with_idle(causes: dict[str, int], cycles: int) -> dict[str, int]:
-    causes = {name: value for name, value in causes.items() if value and name != "idle"}
-    busy = causes.pop("busy", 0)
-    return {"busy": busy, "idle": cycles - busy - sum(causes.values()), **causes}
 
 
 def macs(loaded: list[LoadedCore], table: np.ndarray) -> dict[str, int]:

@@ -7,8 +7,7 @@ from spusim.kernels.layout import C
 from spusim.machine.conv_engine import TileTime
 from spusim.machine.conv_plan import ConvPlan
 from spusim.machine.conv_time import RowPlan
-from spusim.machine.conv_window import activations_met
-from spusim.numerics.convolution import Convolution
+from spusim.machine.conv_window import activations_inside
 
 RAW_BITS = 32  # results of which bypass the requantiser
 GATED = -1  # in the place of a counter: multiplications that were gated
@@ -20,29 +19,30 @@ def requantised(plan: ConvPlan) -> int:
     return 0 if raw else plan.tile[1] * plan.shape.filters
 
 
-def conv_events(plan: ConvPlan, time: TileTime, x: np.ndarray) -> dict[int, int]:
+def conv_events(plan: ConvPlan, time: TileTime, active: np.ndarray) -> dict[int, int]:
     """Count what depends on the tile: by counter, `C.MAC` and `GATED` of the precision.
 
-    x (channels, height, width).
+    active (columns,): what `activations_met` returns.
     """
-    counts, pes = plan.counts, plan.engine.pes
-    active, inside = activations_met(plan.window, plan.shape, x)
+    slices, mode = plan.time.slices, plan.engine.activations
     row = isinstance(plan.time, RowPlan)
-    skips = row and plan.engine.activations == "skip"
-    macs = int(counts.macs @ (inside if plan.engine.activations == "dense" else active))
-    pushes = int(time.pushed.sum()) * pes
-    weight_words, index_words = _words_read(plan, time)
+    skips = row and mode == "skip"
+    on_active = int(slices.macs @ active)
+    on_all = on_active if skips else int(slices.macs @ activations_inside(plan.window, plan.shape))
+    macs = on_all if mode == "dense" else on_active
+    pushed = time.pushed[:-1]
+    pushes = int(time.pushed.sum()) * plan.engine.pes
     elements = plan.tile[1] * plan.shape.filters
     events = {
         C.MAC: macs,
-        GATED: int(counts.macs @ (active if skips else inside)) - macs,
+        GATED: on_all - macs,
         C.ACC_READ: macs + elements,
         C.ACC_WRITE: macs + elements,
         C.QUEUE_PUSH: pushes,
         C.QUEUE_POP: pushes,
-        C.WEIGHT_READ: weight_words,
-        C.INDEX_READ: index_words,
-        C.EFFECTIVE: int(counts.nonzeros @ active),
+        C.WEIGHT_READ: int(slices.weight_words @ pushed),
+        C.INDEX_READ: int(slices.index_words @ pushed),
+        C.EFFECTIVE: int(slices.nonzeros @ active),
         C.ACTIVE: plan.shape.filters // plan.shape.groups * int(active.sum()),
         C.VECTOR_ELEMENT: requantised(plan),
         C.VECTOR_MULTIPLY: requantised(plan) if plan.window.scaling else 0,
@@ -62,22 +62,3 @@ def _fetched(plan: ConvPlan, time: TileTime) -> dict[int, int]:
         C.SLOT_WRITE: time.examined * plan.engine.pes,
         C.SLOT_READ: beats * -(-bits // plan.engine.word_bits),
     }
-
-
-def _words_read(plan: ConvPlan, time: TileTime) -> tuple[int, int]:
-    """Return the words of weights and of indices that pops read (T42, T46)."""
-    pushed, counts, shape = time.pushed[:-1], plan.counts, plan.shape
-    words, index = counts.column_words
-    if isinstance(plan.time, RowPlan):
-        return int(words @ pushed), int(index @ pushed)
-    words = slice_words(counts.entries, shape, plan.per_word).sum(axis=1)
-    return int(words @ pushed), int(index.reshape(-1, shape.places).sum(axis=1) @ pushed)
-
-
-def slice_words(entries: np.ndarray, shape: Convolution, per_word: int) -> np.ndarray:
-    """Return the words that each channel's entries lie in, (channels, pes), from (columns, pes)."""
-    each = entries.reshape(-1, shape.places, entries.shape[1]).sum(axis=1)
-    ends = np.cumsum(each, axis=0, dtype=np.int64)
-    first, last = (ends - each) // per_word, (ends - 1) // per_word
-    words: np.ndarray = np.where(each > 0, last - first + 1, 0)
-    return words

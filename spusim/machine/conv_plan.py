@@ -1,22 +1,22 @@
 """A convolution planned once from its matrix and window: values, time and counts (T33 to T46)."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
 from spusim.arch.engine_rules import conv_complaint
 from spusim.arch.reuse import Itself, KeptResults
-from spusim.arch.spec import Arch
-from spusim.formats import OutlinedMatrix, entries_per_word
+from spusim.arch.spec import Arch, CoreSpec
+from spusim.formats import OutlinedMatrix
 from spusim.machine.conv_engine import ConvEngine, TileTime
+from spusim.machine.conv_stored import SliceCosts, slice_costs
 from spusim.machine.conv_time import (
     PixelPlan,
     RowPlan,
-    StoredCounts,
     pixel_plan,
     row_plan,
     run_pixel,
-    stored_counts,
 )
 from spusim.machine.conv_values import ValuePlan, plan_values
 from spusim.machine.conv_window import operand, tile_of, widest_window
@@ -34,8 +34,6 @@ class ConvPlan:
     engine: ConvEngine
     values: ValuePlan | None  # None where only time is asked for
     time: RowPlan | PixelPlan
-    counts: StoredCounts
-    per_word: int  # entries of a word of weights
     static: TileTime | None
 
     @property
@@ -43,68 +41,68 @@ class ConvPlan:
         """First output position, and how many there are."""
         return tile_of(self.window, self.shape)
 
-    @property
-    def accumulators(self) -> tuple[int, int]:
-        """Filters and positions of the tile."""
-        return self.shape.filters, self.tile[1]
+
+class ConvPlanner:
+    """Plans the convolutions of one core; what tiles of the same matrix share is made once."""
+
+    def __init__(self, arch: Arch):
+        self.arch = arch
+        self._slices: dict[Hashable, SliceCosts] = {}
+
+    def plan(
+        self, window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray | None],
+        load_cycles: int,
+    ) -> ConvPlan:  # fmt: skip
+        """Plan a convolution.
+
+        loaded: the matrix's weights (filters, columns) and its bias (filters,), without which
+        values are not planned; load_cycles: L of T38. Raises MachineError for what cannot be done.
+        """
+        _check(window, matrix, self.arch)
+        shape, engine = window.shape(matrix.packed.rows), conv_engine(self.arch, matrix)
+        bias = loaded[1]
+
+        def weights() -> np.ndarray:
+            return conv_weights(matrix, loaded[0], window, shape)
+
+        slices = self._slices_of(matrix, shape, engine, weights)
+        time = PLANS[self.arch.core.dataflow](shape, engine, slices, load_cycles)
+        order = "channel" if window.planar else "spatial"
+        static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
+        values = None if bias is None else plan_values(shape, weights(), bias, order)
+        return ConvPlan(window, shape, engine, values, time, static)
+
+    def _slices_of(
+        self, matrix: Matrix, shape: Convolution, engine: ConvEngine,
+        weights: Callable[[], np.ndarray],
+    ) -> SliceCosts:  # fmt: skip
+        """Return what a matrix's slices cost, in all its tiles; of an outlined one counted once."""
+        flow, layout = self.arch.core.dataflow, matrix.packed.layout
+        reader = ConvEngine(
+            engine.pes, engine.lanes, engine.macs_per_lane, weights=engine.weights,
+            entries_per_cycle=engine.entries_per_cycle,
+        )  # fmt: skip
+        kernel = shape.channels, shape.kernel_height, shape.kernel_width, shape.groups
+        identity = Itself(matrix), kernel, reader, flow
+
+        def counted(_: Arch) -> SliceCosts:
+            return slice_costs(shape, weights(), reader, layout, flow)
+
+        if isinstance(matrix.packed, OutlinedMatrix):
+            return COUNTED.get(identity, self.arch, counted)
+        if identity not in self._slices:
+            self._slices[identity] = counted(self.arch)
+        return self._slices[identity]
 
 
-def plan_conv(
-    window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray | None], arch: Arch,
-    load_cycles: int,
-) -> ConvPlan:  # fmt: skip
-    """Plan a convolution.
-
-    loaded: the matrix's weights (filters, columns) and its bias (filters,), without which values
-    are not planned; load_cycles: L of T38. Raises MachineError for what cannot be done.
-    """
-    _check(window, matrix, arch)
-    core, layout = arch.core, matrix.packed.layout
-    shape, engine = window.shape(matrix.packed.rows), conv_engine(arch, matrix)
-    weights, bias = conv_weights(matrix, loaded[0], window, shape), loaded[1]
-    order = "channel" if window.planar else "spatial"
-    counts = _counts(matrix, window, weights, engine, core.dataflow, arch)
-    plan_time = row_plan if core.dataflow == "row" else pixel_plan
-    time = plan_time(shape, engine, counts, load_cycles)
-    static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
-    return ConvPlan(
-        window=window,
-        shape=shape,
-        engine=engine,
-        values=None if bias is None else plan_values(shape, weights, bias, order),
-        time=time,
-        counts=counts,
-        per_word=entries_per_word(layout),
-        static=static,
-    )
-
-
-def _counts(
-    matrix: Matrix, window: Window, weights: np.ndarray, engine: ConvEngine, dataflow: str,
-    arch: Arch,
-) -> StoredCounts:  # fmt: skip
-    """Count what a matrix stores, of an outlined one only once for all engines that read it so."""
-    shape, layout = window.shape(matrix.packed.rows), matrix.packed.layout
-    reader = ConvEngine(
-        engine.pes, engine.lanes, engine.macs_per_lane, weights=engine.weights,
-        entries_per_cycle=engine.entries_per_cycle,
-    )  # fmt: skip
-    if not isinstance(matrix.packed, OutlinedMatrix):
-        return stored_counts(shape, weights, reader, layout, dataflow)
-    return COUNTED.get(
-        (Itself(matrix), window, reader, dataflow),
-        arch,
-        lambda _: stored_counts(shape, weights, reader, layout, dataflow),
-    )
-
-
-def counted_bytes(counts: StoredCounts) -> int:
-    """Return the bytes of their arrays."""
-    return sum(part.nbytes for part in vars(counts).values() if isinstance(part, np.ndarray))
-
-
+PLANS: dict[str, Callable[[Convolution, ConvEngine, SliceCosts, int], RowPlan | PixelPlan]] = {
+    "row": row_plan,
+    "pixel": pixel_plan,
+}
 # of outlined matrices, which are timed again and again
-COUNTED = KeptResults(counted_bytes, most=256, most_bytes=128 << 20)
+COUNTED: KeptResults[SliceCosts] = KeptResults(
+    lambda slices: slices.nbytes, most=256, most_bytes=128 << 20
+)
 
 
 def conv_engine(arch: Arch, matrix: Matrix) -> ConvEngine:
@@ -183,10 +181,15 @@ def _check(window: Window, matrix: Matrix, arch: Arch) -> None:
             f"window {window.name} is laid out for another dataflow: core.dataflow "
             f"(={core.dataflow}) reads {wanted} activations; recompile the program"
         )
-    widest = widest_window(
-        window, operand(window, 0, core.data_memory.word_bits), core.scanner.width
-    )
-    if core.dataflow == "row" and widest > core.data_memory.banks:
+    if core.dataflow == "row":
+        _check_scanner(window, core)
+
+
+def _check_scanner(window: Window, core: CoreSpec) -> None:
+    """Raise MachineError where the scanner's window takes more words than there are banks."""
+    source = operand(window, 0, core.data_memory.word_bits)
+    widest = widest_window(window, source, core.scanner.width)
+    if widest > core.data_memory.banks:
         raise MachineError(
             f"window {window.name}: the scanner's {core.scanner.width} activations lie in up to "
             f"{widest} words, which core.data_memory.banks (={core.data_memory.banks}) cannot "

@@ -1,23 +1,20 @@
 """A convolution's cycles: what is static planned once, then tiles timed (T33 to T46)."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from spusim.formats.counts import column_counts
 from spusim.formats.layout import Layout
-from spusim.formats.registry import format_of
-from spusim.formats.rows import group_of, row_owner
 from spusim.kernels.conv_layout import F, Stall
 from spusim.kernels.conv_places import count_met, fetch_blocks
 from spusim.kernels.conv_queue import BYTE
 from spusim.kernels.conv_scan import FLAGS, Pushed, flag_active, list_pushed
 from spusim.kernels.conv_time import pixel_tile, row_tile
-from spusim.kernels.counts import count_owned
 from spusim.kernels.lanes import LANES
 from spusim.machine.conv_engine import ConvEngine, TileTime
-from spusim.machine.conv_values import check_tile, checked_weights, sizes_of
+from spusim.machine.conv_stored import SliceCosts, slice_costs
+from spusim.machine.conv_values import check_tile, sizes_of
 from spusim.machine.errors import MachineError
 from spusim.numerics.convolution import Convolution
 
@@ -26,17 +23,13 @@ CHANNEL_NUMBERS = 1 << 16  # that a pixel's list of pushed channels can hold
 
 @dataclass(frozen=True)
 class RowPlan:
-    """What dataflow `row` needs of a convolution's weights; kinds of slices are columns.
-
-    Arrays with one row more than there are columns have the empty entry last.
-    """
+    """What dataflow `row` needs of a convolution's weights."""
 
     shape: Convolution
     engine: ConvEngine
+    slices: SliceCosts
     sizes: np.ndarray
-    beats: np.ndarray  # (columns + 1, pes) int32
-    counted: np.ndarray  # (columns + 1, pes) bool: beats are `busy`
-    costs: np.ndarray  # (64 * (columns + 1),) uint8, or empty where bytes do not do
+    costs: np.ndarray  # (64 * kinds,) uint8: the beats, or empty where bytes do not do
     even: bool  # all beats are one, and queues too deep to fill
     drain: np.ndarray  # (pes,) int64
     load_cycles: int
@@ -44,36 +37,33 @@ class RowPlan:
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """What dataflow `pixel` needs; kinds of slices are channels and the empty one, last."""
+    """What dataflow `pixel` needs."""
 
     shape: Convolution
     engine: ConvEngine
-    beats: np.ndarray  # (channels + 1, pes) int32: for one group
-    kinds: np.ndarray  # (n,) int32: slices that are pushed for every block
-    heights: np.ndarray  # (pes,) int64: filters of each PE
+    slices: SliceCosts
     load_cycles: int
+
+    def blocks(self, first: int, count: int) -> "Blocks":
+        """Return how a tile of `count` positions from `first` on is cut and fetched."""
+        engine = self.engine
+        cutting = ConvEngine(
+            1, engine.lanes, engine.macs_per_lane, engine.accumulators,
+            word_bits=engine.word_bits, activation_bits=engine.activation_bits,
+        )  # fmt: skip
+        return _blocks(self.shape, first, count, int(self.slices.heights.max()), cutting)
 
 
 @dataclass(frozen=True)
-class StoredCounts:
-    """Of the stored matrix, (columns, pes): entry places, beats of T5, weights of the groups.
+class Blocks:
+    """A tile's blocks (T43): the groups of each, and the words of a channel that it needs (T45).
 
-    words, index_words: read for a pushed column; nonzeros, macs (columns,): over all PEs.
+    times (words of a plane,): how many blocks need each word.
     """
 
-    entries: np.ndarray
-    beats: np.ndarray
-    whole: np.ndarray
-    heights: np.ndarray  # (pes,)
+    groups: np.ndarray
     words: np.ndarray
-    index_words: np.ndarray
-    nonzeros: np.ndarray
-    macs: np.ndarray
-
-    @cached_property
-    def column_words(self) -> tuple[np.ndarray, np.ndarray]:
-        """Words of weights and of indices of all PEs that a pushed column reads, (columns,)."""
-        return self.words.sum(axis=1), self.index_words.sum(axis=1)
+    times: np.ndarray
 
 
 def plan_row(
@@ -88,29 +78,18 @@ def plan_row(
     weights (filters, channels of a group, R, S) integers; layout: how the matrix is stored, its
     PEs the engine's; load_cycles: L of T38. Raises MachineError or FormatError.
     """
-    return row_plan(
-        shape, engine, stored_counts(shape, weights, engine, layout, "row"), load_cycles
-    )
+    return row_plan(shape, engine, slice_costs(shape, weights, engine, layout, "row"), load_cycles)
 
 
 def row_plan(
-    shape: Convolution, engine: ConvEngine, counts: StoredCounts, load_cycles: int
+    shape: Convolution, engine: ConvEngine, slices: SliceCosts, load_cycles: int
 ) -> RowPlan:
-    """Plan it from what the matrix stores; raises MachineError."""
-    per_beat = engine.entries_per_beat
-    beats = counts.beats
-    if engine.weights == "decompress":
-        beats = np.maximum(beats, -(-counts.whole // per_beat))
-    empty = np.ones((1, engine.pes), np.int32)
-    beats = np.concatenate([np.maximum(beats, 1), empty]).astype(np.int32)
-    counted = np.concatenate([counts.entries > 0, empty == 0])
-    _check_accumulators(engine, int(counts.heights.max()), 1)
-    even = bool((beats == 1).all()) and engine.queue_depth > 1 + engine.release_done
-    drain = -(-counts.heights // engine.lanes)
-    return RowPlan(
-        shape, engine, sizes_of(shape), beats, counted, _byte_costs(beats, engine), even, drain,
-        load_cycles,
-    )  # fmt: skip
+    """Plan it from what the slices cost; raises MachineError."""
+    _check_accumulators(engine, int(slices.heights.max()), 1)
+    even = engine.queue_depth > 1 + engine.release_done and bool((slices.beats == 1).all())
+    drain = -(-slices.heights // engine.lanes)
+    costs = _byte_costs(slices.beats, engine)
+    return RowPlan(shape, engine, slices, sizes_of(shape), costs, even, drain, load_cycles)
 
 
 def plan_pixel(
@@ -121,88 +100,16 @@ def plan_pixel(
     load_cycles: int = 0,
 ) -> PixelPlan:
     """Plan a convolution's time in dataflow `pixel`; arguments as for `plan_row`."""
-    counts = stored_counts(shape, weights, engine, layout, "pixel")
-    return pixel_plan(shape, engine, counts, load_cycles)
+    slices = slice_costs(shape, weights, engine, layout, "pixel")
+    return pixel_plan(shape, engine, slices, load_cycles)
 
 
 def pixel_plan(
-    shape: Convolution, engine: ConvEngine, counts: StoredCounts, load_cycles: int
+    shape: Convolution, engine: ConvEngine, slices: SliceCosts, load_cycles: int
 ) -> PixelPlan:
-    """Plan it from what the matrix stores; raises MachineError."""
-    entries, whole = (
-        part.reshape(shape.channels, shape.places, engine.pes).sum(axis=1)
-        for part in (counts.entries, counts.whole)
-    )
-    skip = engine.weights == "skip"
-    kinds = np.flatnonzero(entries.any(axis=1)) if skip else np.arange(shape.channels)
-    if not kinds.size:
-        kinds = np.array([shape.channels])
-    beats = np.maximum(entries, whole) if engine.weights == "decompress" else entries
-    beats = np.concatenate([beats, np.zeros((1, engine.pes), beats.dtype)]).astype(np.int32)
-    _check_accumulators(engine, int(counts.heights.max()), engine.group)
-    return PixelPlan(shape, engine, beats, kinds.astype(np.int32), counts.heights, load_cycles)
-
-
-def _matrix(shape: Convolution, weights: np.ndarray, dataflow: str) -> np.ndarray:
-    """Return the stored matrix (filters, columns) of T36."""
-    weights = checked_weights(shape, weights)
-    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
-    spread = np.zeros((shape.filters, shape.channels, *weights.shape[2:]), np.int16)
-    for group in range(shape.groups):
-        rows = slice(group * filters, (group + 1) * filters)
-        spread[rows, group * inputs : (group + 1) * inputs] = weights[rows]
-    ordered = spread.transpose(0, 2, 3, 1) if dataflow == "row" else spread
-    return np.ascontiguousarray(ordered).reshape(shape.filters, -1)
-
-
-def stored_counts(
-    shape: Convolution, weights: np.ndarray, engine: ConvEngine, layout: Layout, dataflow: str
-) -> StoredCounts:
-    """Count a convolution's matrix; arguments as for `plan_row`. Raises MachineError."""
-    if layout.pes != engine.pes:
-        raise MachineError(
-            f"convolution: the matrix is stored for {layout.pes} PEs, the engine has {engine.pes}"
-        )
-    if (engine.weights == "dense") != (layout.format == "dense"):
-        raise MachineError(
-            f"convolution: weights (={engine.weights}) do not go with format {layout.format}; "
-            "dense weights are stored dense, others are not"
-        )
-    matrix = _matrix(shape, weights, dataflow)
-    dense = layout.format == "dense"
-    # what `dense` stores of groups is what a bitmap would store if no weight were zero
-    stored = _of_group(shape, dataflow).astype(np.int8) if dense else matrix
-    layout = replace(layout, format="bitmap") if dense else layout
-    counts = column_counts(stored, engine.entries_per_beat, layout)
-    whole = _whole(shape, layout, dataflow)
-    macs = counts.entries.sum(axis=1) - format_of(layout).unused_places(stored, layout)
-    if engine.weights == "decompress":
-        macs = whole.sum(axis=1)
-    return StoredCounts(
-        counts.entries, counts.beats, whole, counts.slice_rows.astype(np.int64), counts.words,
-        np.zeros_like(counts.index_words) if dense else counts.index_words,
-        np.count_nonzero(matrix, axis=0), macs,
-    )  # fmt: skip
-
-
-def _of_group(shape: Convolution, dataflow: str) -> np.ndarray:
-    """Return which columns (T36) are of each filter's group, (filters, columns) bool."""
-    columns = np.arange(shape.channels * shape.places)
-    channels = columns % shape.channels if dataflow == "row" else columns // shape.places
-    inputs, filters = shape.channels // shape.groups, shape.filters // shape.groups
-    own = np.arange(shape.filters)[:, None] // filters
-    return np.asarray(channels[None, :] // inputs == own)
-
-
-def _whole(shape: Convolution, layout: Layout, dataflow: str) -> np.ndarray:
-    """Count each PE's weights in each column, zeros too, (columns, pes) int32."""
-    owner = row_owner(shape.filters, layout.pes, group_of(layout))
-    if shape.groups == 1:
-        heights = np.bincount(owner, minlength=layout.pes).astype(np.int32)
-        return np.broadcast_to(heights, (shape.channels * shape.places, layout.pes))
-    whole = np.zeros((shape.channels * shape.places, layout.pes), np.int32)
-    count_owned(_of_group(shape, dataflow).view(np.uint8), owner, whole)
-    return whole
+    """Plan it from what the slices cost; raises MachineError."""
+    _check_accumulators(engine, int(slices.heights.max()), engine.group)
+    return PixelPlan(shape, engine, slices, load_cycles)
 
 
 def _check_accumulators(engine: ConvEngine, filters: int, each: int) -> None:
@@ -229,7 +136,7 @@ def run_row(plan: RowPlan, x: np.ndarray, first: int = 0, count: int | None = No
 
     x (channels, height, width) integers. Raises MachineError.
     """
-    shape, engine = plan.shape, plan.engine
+    shape, engine, slices = plan.shape, plan.engine, plan.slices
     count = shape.positions - first if count is None else count
     check_tile(shape, first, count)
     if x.shape != (shape.channels, shape.height, shape.width):
@@ -244,13 +151,13 @@ def run_row(plan: RowPlan, x: np.ndarray, first: int = 0, count: int | None = No
     if engine.activations != "skip":
         x = np.ones(x.shape, np.uint8)
     x = np.ascontiguousarray(x)
-    times = np.zeros(len(plan.beats), np.int64)
+    times = np.zeros(len(slices.beats), np.int64)
     count_met(x, plan.sizes, first, first + count, times[:-1].reshape(shape.places, -1))
     pushed, windows = _pushed(x.reshape(shape.channels, -1), engine.scanner_width)
     feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
     stalls, feeder_stalls = _no_stalls(engine)
     cycles = row_tile(
-        first, first + count, plan.sizes, pushed, windows, plan.beats, plan.counted, plan.costs,
+        first, first + count, plan.sizes, pushed, windows, slices.beats, slices.counted, plan.costs,
         plan.even, engine.release_done, plan.drain, plan.load_cycles, engine.mac_stages, feeder,
         ring, np.empty(engine.pes, np.int64), times, stalls, feeder_stalls,
     )  # fmt: skip
@@ -273,29 +180,34 @@ def _pushed(x: np.ndarray, width: int) -> tuple[Pushed, int]:
 
 def run_pixel(plan: PixelPlan, first: int = 0, count: int | None = None) -> TileTime:
     """Time `count` positions from `first` on, or all, in dataflow `pixel`. Raises MachineError."""
-    shape, engine = plan.shape, plan.engine
+    shape, engine, slices = plan.shape, plan.engine, plan.slices
     count = shape.positions - first if count is None else count
     check_tile(shape, first, count)
-    groups = blocks_of(count, int(plan.heights.max()), engine)
-    words, _ = fetched_words(shape, block_bounds(first, count, groups, engine), engine)
-    empty = plan.kinds[0] == shape.channels
-    fetched = np.zeros_like(words) if empty else words
+    blocks = plan.blocks(first, count)
+    empty = slices.pushed[0] == shape.channels
+    fetched = np.zeros_like(blocks.words) if empty else blocks.words
     feeder, ring = np.empty(F.COUNT, np.int64), np.empty(engine.queue_depth, np.int64)
     stalls, feeder_stalls = _no_stalls(engine)
     cycles = pixel_tile(
-        plan.beats, plan.beats > 0, plan.kinds, groups,
-        np.maximum(1, -(-fetched // engine.feeder_words)), engine.release_done, plan.heights,
+        slices.beats, slices.counted, slices.pushed, blocks.groups,
+        np.maximum(1, -(-fetched // engine.feeder_words)), engine.release_done, slices.heights,
         plan.load_cycles, engine.mac_stages, feeder, ring, np.empty(engine.pes, np.int64), stalls,
         feeder_stalls,
     )  # fmt: skip
-    pushed = np.zeros(len(plan.beats), np.int64)
-    pushed[plan.kinds] = len(groups)
-    examined = int(fetched.sum()) * len(plan.kinds)
+    pushed = np.zeros(len(slices.beats), np.int64)
+    pushed[slices.pushed] = len(blocks.groups)
+    examined = int(fetched.sum()) * len(slices.pushed)
     return TileTime(int(cycles), "pixel", stalls, feeder_stalls, pushed, examined)
 
 
 def _no_stalls(engine: ConvEngine) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros((engine.pes, Stall.COUNT), np.int64), np.zeros(Stall.COUNT, np.int64)
+
+
+@lru_cache(maxsize=128)  # points that differ in queue or pipeline cut a layer alike
+def _blocks(shape: Convolution, first: int, count: int, filters: int, engine: ConvEngine) -> Blocks:
+    groups = blocks_of(count, filters, engine)
+    return Blocks(groups, *fetched_words(shape, block_bounds(first, count, groups, engine), engine))
 
 
 def blocks_of(positions: int, filters: int, engine: ConvEngine) -> np.ndarray:

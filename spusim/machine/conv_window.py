@@ -1,6 +1,7 @@
 """Where a window's tensors lie in data memory, and how often what is read (T41, T45, T49)."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -71,8 +72,21 @@ class Tensor:
 
     def accesses(self, times: np.ndarray, banks: int) -> np.ndarray:
         """Return accesses by bank, (banks,), of `times` accesses of each word in order."""
-        words = self.address + np.arange(times.size)
-        return np.bincount(words % banks, times.ravel(), banks).astype(np.int64)
+        return _by_bank(self.address, times, banks)
+
+    def plane_accesses(self, planes: np.ndarray, times: np.ndarray, banks: int) -> np.ndarray:
+        """Return them, (banks,), of `times` (plane words,) accesses of words of each of planes."""
+        of_plane = _by_bank(0, times, banks)
+        firsts = (self.address + planes * self.plane_words) % banks
+        # a plane's accesses are turned by its first word's bank
+        whole = np.convolve(of_plane, np.bincount(firsts, minlength=banks))
+        whole[: banks - 1] += whole[banks:]
+        return whole[:banks]
+
+
+def _by_bank(first: int, times: np.ndarray, banks: int) -> np.ndarray:
+    words = first + np.arange(times.size)
+    return np.bincount(words % banks, times.ravel(), banks).astype(np.int64)
 
 
 def operand(window: Window, address: int, word_bits: int) -> Tensor:
@@ -123,44 +137,43 @@ def tile_of(window: Window, shape: Convolution) -> tuple[int, int]:
     return window.first_row * shape.out_width, window.rows * shape.out_width
 
 
-def places_inside(window: Window, shape: Convolution) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the input rows and columns that each place of the kernel meets inside the image."""
+def places_inside(window: Window, shape: Convolution) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the input rows that each ky meets inside the image, and the columns that each kx."""
     y = (np.arange(window.rows) + window.first_row) * window.stride_y - window.top
     x = np.arange(shape.out_width) * window.stride_x - window.left
-    found = []
-    for ky, kx in shape.offsets():
-        rows, columns = y + ky, x + kx
-        found.append(
-            (
-                rows[(rows >= 0) & (rows < window.height)],
-                columns[(columns >= 0) & (columns < window.width)],
-            )
-        )
-    return found
+    return (
+        [_inside(y + ky * window.dilation_y, window.height) for ky in range(window.kernel_height)],
+        [_inside(x + kx * window.dilation_x, window.width) for kx in range(window.kernel_width)],
+    )
 
 
-def activations_met(
-    window: Window, shape: Convolution, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many nonzero activations, and how many at all, each column of T36 meets.
+def _inside(places: np.ndarray, size: int) -> np.ndarray:
+    return places[(places >= 0) & (places < size)]
 
-    x (channels, height, width); both (columns,) int64. What is outside counts for neither.
+
+def activations_met(window: Window, shape: Convolution, x: np.ndarray) -> np.ndarray:
+    """Return how many nonzero activations each column of T36 meets, (columns,) int64.
+
+    x (channels, height, width).
     """
     active = np.zeros((shape.places, window.channels), np.int64)
     first, count = tile_of(window, shape)
     count_met(np.ascontiguousarray(x), sizes_of(shape), first, first + count, active)
-    inside = np.zeros_like(active)
-    for place, (rows, columns) in enumerate(places_inside(window, shape)):
-        inside[place] = rows.size * columns.size
-    if window.planar:
-        return active.T.ravel(), inside.T.ravel()
-    return active.ravel(), inside.ravel()
+    return active.T.ravel() if window.planar else active.ravel()
+
+
+def activations_inside(window: Window, shape: Convolution) -> np.ndarray:
+    """Return how many activations each column meets, (columns,) int64: nothing that is outside."""
+    rows, columns = places_inside(window, shape)
+    inside = np.outer([part.size for part in rows], [part.size for part in columns]).ravel()
+    spread = np.tile if window.planar else np.repeat
+    return spread(inside, window.channels)
 
 
 def window_reads(window: Window, shape: Convolution, tensor: Tensor, width: int) -> np.ndarray:
     """Return how often the scanner reads each word of an interleaved tensor (T41), (words,)."""
     visits = np.zeros((window.height, window.width), np.int64)
-    for rows, columns in places_inside(window, shape):
+    for rows, columns in product(*places_inside(window, shape)):
         visits[np.ix_(rows, columns)] += 1
     first = np.arange(0, window.channels, width)
     last = np.minimum(first + width, window.channels) - 1

@@ -10,18 +10,13 @@ from spusim.kernels.layout import MAC_KINDS, C, M, Op, P, S
 from spusim.kernels.vector import SCALE_BYTES, look_up, requantise
 from spusim.machine.conv_engine import TileTime
 from spusim.machine.conv_events import GATED, conv_events, requantised
-from spusim.machine.conv_plan import ConvPlan, plan_conv
-from spusim.machine.conv_time import (
-    PixelPlan,
-    block_bounds,
-    blocks_of,
-    fetched_words,
-    run_row,
-)
+from spusim.machine.conv_plan import ConvPlan, ConvPlanner
+from spusim.machine.conv_time import PixelPlan, run_row
 from spusim.machine.conv_values import run_tile_values
 from spusim.machine.conv_window import (
     NO_DRAW,
     Tensor,
+    activations_met,
     check_apart,
     operand,
     result,
@@ -30,6 +25,7 @@ from spusim.machine.conv_window import (
 )
 from spusim.machine.errors import MachineError
 from spusim.machine.external import absent_text
+from spusim.machine.image_tape import Activations, Computed
 from spusim.machine.load import LoadedCore
 from spusim.program import TABLE_NONE, TABLE_RELU, Window
 
@@ -55,6 +51,7 @@ class ConvUnit:
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core, self.arch = core, arch
         self.word_bits = arch.core.data_memory.word_bits
+        self._planner = ConvPlanner(arch)
         self._plans: dict[tuple[Window, int], ConvPlan] = {}
 
     def run(self, window: Window, m: int, d: int, a: int, table: int) -> tuple[int, np.ndarray]:
@@ -65,8 +62,8 @@ class ConvUnit:
         target.check(memory, "outputs")
         check_apart(source, target)
         x = self._activations(window, source, m)
-        if not self.core.images.replays:
-            y = self._results(window, self._sums(plan, x), table)
+        if isinstance(x, Computed):
+            y = self._results(window, self._sums(plan, x.values), table)
             target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
         banks = self.arch.core.data_memory.banks
         accesses = self._reads(plan, source)
@@ -77,26 +74,28 @@ class ConvUnit:
         ports = self.arch.core.table_memory.banks * self.arch.core.table_memory.ports
         cycles = max(time.cycles + stages, int(accesses.max()), -(-lookups // ports))
         self._add_stalls(time, cycles)
-        events = conv_events(plan, time, x)
+        events = conv_events(plan, time, self._met(plan, x))
         events[C.TABLE_READ] = lookups
         events[C.DATA_WRITE] = target.words
         events[C.DATA_READ] = int(accesses.sum()) - target.words
         self._count(m, events, cycles, plan.tile[1])
         return cycles, accesses
 
-    def accumulate(self, window: Window, m: int, a: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def accumulate(
+        self, window: Window, m: int, a: int
+    ) -> tuple[int, np.ndarray, np.ndarray | None]:
         """Do it up to the accumulators, which nothing requantises or writes to data memory.
 
-        Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64.
+        Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64, or
+        None when replaying.
         """
         plan, source = self._plan(window, m), operand(window, a, self.word_bits)
         x = self._activations(window, source, m)
-        replays = self.core.images.replays
-        sums = np.zeros(plan.accumulators, np.int64) if replays else self._sums(plan, x)
+        sums = self._sums(plan, x.values) if isinstance(x, Computed) else None
         time, accesses = self._time(plan, x), self._reads(plan, source)
         cycles = max(time.cycles, int(accesses.max()))
         self._add_stalls(time, cycles)
-        events = conv_events(plan, time, x)
+        events = conv_events(plan, time, self._met(plan, x))
         events[C.VECTOR_ELEMENT] = events[C.VECTOR_MULTIPLY] = 0
         events[C.DATA_READ] = int(accesses.sum())
         self._count(m, events, cycles, plan.tile[1])
@@ -112,7 +111,7 @@ class ConvUnit:
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
             loaded, cycles = self._loaded(m), int(fetches.max())
-            self._plans[key] = plan_conv(window, matrices[m], loaded, self.arch, cycles)
+            self._plans[key] = self._planner.plan(window, matrices[m], loaded, cycles)
         return self._plans[key]
 
     def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,8 +127,7 @@ class ConvUnit:
 
     # values
 
-    def _activations(self, window: Window, source: Tensor, m: int) -> np.ndarray:
-        """Return what is read, (channels, height, width), of a recording the pattern."""
+    def _activations(self, window: Window, source: Tensor, m: int) -> Activations:
         memory, images = self.core.arrays.memory, self.core.images
         source.check(memory, "activations")
         shape = window.channels, window.height, window.width
@@ -137,7 +135,7 @@ class ConvUnit:
             return images.replay(m, self.core.image.matrices[m].operand, shape)
         x = source.read(memory).astype(np.int16).reshape(shape)
         images.record(m, x)
-        return x
+        return Computed(x)
 
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
         params = self.core.arrays.params
@@ -186,25 +184,24 @@ class ConvUnit:
 
     # time and events
 
-    def _time(self, plan: ConvPlan, x: np.ndarray) -> TileTime:
+    def _time(self, plan: ConvPlan, x: Activations) -> TileTime:
         if plan.static is not None:
             return plan.static
         assert not isinstance(plan.time, PixelPlan)
-        return run_row(plan.time, x, *plan.tile)
+        return run_row(plan.time, x.flags(), *plan.tile)
+
+    def _met(self, plan: ConvPlan, x: Activations) -> np.ndarray:
+        return x.met(plan.window, lambda flags: activations_met(plan.window, plan.shape, flags))
 
     def _reads(self, plan: ConvPlan, source: Tensor) -> np.ndarray:
         """Return how often every data bank is read for activations (T41, T45)."""
         window, banks = plan.window, self.arch.core.data_memory.banks
         if isinstance(plan.time, PixelPlan):
-            first, count = plan.tile
-            groups = blocks_of(count, int(plan.time.heights.max()), plan.engine)
-            bounds = block_bounds(first, count, groups, plan.engine)
-            reads = np.zeros((window.channels, source.plane_words), np.int64)
-            pushed = plan.time.kinds[plan.time.kinds < window.channels]
-            reads[pushed] = fetched_words(plan.shape, bounds, plan.engine)[1]
-        else:
-            reads = window_reads(window, plan.shape, source, self.arch.core.scanner.width)
-        return source.accesses(reads, banks)
+            pushed = plan.time.slices.pushed
+            times = plan.time.blocks(*plan.tile).times
+            return source.plane_accesses(pushed[pushed < window.channels], times, banks)
+        width = self.arch.core.scanner.width
+        return source.accesses(window_reads(window, plan.shape, source, width), banks)
 
     def _add_stalls(self, time: TileTime, cycles: int) -> None:
         """Add an instruction's cycles; what it takes beyond the tile's counts as `drain` (T49)."""

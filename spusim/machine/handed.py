@@ -21,8 +21,7 @@ class HandedInstructions:
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core = core
         self._conv, self._pool = ConvUnit(core, arch), PoolUnit(core, arch)
-        handed = np.isin(core.arrays.code[:, 0], (int(Op.CONVOLVE), int(Op.POOL)))
-        self._numbers, self._total = np.cumsum(handed), int(handed.sum())
+        self._numbers = np.cumsum(core.arrays.code[:, 0] >= Op.CONVOLVE)
         params = core.arrays.params
         self._lacking = missing_modes(
             bool(params[P.ROUNDING] == STOCHASTIC),
@@ -38,7 +37,7 @@ class HandedInstructions:
         offset = int(address_offset(context))
         op, _, w, *operands = row.tolist()
         window = self._window(w)
-        tell(window.name, int(self._numbers[context[X.PC]]), self._total)
+        tell(window.name, int(self._numbers[context[X.PC]]), int(self._numbers[-1]))
         if op == Op.CONVOLVE:
             m, d, a, table, *_ = operands
             cycles, accesses = self._conv.run(window, m, d + offset, a + offset, table)

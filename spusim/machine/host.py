@@ -61,16 +61,16 @@ class Host:
         return DeadlockError("; ".join(lines))
 
 
-def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Allocate the arrays of stream and outputs for frames (frames, elements) int."""
+def host_arrays(program: Program, words: np.ndarray) -> dict[str, np.ndarray]:
+    """Allocate the arrays of stream and outputs for frames as `pack_frames` gives them."""
     ports = np.zeros((len(program.outputs), O.COUNT), np.int64)
     places = _taken(program)
     for row, port, place in zip(ports, program.outputs, places, strict=True):
         row[: O.TAKEN] = port.core, port.channel, place.start, len(place), port.bits
     width = max((place.stop for place in places), default=0)
-    count = len(frames)
+    count = len(words)
     return {
-        "frames": np.ascontiguousarray(pack_frames(frames, program)),
+        "frames": np.ascontiguousarray(words),
         "ports": ports,
         "outputs": np.zeros((count, width), np.int64),
         "began": np.zeros(count, np.int64),
@@ -80,8 +80,13 @@ def host_arrays(program: Program, frames: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def blank_frames(program: Program, count: int) -> np.ndarray:
-    """Return frames (count, elements) that a program takes where no value matters."""
-    return np.ones((count, program.input.elements), np.int8)
+    """Return frames as `pack_frames` gives them, where no value matters."""
+    return np.zeros((count, _frame_words(program), program.word_bits // 8), np.uint8)
+
+
+def _frame_words(program: Program) -> int:
+    port = program.input
+    return port.planes * -(-_pixels(port, program.name) // (program.word_bits // port.bits))
 
 
 def check_starts(starts: Sequence[int], frames: int) -> list[int]:
@@ -120,8 +125,7 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
     rest = (0, -pixels % per_word)
     filled = np.pad(planes, ((0, 0), (0, 0), rest), constant_values=port.filler)
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
-    words = port.planes * -(-pixels // per_word)
-    return packed.reshape(len(frames), words, width)
+    return packed.reshape(len(frames), _frame_words(program), width)
 
 
 def ordered_outputs(program: Program, outputs: np.ndarray) -> np.ndarray:

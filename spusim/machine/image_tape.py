@@ -1,13 +1,68 @@
 """The tape of a core's convolutions: which of the activations that each one reads are not zero."""
 
+import math
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from spusim.kernels.layout import Tape
 from spusim.machine.errors import RecordingError
 from spusim.machine.recording import Pattern, pattern
-from spusim.program import Operand
+from spusim.numerics.contents import KeptByContent
+from spusim.program import Operand, Window
+
+# what windows meet of recorded images, which is asked for at every point of a sweep
+MET: KeptByContent[np.ndarray] = KeptByContent(64 << 20)
+Met = Callable[[np.ndarray], np.ndarray]  # of x (channels, height, width): `activations_met`
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Activations that are there, (channels, height, width) integers."""
+
+    values: np.ndarray
+
+    def flags(self) -> np.ndarray:
+        """Return what is not zero where they are not, (channels, height, width)."""
+        return self.values
+
+    def met(self, window: Window, count: Met) -> np.ndarray:
+        """Return what `count` finds of them for a window."""
+        return count(self.values)
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Activations of which a recording tells which are not zero; pattern None: none."""
+
+    pattern: Pattern | None
+    frame: int
+    first: int  # element of the frame
+    shape: tuple[int, int, int]  # channels, height, width
+
+    def flags(self) -> np.ndarray:
+        """Return which are not zero, (channels, height, width) uint8."""
+        channels, height, width = self.shape
+        if self.pattern is None:
+            return np.zeros(self.shape, np.uint8)
+        end = self.first + channels * height * width
+        bits = np.unpackbits(self.pattern.bits[self.frame], count=end, bitorder="little")
+        return np.moveaxis(bits[self.first :].reshape(height, width, channels), 2, 0)
+
+    def met(self, window: Window, count: Met) -> np.ndarray:
+        """Return what `count` finds of them for a window, found before or now."""
+        if self.pattern is None:
+            return count(self.flags())
+        bits = self.pattern.bits[self.frame]
+        return MET.of_owner(
+            self.pattern, lambda: (bits,), lambda: count(self.flags()),
+            (self.frame, self.first, window),
+        )  # fmt: skip
+
+
+Activations = Computed | Replayed
 
 
 class ImageTape:
@@ -34,18 +89,18 @@ class ImageTape:
             flags = np.moveaxis(x, 0, 2).reshape(-1) != 0
             self._recorded[m].append((flags.size, np.packbits(flags, bitorder="little")))
 
-    def replay(self, m: int, operand: Operand, shape: tuple[int, int, int]) -> np.ndarray:
-        """Return a matrix's next pattern, uint8 of `shape` (channels, height, width).
+    def replay(self, m: int, operand: Operand, shape: tuple[int, int, int]) -> Replayed:
+        """Return a matrix's next operand of `shape` (channels, height, width).
 
-        Zeros where nothing was recorded. Raises RecordingError for what the recording lacks.
+        No activation where nothing was recorded. Raises RecordingError for what the recording
+        lacks.
         """
-        channels, height, width = shape
-        kept, use, size = self._patterns[m], self._uses[m], channels * height * width
+        kept, use = self._patterns[m], self._uses[m]
         if kept is None:
-            return np.zeros(shape, np.uint8)
+            return Replayed(None, 0, 0, shape)
         self._uses[m] += 1
         frame, window = divmod(use, len(operand.windows))
-        first = operand.windows[window]
+        first, size = operand.windows[window], math.prod(shape)
         check_image(operand, first, size)
         if len(kept.known) != operand.size or frame >= len(kept.bits):
             raise RecordingError(
@@ -53,14 +108,12 @@ class ImageTape:
                 f"of product {operand.product}, and the program reads {operand.size} in frame "
                 f"{frame}; record the network again"
             )
-        part = slice(first, first + size)
-        if not kept.known[part].all():
+        if not kept.known[first : first + size].all():
             raise RecordingError(
                 f"product {operand.product} reads activations that the recording lacks; record the "
                 "network again"
             )
-        flags = np.unpackbits(kept.bits[frame], count=first + size, bitorder="little")[part]
-        return np.moveaxis(flags.reshape(height, width, channels), 2, 0)
+        return Replayed(kept, frame, first, shape)
 
     def recorded(self, m: int, operand: Operand, frames: int) -> Pattern:
         """Return what was recorded of a matrix's operand; raises RecordingError."""

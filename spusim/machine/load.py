@@ -1,14 +1,17 @@
 """Program and architecture to the arrays that a core's kernels work on."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from spusim.arch.reuse import Itself
 from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.lanes import LANES
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, Op, P, S, Tape
+from spusim.machine.beats import beats_in_bytes
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -18,6 +21,7 @@ from spusim.program import CoreImage, Program
 
 ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2, "stochastic": 3}
 OVERFLOW = {"saturate": 0, "wrap": 1, "nullify": 2}
+Joined = dict[str, np.ndarray]
 LONGEST_VECTOR = 1 << 16  # elements, what an instruction can count
 
 
@@ -50,7 +54,11 @@ def load_core(
             f"program {program.name} was outlined, so it can be timed from a recording but not "
             "computed; compile it with `pack`"
         )
-    matrices = [load_matrix(matrix, arch, program.numerics, kinds) for matrix in image.matrices]
+    multiplied = {*code[code[:, 0] == Op.MATVEC, 2].tolist()}
+    matrices = [
+        load_matrix(matrix, arch, program.numerics, kinds, number in multiplied)
+        for number, matrix in enumerate(image.matrices)
+    ]
     arrays = _arrays(image, program, arch, code, matrices, tape)
     return LoadedCore(arrays, core_state(arrays), instructions, image, kinds, tape.images)
 
@@ -113,15 +121,33 @@ def _joined(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]
     return (np.concatenate(flat) if flat else np.zeros(0, dtype)), begins
 
 
-def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
+def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec) -> Joined:
     """One flat array per kind of static data, and the table of where each matrix's part is."""
+    if loaded and all(outlined(matrix) for matrix in image.matrices):
+        joined = dict(_joined_once(tuple(map(Itself, loaded))))
+    else:
+        joined = _joined_parts(loaded)
+    table = joined["matrices"].copy()
+    # which the queue's depth decides, that else nothing depends on
+    beats = [beats_in_bytes(m.packed_beats, core) for m in loaded]
+    byte_beats, begins = _joined(beats, np.uint8)
+    table[:, M.BYTE_BEATS] = [at if m.size else -1 for at, m in zip(begins, beats, strict=True)]
+    uses = np.zeros(len(joined["stats"]), np.int64)
+    return {**joined, "matrices": table, "byte_beats": byte_beats, "uses": uses}
+
+
+@lru_cache(maxsize=32)  # of matrices that are timed again and again; nobody writes to them
+def _joined_once(loaded: tuple[Itself[LoadedMatrix], ...]) -> Joined:
+    return _joined_parts([each.thing for each in loaded])
+
+
+def _joined_parts(loaded: list[LoadedMatrix]) -> Joined:
     table = np.zeros((len(loaded), M.COUNT), np.int64)
     narrow = [m.weights if m.weights.dtype == np.int8 else m.weights[:0] for m in loaded]
     wide = [m.weights if m.weights.dtype == np.int16 else m.weights[:0] for m in loaded]
     w8, at8 = _joined(narrow, np.int8)
     w16, at16 = _joined(wide, np.int16)
     packed_beats, costs = _joined([m.packed_beats for m in loaded], np.int64)
-    byte_beats, bytes_ = _joined([m.byte_beats for m in loaded], np.uint8)
     stats, stat_begins = _joined([m.stats for m in loaded], np.int32)
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
     bias, biases = _joined([m.bias for m in loaded], np.int64)
@@ -134,11 +160,9 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
         table[k, M.COSTS], table[k, M.STATS] = costs[k], stat_begins[k] // 4
         table[k, M.BANK_WORDS], table[k, M.BIAS] = bank_begins[k], biases[k]
         table[k, M.FETCH] = fetches[k]
-        table[k, M.BYTE_BEATS] = bytes_[k] if m.byte_beats.size else -1
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
-        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, byte_beats=byte_beats,
-        stats=stats.reshape(-1, 4), uses=np.zeros(stats.size // 4, np.int64),
+        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, stats=stats.reshape(-1, 4),
         bank_words=bank_words, bias=bias, row_abs=row_abs, row_norm=row_norm, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
@@ -176,7 +200,7 @@ def _arrays(
     tape: CoreTape,
 ) -> CoreArrays:
     core = arch.core
-    joined = _join_matrices(loaded)
+    joined = _join_matrices(image, loaded, core)
     joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
     rows = max(program.accumulators, 1)
@@ -192,7 +216,7 @@ def _arrays(
         **joined,
         tables=table_rows,
         table_memory=table_memory,
-        memory=_memory(image, core),
+        memory=_memory(image, core, tape.mode),
         acc=np.zeros(rows, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
         bank_busy=np.zeros(core.data_memory.banks, np.int64),
@@ -220,11 +244,13 @@ def _arrays(
     )
 
 
-def _memory(image: CoreImage, core: CoreSpec) -> np.ndarray:
-    """Return the data memory: all words that there are, so that its end is an operand's limit."""
+def _memory(image: CoreImage, core: CoreSpec, mode: Tape) -> np.ndarray:
+    """Return the data memory: all words that there are, so that its end is an operand's limit.
+
+    Blank where a recording is replayed, and nothing but the limit matters.
+    """
     spec = core.data_memory
     words, word_bytes = spec.banks * spec.words, spec.word_bits // 8
-    memory = np.full(words * word_bytes, 0xA5, np.uint8)
     for segment in image.segments:
         end = segment.address + len(segment.words)
         if end > words:
@@ -233,6 +259,10 @@ def _memory(image: CoreImage, core: CoreSpec) -> np.ndarray:
                 f"memory has {words} (core.data_memory: {spec.banks} banks x {spec.words} words); "
                 "recompile the program for this architecture"
             )
+    if mode == Tape.REPLAY:
+        return np.zeros(words * word_bytes, np.uint8)  # which the system gives out when touched
+    memory = np.full(words * word_bytes, 0xA5, np.uint8)
+    for segment in image.segments:
         at = segment.address * word_bytes
         flat = segment.words.ravel()
         memory[at : at + flat.size] = flat

@@ -15,10 +15,9 @@ from spusim.formats import (
     format_of,
     unpack,
 )
-from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import M
 from spusim.kernels.schedule import entry_slots, lay_beats
-from spusim.machine.beats import beats_in_bytes, beats_in_words
+from spusim.machine.beats import beats_in_words
 from spusim.machine.errors import MachineError
 from spusim.machine.memory import spread_words
 from spusim.numerics import Numerics, overflow
@@ -35,7 +34,6 @@ class LoadedMatrix:
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
     packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
-    byte_beats: np.ndarray  # (columns, LANES) uint8: the beats, or (0, LANES)
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
@@ -67,63 +65,83 @@ def entries_per_beat(core: CoreSpec, precision: str) -> int:
 
 
 def load_matrix(
-    matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...]
+    matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...], multiplied: bool = True
 ) -> LoadedMatrix:
-    """Expand a packed matrix to what the kernels need; of an outlined one, what timing needs."""
-    if isinstance(matrix.packed, OutlinedMatrix):
-        identity = Itself(matrix), numerics, kinds
-        loaded = LOADED.get(identity, arch, lambda seen: _expanded(matrix, seen, numerics, kinds))
-    else:
-        loaded = _expanded(matrix, arch, numerics, kinds)
-    # which the queue's depth decides, that else nothing depends on
-    return replace(loaded, byte_beats=beats_in_bytes(loaded.packed_beats, arch.core))
+    """Expand a packed matrix to what the kernels need; of an outlined one, what timing needs.
+
+    multiplied: whether a product reads it; convolutions take no more than its weights, bias and
+    fetches from here.
+    """
+    identity = Itself(matrix), numerics, kinds, multiplied
+
+    def expanded(seen: Arch) -> LoadedMatrix:
+        return _expanded(matrix, seen, numerics, kinds, multiplied)
+
+    return LOADED.get(identity, arch, expanded) if outlined(matrix) else expanded(arch)
 
 
 def _expanded(
-    matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...]
+    matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...], multiplied: bool
 ) -> LoadedMatrix:
-    """Return a loaded matrix without its beats as bytes."""
     core, packed = arch.core, matrix.packed
     layout = packed.layout
-    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     per_beat = entries_per_beat(core, matrix.precision)
-    counts = column_counts(
-        *((packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
+    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
+    values = weight[:0] if outlined(matrix) else weight
+    bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
+    fields = np.zeros(M.COUNT, np.int64)
+    fields[[M.ROWS, M.WIDE]] = packed.rows, _wide(layout)
+    fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
+        matrix.activation_bits,
+        kinds.index(matrix.precision),
     )
-    beats_of = beats_in_words(counts, core, per_beat)
+    fields[M.INDEX_WRITES] = sum(map(len, packed.indices)) if matrix.preload else 0
+    fields[M.BIAS_READS] = sum(packed.bias_words)
+    loaded = LoadedMatrix(
+        name=matrix.name,
+        fields=fields,
+        weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
+        packed_beats=np.zeros((0, core.pes), np.int64),
+        stats=np.zeros((0, 4), np.int32),
+        bank_words=np.zeros((0, 0), np.int32),
+        bias=overflow(bias, numerics.accumulator_bits, numerics.overflow),
+        row_abs=np.zeros(len(values), np.int64),
+        row_norm=np.zeros(len(values)),
+        fetch=_fetches(matrix, core),
+        beats=np.zeros((0, 2), np.int64),
+        beat_first=np.zeros(0, np.int64),
+        entry_rows=np.zeros(0, np.int32),
+    )
+    return _with_columns(loaded, matrix, weight, per_beat, core) if multiplied else loaded
+
+
+def _with_columns(
+    loaded: LoadedMatrix, matrix: Matrix, weight: np.ndarray, per_beat: int, core: CoreSpec
+) -> LoadedMatrix:
+    """Add what products ask of columns and rows."""
+    layout, values = matrix.packed.layout, weight[: len(loaded.bias)]
+    counts = column_counts(
+        *((matrix.packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
+    )
     first_word = _first_words(matrix)
     needs_beats = core.ports == "shared" or core.hazard == "stall"
     beats, beat_first, entry_rows = (
         _beats(matrix, weight, counts, per_beat, first_word, core)
         if needs_beats
-        else (np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32))
+        else (loaded.beats, loaded.beat_first, loaded.entry_rows)
     )
-    values = weight[:0] if outlined(matrix) else weight
-    bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
-    bias = overflow(bias, numerics.accumulator_bits, numerics.overflow)
     # summed in wide numbers, without a wide copy of a large matrix
     row_abs = np.abs(values, dtype=np.int32).sum(axis=1, dtype=np.int64)
-    fields = np.zeros(M.COUNT, np.int64)
-    fields[[M.ROWS, M.COLUMNS, M.WIDE]] = packed.rows, packed.columns, _wide(layout)
-    fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
-        matrix.activation_bits,
-        kinds.index(matrix.precision),
-    )
-    fields[M.ROW_ABS_MAX] = row_abs.max(initial=0)
-    fields[M.INDEX_WRITES] = sum(map(len, packed.indices)) if matrix.preload else 0
-    fields[M.BIAS_READS] = sum(packed.bias_words)
-    return LoadedMatrix(
-        name=matrix.name,
+    fields = loaded.fields.copy()
+    fields[[M.COLUMNS, M.ROW_ABS_MAX]] = matrix.packed.columns, row_abs.max(initial=0)
+    return replace(
+        loaded,
         fields=fields,
-        weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
-        packed_beats=beats_of,
-        byte_beats=np.zeros((0, LANES), np.uint8),
+        packed_beats=beats_in_words(counts, core, per_beat),
         stats=_stats(counts, weight, layout, core),
         bank_words=_bank_words(counts, layout, first_word, core),
-        bias=bias,
         row_abs=row_abs,
         row_norm=np.sqrt(np.einsum("rc,rc->r", values, values, dtype=np.float64)),
-        fetch=_fetches(matrix, core),
         beats=beats,
         beat_first=beat_first,
         entry_rows=entry_rows,

@@ -10,7 +10,6 @@ import numpy as np
 
 from spusim.machine.errors import RecordingError
 from spusim.program import Operand
-from spusim.result import RunResult
 
 FORMAT = 3
 _META = "meta"
@@ -88,14 +87,19 @@ class Recording:
         return self.outputs.nbytes + sum(p.bits.nbytes for p in self.patterns.values())
 
 
-def recorded_outputs(recording: Recording, result: RunResult) -> np.ndarray:
-    """Return a recording's outputs (frames, features) for a result; raises RecordingError."""
-    if recording.outputs.shape != result.outputs.shape:
+def recorded_outputs(recording: Recording, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a recording's outputs, of a program's `shape` (frames, features), to be read only.
+
+    Raises RecordingError for a program whose outputs have another shape.
+    """
+    if recording.outputs.shape != shape:
         raise RecordingError(
             f"recording of {recording.name} has outputs {recording.outputs.shape}, program "
-            f"{result.name} has {result.outputs.shape}; record the network again"
+            f"{name} has {shape}; record the network again"
         )
-    return recording.outputs.copy()
+    outputs = recording.outputs.view()
+    outputs.flags.writeable = False
+    return outputs
 
 
 def recording_bytes(recording: Recording) -> bytes:

@@ -9,7 +9,6 @@ from spusim.arch.spec import Arch
 from spusim.kernels.layout import M
 from spusim.machine.collect import Unskipped, engine_cycles
 from spusim.machine.errors import RecordingError
-from spusim.machine.host import blank_frames
 from spusim.machine.load import LoadedCore
 from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
 from spusim.machine.spu import Spu
@@ -56,10 +55,10 @@ def retime(
     Raises RecordingError for a program whose products or outputs are not the recording's.
     """
     check_order(recording, arch)
-    nothing = blank_frames(program, recording.frames)
     spu = Spu(program, arch, taping=recorded_tape(program, recording))
-    result = spu.run(nothing, recording.starts, input_period)
-    return replace(result, outputs=recorded_outputs(recording, result))
+    result = spu.run_blank(recording.frames, recording.starts, input_period)
+    outputs = recorded_outputs(recording, result.name, result.outputs.shape)
+    return replace(result, outputs=outputs)
 
 
 def unskipped_cycles(
@@ -78,8 +77,7 @@ def unskipped_cycles(
     distinct = list(dict.fromkeys(lengths))
     bounds = np.cumsum([0, *distinct])
     spu = Spu(program, arch, taping=unskipped_tape(int(bounds[-1])))
-    nothing = blank_frames(program, int(bounds[-1]))
-    spu.run(nothing, bounds[:-1].tolist(), input_period)
+    spu.run_blank(int(bounds[-1]), bounds[:-1].tolist(), input_period)
     # A file begins in the cycle after the last one's end.
     begins = [0, *(end + 1 for end in spu.file_ends[:-1])]
     cycles = {n: end - begin for n, begin, end in zip(distinct, begins, spu.file_ends, strict=True)}

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Hashable
 from dataclasses import fields, is_dataclass
 from functools import cache
+from types import NoneType
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from spusim.network.records import Network
 
 _APART = ("notes", "rate_hz", "picture")
+_UNCHANGING = (str, int, float, NoneType)
 _LATER = ("input_rounding", "codebook", "zero_point", "normalised_bits")
 
 
@@ -23,6 +25,23 @@ def network_hash(network: Network) -> str:
     _feed(digest, told, network)
     digest.update(b"".join(told))
     return digest.hexdigest()
+
+
+def network_arrays(network: Network) -> list[np.ndarray] | None:
+    """Return all arrays in a network, or None if anything else in it could be changed in place."""
+    found: list[np.ndarray] = []
+    waiting: list[Any] = [network]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, np.ndarray):
+            found.append(value)
+        elif is_dataclass(value) and cast(Any, value).__dataclass_params__.frozen:
+            waiting.extend(vars(value).values())
+        elif isinstance(value, tuple):
+            waiting.extend(value)
+        elif not isinstance(value, _UNCHANGING):
+            return None
+    return found
 
 
 def _feed(digest: Any, told: list[bytes], value: Any) -> None:

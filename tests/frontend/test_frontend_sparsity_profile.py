@@ -40,9 +40,9 @@ def test_a_profile_is_read_with_its_counts(tmp_path: Path) -> None:
 def test_published_networks_are_rebuilt_to_the_count(name: str) -> None:
     profile = read_profile(shipped("configs") / "published" / f"{name}.csv")
     shapes = {f"{layer}.weight": found.shape for layer, found in profile.layers.items()}
-    masks, fits = draw_masks(profile, shapes, seed=3)
-    assert len(fits) == 54
-    for fit, (layer, mask) in zip(fits, masks.items(), strict=True):
+    drawn = [*draw_masks(profile, shapes, seed=3)]
+    assert len(drawn) == 54
+    for layer, mask, fit in drawn:
         wanted = profile.layer(layer)
         assert mask.shape == wanted.shape
         assert np.count_nonzero(mask) == fit.nonzeros == wanted.nonzeros
@@ -132,5 +132,7 @@ def test_profiles_of_other_networks_are_refused(tmp_path: Path) -> None:
         draw_masks(profile, {"layer1.conv1.weight": (4, 8, 1, 1)})
     with pytest.raises(PruneError, match=r"mine has no layer layer2; did you mean layer1.conv1"):
         profile.layer("layer2")
-    masks, _ = draw_masks(profile, {"layer1.conv1.weight": (4, 8, 3, 3), "fc.weight": (3, 4)})
-    assert list(masks) == ["layer1.conv1.weight"]  # what it does not name stays as it is
+    masks = draw_masks(profile, {"layer1.conv1.weight": (4, 8, 3, 3), "fc.weight": (3, 4)})
+    assert [name for name, *_ in masks] == [
+        "layer1.conv1.weight"
+    ]  # what it does not name stays as it is

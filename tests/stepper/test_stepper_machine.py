@@ -22,8 +22,8 @@ from spusim.kernels.stepping import (
     start_engine,
 )
 from spusim.machine import beats
-from spusim.machine.collect import engine_stalls
 from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.stalls import engine_stalls
 from spusim.numerics import Numerics
 from spusim.program import CoreImage, InputPort, Matrix, Program, Thread
 
@@ -89,7 +89,7 @@ def same(case: Case, core: LoadedCore, cycles: int, expected: StepResult) -> Non
         "outputs": (arrays.acc[: len(case.weight)].tolist(), expected.outputs),
         "cycles": (cycles, expected.cycles),
         "stalls": (
-            nonzero(engine_stalls("core0", arrays.pe_stalls, arrays.scanner_stalls)),
+            nonzero(engine_stalls("core0", arrays, cycles)),
             expected.stalls,
         ),
         "counts": (counts, {name: expected.counts[name] for name in counts}),
