@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -14,6 +15,15 @@ sys.path.append(str(Path(__file__).parent / "agreement"))
 import tally
 
 PROPERTY = "compared"
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start and interrupt hear it, too, where this one must not.
+
+    A shell that runs pytest in the background has it ignore Ctrl-C, which its children inherit.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
