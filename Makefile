@@ -13,13 +13,22 @@ SILERO := .cache/silero
 PEER := .cache/peer
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
-.PHONY: run test verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
+# what tests build where they find it missing; RTL only with its tools
+AHEAD = kernels $$(command -v verilator >/dev/null && command -v g++ >/dev/null && echo rtl)
+
+.PHONY: run test kernels verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
 
+# Contiguous halves, then whatever the slower one has left: most files stay in one process.
 test: $(SETUP)
-	$(BIN)/python -m pytest tests -n $(JOBS)
+	$(MAKE) --jobs $(JOBS) $(AHEAD)
+	$(BIN)/python -m pytest tests -n $(JOBS) --dist worksteal
+
+# Compiles all kernels in one process, before several would each compile them for themselves.
+kernels: $(SETUP)
+	$(BIN)/python -c "from spusim.experiments.sweep.warm import WARM; [warm() for warm in WARM.values()]"
 
 # Only what compares the implementations, more of it than `make test` runs; ends with how many
 # programs and cycles agreed.

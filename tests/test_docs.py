@@ -9,12 +9,14 @@ processes).
 """
 
 import contextlib
+import functools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ import pytest
 
 from spusim.cli.main import main
 from spusim.experiments.charts.catalogue import CHARTS
+from spusim.experiments.validation.catalogue import STUDIES
+from spusim.experiments.validation.records import Study
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -139,7 +143,15 @@ def compare(session: Session, printed: str) -> None:
         skipping = False
 
 
+@pytest.fixture
+def shared_studies(study: Callable[[str], Study], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `spusim validate` take studies that another test has run; it runs those that none has."""
+    for name in STUDIES:
+        monkeypatch.setitem(STUDIES, name, functools.partial(study, name))
+
+
 @pytest.mark.parametrize("heading", SECTIONS)
+@pytest.mark.usefixtures("shared_studies")
 def test_examples_print_what_is_shown(heading: str, tmp_path: Path) -> None:
     text = SECTIONS[heading]
     for path in BESIDE.get(heading, ()):

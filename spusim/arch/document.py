@@ -3,6 +3,7 @@
 Only plain data is read: no tags, no anchors, no duplicate keys.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,18 @@ def merge(under: Entry, over: Entry) -> Entry:
         else:
             merged[key] = merge(inherited, entry)
     return Entry(merged, over.origin, over.layer)
+
+
+@functools.lru_cache(maxsize=256)
+def read_document(
+    text: str, label: str, layer: int, error: type[SpusimError], lines: bool = True
+) -> Entry | None:
+    """Return the tree of one YAML document, or None for an empty one; raises `error` at its line.
+
+    A text is parsed once, which takes longer than all else of loading an architecture: nobody
+    changes a tree, and points of a sweep read the same files again and again.
+    """
+    return Reader(label, layer, error, lines).read(text)
 
 
 class Reader:

@@ -1,5 +1,6 @@
 """Reading YAML into plain data, remembering the line of every key."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -51,7 +52,7 @@ def read_yaml(path: Path) -> YamlFile:
 def parse_yaml(text: str, path: Path) -> YamlFile:
     """Return a file's mapping from its text; `path` is what messages call it."""
     try:
-        tree = YAML(typ="rt").load(text)
+        tree = _tree(text)
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         line = mark.line + 1 if mark else 1
@@ -69,7 +70,7 @@ def parse_yaml(text: str, path: Path) -> YamlFile:
 def parse_scalar(text: str) -> Any:
     """Return the value that a setting's text has as YAML (8, true, a name); text if none."""
     try:
-        return _plain(YAML(typ="rt").load(text)) if text else ""
+        return _plain(_tree(text)) if text else ""
     except YAMLError:
         return text
 
@@ -86,6 +87,12 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """Return a hint naming the known names closest to `name`, else all of them."""
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+@functools.lru_cache(maxsize=256)
+def _tree(text: str) -> Any:
+    """Return a text's tree, which nobody changes: points of a sweep read the same text again."""
+    return YAML(typ="rt").load(text)
 
 
 def _plain(node: Any) -> Any:

@@ -177,20 +177,18 @@ def assert_agree(case: Case, seed: int) -> None:
     network = network_of(case, seed)
     check_network(network)
     frames, found = frames_of(network, seed), set()
+    how = (
+        *BASE, f"core.sparse.format={case.form}", f"numerics.accumulator_bits={case.width}",
+        f"numerics.overflow={case.overflow}", f"numerics.rounding={case.rounding}",
+        f"numerics.seed={seed}", f"numerics.requantize_overflow={case.result}",
+    )  # fmt: skip
+    numerics = numerics_of(load_arch("bitmix", how).numerics)
+    expected = evaluate(network, frames, (0, 2), numerics, None)
     for skipping in SKIPPING[seed % 2]:
-        arch = load_arch(
-            "bitmix",
-            [
-                *BASE, f"core.sparse.format={case.form}", f"core.sparse.activations={skipping}",
-                f"numerics.accumulator_bits={case.width}", f"numerics.overflow={case.overflow}",
-                f"numerics.rounding={case.rounding}", f"numerics.seed={seed}",
-                f"numerics.requantize_overflow={case.result}",
-            ],
-        )  # fmt: skip
+        arch = load_arch("bitmix", (*how, f"core.sparse.activations={skipping}"))
         program = compile_network(network, arch)
         forms = {m.packed.layout.format for core in program.cores for m in core.matrices}
         assert case.form in forms
-        expected = evaluate(network, frames, (0, 2), numerics_of(arch.numerics), None)
         held = golden.run(program, frames, (0, 2)).outputs
         np.testing.assert_array_equal(held, expected)
         made = machine.run(program, arch, frames, (0, 2)).outputs

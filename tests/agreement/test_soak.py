@@ -1,5 +1,6 @@
 """The soak draws what its seeds say, finds what differs, and says how to see it again."""
 
+import contextlib
 import os
 import re
 import signal
@@ -115,10 +116,14 @@ def test_a_soak_prints_seed_and_table_and_ends_at_ctrl_c() -> None:
         env={**os.environ, "PYTHONPATH": str(PROJECT)}, start_new_session=True,
     )  # fmt: skip
     assert run.stdout is not None
-    first = run.stdout.readline()
-    time.sleep(4)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes
-    told, _ = run.communicate(timeout=120)
+    try:
+        first = run.stdout.readline()
+        time.sleep(4)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all processes
+        told, _ = run.communicate(timeout=120)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
     assert "seed 5: products, 9 min" in first
     assert run.returncode == 0
     assert re.search(r"^single products +stepper, machine +[\d,]+ +[\d,]+$", told, re.MULTILINE)

@@ -1,6 +1,7 @@
 """Figures: complete, with axes that say their units, inside their borders, the same every time."""
 
 import dataclasses
+import functools
 import io
 import itertools
 import re
@@ -40,14 +41,22 @@ OF = {
 MAPS = ("bank_occupancy", "structures_by_machine")
 
 
-@pytest.fixture
-def chart(tmp_path):
-    """Return the chart of a name."""
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory):
+    """Return the chart of a name, which is a frozen record."""
 
+    @functools.cache
     def make(name):
-        return make_chart(open_results(folders.FOLDERS[OF[name]](tmp_path / OF[name])), name)
+        folder = tmp_path_factory.mktemp(name) / OF[name]
+        return make_chart(open_results(folders.FOLDERS[OF[name]](folder)), name)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def drawn(chart):
+    """Return the chart of a name as a figure, which tests only look at."""
+    return functools.cache(lambda name: draw_chart(chart(name)))
 
 
 def test_every_chart_is_drawn_here():
@@ -55,9 +64,9 @@ def test_every_chart_is_drawn_here():
 
 
 @pytest.mark.parametrize("name", OF)
-def test_axes_say_what_they_are_and_in_which_unit(chart, name):
+def test_axes_say_what_they_are_and_in_which_unit(chart, drawn, name):
     found = chart(name)
-    named = [axes for axes in draw_chart(found).axes if axes.get_label() != "<colorbar>"]
+    named = [axes for axes in drawn(name).axes if axes.get_label() != "<colorbar>"]
     for number, axes in enumerate(named):
         assert re.search(r"\w+ \(.+\)", axes.get_xlabel())
         # bars beside those of the first panel have its labels
@@ -66,8 +75,8 @@ def test_axes_say_what_they_are_and_in_which_unit(chart, name):
 
 
 @pytest.mark.parametrize("name", OF)
-def test_letters_are_at_least_eight_points_at_column_width(chart, name):
-    figure = draw_chart(chart(name))
+def test_letters_are_at_least_eight_points_at_column_width(drawn, name):
+    figure = drawn(name)
     texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
     assert texts
     assert min(text.get_fontsize() for text in texts) >= 8
@@ -75,65 +84,61 @@ def test_letters_are_at_least_eight_points_at_column_width(chart, name):
 
 
 @pytest.mark.parametrize("name", OF)
-def test_nothing_leaves_the_figure(chart, name):
-    figure = draw_chart(chart(name))
+def test_nothing_leaves_the_figure(drawn, name):
+    figure = drawn(name)
     figure.canvas.draw()
-    drawn = figure.get_tightbbox()  # inches
+    box = figure.get_tightbbox()  # inches
     width, height = figure.get_size_inches()
-    assert min(drawn.x0, drawn.y0) >= -0.01
-    assert drawn.x1 <= width + 0.01
-    assert drawn.y1 <= height + 0.01
+    assert min(box.x0, box.y0) >= -0.01
+    assert box.x1 <= width + 0.01
+    assert box.y1 <= height + 0.01
 
 
 @pytest.mark.parametrize("name", OF)
-def test_three_files_with_the_same_bytes_every_time(chart, name):
+def test_three_files_with_the_same_bytes_every_time(chart, drawn, name):
     found = chart(name)
     files = chart_files(found, dpi=60)
     assert sorted(files) == [f"{name}.{kind}" for kind in ("csv", "png", "svg")]
     assert chart_files(found, dpi=60) == files
     assert b"<dc:date>" not in files[f"{name}.svg"]
     ET.fromstring(files[f"{name}.svg"])
-    width = draw_chart(found).get_size_inches()[0]
+    width = drawn(name).get_size_inches()[0]
     assert imread(io.BytesIO(files[f"{name}.png"])).shape[1] == int(60 * width)
     read = pl.read_csv(files[f"{name}.csv"])
     assert read.height == chart_table(found).height
 
 
 @pytest.mark.parametrize("name", sorted(set(OF) - {"energy", "stalls", *MAPS}))
-def test_lines_are_the_charts(chart, name):
+def test_lines_are_the_charts(chart, drawn, name):
     found = chart(name)
     assert isinstance(found, LineChart)
-    figure = draw_chart(found)
-    for axes, panel in zip(figure.axes, found.panels, strict=True):
-        drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
+    for axes, panel in zip(drawn(name).axes, found.panels, strict=True):
+        lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
         for series in panel.series:
-            assert (list(series.x), list(series.y)) in drawn
+            assert (list(series.x), list(series.y)) in lines
 
 
-def test_bars_are_the_charts(chart):
+def test_bars_are_the_charts(chart, drawn):
     found = chart("energy")
-    figure = draw_chart(found)
-    for axes, panel in zip(figure.axes, found.panels, strict=True):
+    for axes, panel in zip(drawn("energy").axes, found.panels, strict=True):
         widths = [bar.get_width() for bar in axes.patches]
         assert widths == pytest.approx([v for _, values in panel.parts for v in values])
         assert axes.get_xlim()[0] == 0
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_map_is_the_charts(chart, name):
+def test_map_is_the_charts(chart, drawn, name):
     found = chart(name)
-    figure = draw_chart(found)
-    maps = [axes for axes in figure.axes if axes.images]
+    maps = [axes for axes in drawn(name).axes if axes.images]
     for axes, panel in zip(maps, found.panels, strict=True):
-        drawn = axes.images[0].get_array().filled(-1).tolist()
-        assert drawn == [[-1 if v is None else v for v in row] for row in panel.values]
+        values = axes.images[0].get_array().filled(-1).tolist()
+        assert values == [[-1 if v is None else v for v in row] for row in panel.values]
         assert axes.images[0].get_clim() == (0, panel.full)
 
 
-def test_series_are_told_apart_without_colour(chart):
-    found = chart("queue_depth")
-    panel = found.panels[0]
-    axes = draw_chart(found).axes[0]
+def test_series_are_told_apart_without_colour(chart, drawn):
+    panel = chart("queue_depth").panels[0]
+    axes = drawn("queue_depth").axes[0]
     looks = {(line.get_marker(), line.get_linestyle()) for line in axes.lines}
     assert len(looks) == len(panel.series) == 2
 
@@ -150,9 +155,8 @@ def test_extremes_of_replicas_are_drawn(chart):
     ]  # fmt: skip
 
 
-def test_letters_of_the_front_are_explained(chart):
-    found = chart("pareto")
-    figure = draw_chart(found)
+def test_letters_of_the_front_are_explained(chart, drawn):
+    found, figure = chart("pareto"), drawn("pareto")
     written = {text.get_text() for axes in figure.axes for text in axes.texts}
     letters = {letter for p in found.panels for s in p.series if s.role is Role.FRONT
                for letter in s.letters}  # fmt: skip
@@ -162,8 +166,8 @@ def test_letters_of_the_front_are_explained(chart):
     assert set(dict(found.key)) == letters
 
 
-def test_tags_do_not_touch(chart):
-    figure = draw_chart(chart("speedup_vs_sparsity"))
+def test_tags_do_not_touch(drawn):
+    figure = drawn("speedup_vs_sparsity")
     figure.canvas.draw()
     boxes = sorted(
         (text.get_window_extent() for text in figure.axes[0].texts if text.get_text() in

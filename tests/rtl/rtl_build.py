@@ -22,8 +22,10 @@ SOURCES = tuple(sorted((HERE / "verilog").glob("*.v")))
 HARNESS = HERE / "harness.cpp"
 CACHE = Path(os.environ.get("SPUSIM_RTL_CACHE") or HERE / ".cache")
 VERILATOR_FLAGS = ("--cc", "-O3", "--x-initial", "unique", "--top-module", "engine")
-COMPILER_FLAGS = ("-O1", "-fPIC", "-std=gnu++17")
+# What runs on an engine takes milliseconds; optimising it took as long as all else of its build.
+COMPILER_FLAGS = ("-O0", "-fPIC", "-std=gnu++17")
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+HEADER = "verilated.h"  # of the runtime; most of what is compiled for a small engine
 
 SCANNER_COUNTERS = 10
 PE_COUNTERS = 14
@@ -99,9 +101,9 @@ def build(parameter_set: ParameterSet) -> Path:
     """Return the set's shared library, which is built unless it is in the cache."""
     library = library_path(parameter_set)
     if not library.exists():
-        objects = [runtime_object(name) for name in RUNTIME]
+        objects, header = [runtime_object(name) for name in RUNTIME], runtime_header()
         with scratch_folder() as folder:
-            built = compile_engine(parameter_set, Path(folder), objects)
+            built = compile_engine(parameter_set, Path(folder), objects, header)
             os.replace(built, library)
     return library
 
@@ -112,7 +114,9 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="build-", dir=CACHE)
 
 
-def compile_engine(parameter_set: ParameterSet, folder: Path, objects: list[Path]) -> Path:
+def compile_engine(
+    parameter_set: ParameterSet, folder: Path, objects: list[Path], header: Path
+) -> Path:
     """Verilate and compile in a folder; return the library."""
     run(
         verilator_command(
@@ -127,8 +131,8 @@ def compile_engine(parameter_set: ParameterSet, folder: Path, objects: list[Path
     library = folder / "engine.so"
     defines = [f"-D{name}={value}" for name, value in counts_of(parameter_set).items()]
     run(
-        [*compiler(), *defines, f"-I{folder}", "-shared", "-o", str(library), str(unit),
-         *map(str, objects), "-lpthread"],
+        [*compiler(), "-include", str(header), *defines, f"-I{folder}", "-shared",
+         "-o", str(library), str(unit), *map(str, objects), "-lpthread"],
         f"compiling set {parameter_set.number}",
     )  # fmt: skip
     return library
@@ -142,11 +146,32 @@ def compiler() -> list[str]:
 
 def runtime_object(source: str) -> Path:
     """Return a compiled file of Verilator's runtime, the same for every set."""
-    target = CACHE / f"{Path(source).stem}-{key_of(COMPILER_FLAGS, tool_versions())}.o"
+    return compiled_once(source, ".o", "-c")
+
+
+def runtime_header() -> Path:
+    """Return what to include first: a header of Verilator's runtime, with its compiled form beside.
+
+    The compiler takes `x.h.gch` for `-include x.h` where flags and version are those it was made
+    with, and else reads `x.h`.
+    """
+    compiled = compiled_once(HEADER, ".h.gch", "-x", "c++-header")
+    header = compiled.with_suffix("")
+    if not header.exists():
+        with scratch_folder() as folder:
+            text = Path(folder) / header.name
+            text.write_text(f'#include "{HEADER}"\n', encoding="utf-8")
+            os.replace(text, header)
+    return header
+
+
+def compiled_once(source: str, suffix: str, *kind: str) -> Path:
+    """Return what a file of Verilator's runtime compiles to, which is kept as libraries are."""
+    target = CACHE / f"{Path(source).stem}-{key_of(COMPILER_FLAGS, tool_versions())}{suffix}"
     if not target.exists():
         with scratch_folder() as folder:
             built = Path(folder) / target.name
-            run([*compiler(), "-c", str(verilator_include() / source), "-o", str(built)],
+            run([*compiler(), *kind, str(verilator_include() / source), "-o", str(built)],
                 f"compiling Verilator's {source}")  # fmt: skip
             os.replace(built, target)
     return target

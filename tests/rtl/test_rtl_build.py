@@ -25,6 +25,8 @@ def empty_cache(verilator: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """A cache without libraries; Verilator's runtime stays where it is."""
     runtime = {name: rtl_build.runtime_object(name) for name in rtl_build.RUNTIME}
     monkeypatch.setattr(rtl_build, "runtime_object", runtime.__getitem__)
+    header = rtl_build.runtime_header()
+    monkeypatch.setattr(rtl_build, "runtime_header", lambda: header)
     monkeypatch.setattr(rtl_build, "CACHE", tmp_path / "cache")
     return tmp_path / "cache"
 
