@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.kernels.ahead import prepare_core
-from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
+from spusim.kernels.chip import FREE, NEVER, STANDING, G, H, K, N, Stop
 from spusim.kernels.declare import kernel
 from spusim.kernels.dma import grant_channel
 from spusim.kernels.engine import settle

@@ -1,9 +1,9 @@
 """Where compiled kernels are kept: a folder for each file, named by all that its code depends on.
 
 A file's folder is named by the contents of the file, of all kernel files that it names in turn, and
-of those that every kernel depends on: what compiles and loads it, and the handles that kernels share.
-In it each kernel has an object file for each kind of arguments, processor, and version of what made
-it. A change then costs the compilation of what it touches, and nothing else.
+of those that every kernel depends on: what compiles and loads it, and the handles that kernels
+share. In it each kernel has an object file for each kind of arguments, processor, and version of
+what made it. A change then costs the compilation of what it touches, and nothing else.
 """
 
 import functools
@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def _made_for() -> str:
     """Return what else decides: the processor, and the versions and settings of what compiles."""
     features = llvm.get_host_cpu_features().flatten()
     settings = sorted(
-        item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] != _CACHE_DIR
+        item
+        for item in os.environ.items()
+        if item[0].startswith("NUMBA_") and item[0] != _CACHE_DIR
     )
     versions = (FORMAT, llvm.llvm_version_info, sys.implementation.cache_tag, np.__version__)
     return repr((versions, llvm.get_host_cpu_name(), features, settings))
@@ -133,31 +136,36 @@ def place_of(function: Callable[..., Any], kinds: str) -> Path | None:
 def read(place: Path | None) -> Compiled | None:
     """Return a kernel that is kept, None for one that is not, or that was damaged since."""
     try:
-        line, _, code = place.read_bytes().partition(b"\n") if place else (b"{}", b"", b"")
-        head = json.loads(line)
-        if head.pop("sha256", None) != hashlib.sha256(code).hexdigest():
+        digest, _, content = place.read_bytes().partition(b"\n") if place else (b"", b"", b"")
+        if digest != hashlib.sha256(content).hexdigest().encode():
             return None
-        return Compiled(**head, code=code)
-    except (OSError, ValueError, TypeError, AttributeError):
+    except OSError:
         return None
+    head, _, code = content.partition(b"\n")
+    return Compiled(**json.loads(head), code=code)
 
 
 def write(place: Path | None, compiled: Compiled) -> None:
-    """Keep a kernel, whole or not at all; where that cannot be, it is compiled the next time again."""
+    """Keep a kernel, whole or not at all; where that cannot be, it is compiled again next time.
+
+    In the file are the SHA-256 of what follows, a line on arguments and results, and the object.
+    """
     if place is None:
         return
     head = compiled._asdict()
     code = head.pop("code")
-    head["sha256"] = hashlib.sha256(code).hexdigest()
+    content = json.dumps(head).encode() + b"\n" + code
     beside = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(json.dumps(head).encode() + b"\n" + code)
+        beside.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
         beside.replace(place)
-    except OSError:  # no permission, no space: the kernel runs all the same
-        beside.unlink(missing_ok=True)
-        return
-    _clear_stale(place.parent)
+        _clear_stale(place.parent)
+    except OSError:
+        return  # no permission, no space: the kernel runs all the same
+    finally:
+        with suppress(OSError):
+            beside.unlink()
 
 
 def compiled() -> bool:

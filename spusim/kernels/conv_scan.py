@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spusim.kernels.declare import Deferred, kernel
 from spusim.kernels.conv_layout import F, G
+from spusim.kernels.declare import Deferred, kernel
 
 trailing_zeros = Deferred("numba.cpython.unsafe.numbers", "trailing_zeros")
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)

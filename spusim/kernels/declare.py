@@ -38,8 +38,8 @@ class Handle:
     """Arrays and other handles behind one pointer: cheap to pass, and quick to compile against.
 
     Compiled code counts no references to what a handle holds; the handle in Python keeps it alive,
-    and must itself outlive all that compiled code keeps. Its words are, for each member in turn,
-    what `kinds` says: of an array its elements, address, shape and strides; of a handle its address.
+    and must itself outlive all that compiled code keeps. Its words are, member after member, of an
+    array the number of its elements, its address, shape and strides; of a handle its address.
     """
 
     fields: tuple[str, ...]
@@ -82,7 +82,7 @@ def _told(argument: Any) -> str:
 
 
 def plain(argument: Any) -> Any:
-    """Return a scalar as Python's int, float or bool. Raises TypeError for what kernels do not take."""
+    """Return a scalar as Python's int, float or bool. Raises TypeError for anything else."""
     if isinstance(argument, bool | np.bool_):
         return bool(argument)
     if isinstance(argument, int | np.integer):

@@ -16,7 +16,7 @@ from numba.np.numpy_support import as_dtype
 from spusim.errors import SpusimError
 from spusim.kernels.declare import Handle, plain
 from spusim.kernels.handles import HandleType
-from spusim.kernels.loading import ENTRY, Compiled
+from spusim.kernels.loading import ARRAY, BOOL, ENTRY, FLOAT, INT, Compiled
 
 _WORD, _HALF, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _POINTER = _BYTE.as_pointer()
@@ -114,6 +114,15 @@ accept:
 }
 """
 
+_LETTERS = {
+    types.Array: ARRAY,
+    types.Float: FLOAT,
+    types.Boolean: BOOL,
+    types.Integer: INT,
+    HandleType: INT,
+    types.NoneType: "",
+}
+
 
 class KernelError(SpusimError):
     """A kernel that cannot be called from Python as it is."""
@@ -125,9 +134,10 @@ class _EntryLibrary(codegen.JITCodeLibrary):
     code: bytes
 
     def _optimize_final_module(self):
-        for function in self._final_module.functions:
-            if not function.is_declaration and function.name != ENTRY:
-                function.linkage = "internal"
+        module = self._final_module
+        for defined in (*module.functions, *module.global_variables):
+            if not defined.is_declaration and defined.name != ENTRY:
+                defined.linkage = "internal"
         super()._optimize_final_module()
 
     def _finalize_final_module(self):
@@ -163,24 +173,27 @@ def _argument_type(argument):
 
 
 def _scalar(argument):
-    return argument if isinstance(argument, Handle) or hasattr(argument, "shape") else plain(argument)
+    return (
+        argument if isinstance(argument, Handle) or hasattr(argument, "shape") else plain(argument)
+    )
 
 
 def _letters(kind):
     """Return a letter for each thing that an entry takes or gives of a type (`Compiled`)."""
-    if isinstance(kind, types.Array):
-        return "O"
     if isinstance(kind, types.BaseTuple):
         return "".join(_letters(part) for part in kind)
-    if isinstance(kind, types.Float):
-        return "f"
-    if isinstance(kind, types.Boolean):
-        return "b"
-    if isinstance(kind, (types.Integer, HandleType)):
-        return "i"
-    if isinstance(kind, types.NoneType):
-        return ""
+    for known, letter in _LETTERS.items():
+        if isinstance(kind, known):
+            return letter
     raise KernelError(f"{kind} cannot pass between Python and kernels: give numbers and arrays")
+
+
+def _returned(kind, name):
+    """Return the letters of a kernel's results."""
+    letters = _letters(kind)
+    if ARRAY in letters:
+        raise KernelError(f"{name} returns {kind}: let it write to an array that it is given")
+    return letters
 
 
 class _EntryWriter:
@@ -247,7 +260,7 @@ def _entry_module(context, descriptor, name, letters):
     """Return an LLVM module with the entry of a lowered function."""
     module = context.create_module(name)
     callee = context.declare_function(module, descriptor)
-    takes = {"O": _POINTER, "f": ir.DoubleType()}
+    takes = {ARRAY: _POINTER, FLOAT: ir.DoubleType()}
     signature = [_WORD.as_pointer(), *(takes.get(letter, _WORD) for letter in letters)]
     entry = ir.Function(module, ir.FunctionType(_HALF, signature), ENTRY)
     builder = ir.IRBuilder(entry.append_basic_block())
@@ -276,12 +289,12 @@ def compile_entry(kernel, arguments) -> Compiled:
     kernel.part.compile(kinds)
     made = kernel.part.overloads[kinds]
     context, name = made.target_context, kernel.py_func.__qualname__
-    letters = "".join(_letters(kind) for kind in kinds)
+    returned = made.signature.return_type
+    letters, results = "".join(_letters(kind) for kind in kinds), _returned(returned, name)
     library = _EntryLibrary(context.codegen(), name)
     library.add_ir_module(_entry_module(context, made.fndesc, name, letters))
     library.add_llvm_module(llvm.parse_assembly(RUNTIME))
     library.add_linking_library(made.library)
     library.finalize()
-    returned = made.signature.return_type
     single = not isinstance(returned, types.BaseTuple)
-    return Compiled(letters, _letters(returned), single, library.code)
+    return Compiled(letters, results, single, library.code)

@@ -15,16 +15,21 @@ import llvmlite.binding as llvm
 
 ENTRY = "spusim_entry"
 FAILED_WORDS = 2  # of a failed entry's results: address and length of the exception
-_C_TYPES = {"O": ctypes.py_object, "i": ctypes.c_int64, "f": ctypes.c_double}
-_FLOAT, _BOOL, _INT = "f", "b", "i"
+ARRAY, INT, BOOL, FLOAT = "O", "i", "b", "f"
+_C_TYPES = {
+    ARRAY: ctypes.py_object,
+    INT: ctypes.c_int64,
+    BOOL: ctypes.c_int64,
+    FLOAT: ctypes.c_double,
+}
 
 
 class Compiled(NamedTuple):
     """A kernel's machine code for arguments of certain kinds.
 
-    arguments: a letter each, O an array, i an integer, truth value or handle, f a float; results:
-    i, b (truth value) or f each; single: what a kernel returns that returns no tuple; code: an
-    object file that defines `ENTRY`.
+    arguments: a letter each, `ARRAY`, `INT` (an integer, or a handle's address), `BOOL` or `FLOAT`;
+    results: likewise, without arrays; single: it returns no tuple; code: an object file that defines
+    `ENTRY`.
     """
 
     arguments: str
@@ -37,7 +42,9 @@ class Compiled(NamedTuple):
 def _jit() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="small")
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        reloc="pic", codemodel="small"
+    )
     return llvm.create_lljit_compiler(machine, use_jit_link=False)
 
 
@@ -71,12 +78,10 @@ def load(compiled: Compiled) -> Callable[[list[Any]], Any]:
 def _reader(compiled: Compiled) -> Callable[[Any], Any]:
     """Return what makes Python's objects of an entry's results."""
     if compiled.single:
-        return {"": _nothing, _INT: _first, _BOOL: _first_bool, _FLOAT: _first_float}[
-            compiled.results
-        ]
+        return {"": _nothing, INT: _first, BOOL: _first_bool, FLOAT: _first_float}[compiled.results]
     letters = compiled.results
     return lambda found: tuple(
-        _as_float(found[k]) if letter == _FLOAT else bool(found[k]) if letter == _BOOL else found[k]
+        _as_float(found[k]) if letter == FLOAT else bool(found[k]) if letter == BOOL else found[k]
         for k, letter in enumerate(letters)
     )
 

@@ -12,7 +12,6 @@ import numpy as np
 from spusim.kernels.ahead import COLUMNS_A_NOTE
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A
-from spusim.kernels.declare import Handle, kernel
 from spusim.kernels.contention import (
     ACTIVE,
     ADDRESS,
@@ -30,6 +29,7 @@ from spusim.kernels.contention import (
 from spusim.kernels.contention import (
     BEAT as VECTOR_BEAT,
 )
+from spusim.kernels.declare import Handle, kernel
 from spusim.kernels.layout import M, S, Unit
 from spusim.kernels.rowtime import cost_of
 from spusim.kernels.stepping import (

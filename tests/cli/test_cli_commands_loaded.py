@@ -36,5 +36,3 @@ def test_a_word_that_is_no_command_is_answered_with_the_nearest(spusim):
     result = spusim("rnu")
     assert result.exit_code == 2
     assert "Did you mean 'run'" in result.stderr
-
-
