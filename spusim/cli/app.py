@@ -15,7 +15,7 @@ class _Commands(GuardedGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, command and what is left of the words."""
         name, found, left = super().resolve_command(ctx, args)
-        return name, found and load_command(name), left
+        return name, load_command(str(name)) if found else None, left
 
 
 app = typer.Typer(

@@ -1,11 +1,12 @@
 """Compiling a kernel's entry: a C function for Python, with all that it calls, as an object file.
 
-Numba types and lowers the functions (`compiling`), links and optimises them. The entry takes numpy's
-arrays apart, calls the kernel, and stores what it returns. Nothing in an object refers to numba:
-what little of numba's runtime kernels need, memory for arrays of their own, is in `RUNTIME`.
+Numba types and lowers the functions (`compiling`), links and optimises them. The entry takes
+numpy's arrays apart, calls the kernel, and stores what it returns. Nothing in an object refers to
+numba: what little of numba's runtime kernels need, memory for arrays of their own, is in `RUNTIME`.
 """
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import typeof
 from numba.core import codegen, types
@@ -123,6 +124,9 @@ _LETTERS = {
     types.NoneType: "",
 }
 
+# names of what this process may have, too, since it compiles, but others will not
+NUMBAS_OWN = ("NRT_", "numba", "_ZN")
+
 
 class KernelError(SpusimError):
     """A kernel that cannot be called from Python as it is."""
@@ -152,14 +156,15 @@ class _EntryLibrary(codegen.JITCodeLibrary):
 
     def _check_symbols(self):
         """Refuse what no process but numba's could link."""
-        for function in self._final_module.functions:
-            name = function.name
-            if function.is_declaration and not name.startswith("llvm."):
-                if name.startswith(("NRT_", "numba", "_ZN")) or not llvm.address_of_symbol(name):
-                    raise KernelError(
-                        f"{self.name} needs {name} of numba's runtime, which kernels do without: "
-                        "use plain loops over arrays that it is given"
-                    )
+        functions = self._final_module.functions
+        declared = [function.name for function in functions if function.is_declaration]
+        for name in declared:
+            known = name.startswith("llvm.") or llvm.address_of_symbol(name)
+            if not known or name.startswith(NUMBAS_OWN):
+                raise KernelError(
+                    f"{self.name} needs {name} of numba's runtime, which kernels do without: use "
+                    "plain loops over arrays that it is given"
+                )
 
 
 def _argument_type(argument):
@@ -169,13 +174,9 @@ def _argument_type(argument):
         if hasattr(argument, "_fields"):
             return types.NamedTuple(parts, type(argument))
         return types.Tuple(parts)
-    return typeof(argument if hasattr(argument, "dtype") and argument.ndim else _scalar(argument))
-
-
-def _scalar(argument):
-    return (
-        argument if isinstance(argument, Handle) or hasattr(argument, "shape") else plain(argument)
-    )
+    if isinstance(argument, np.ndarray):
+        return typeof(argument.view(np.ndarray))
+    return typeof(argument if isinstance(argument, Handle) else plain(argument))
 
 
 def _letters(kind):

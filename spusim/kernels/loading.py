@@ -7,6 +7,7 @@ then stored the address and length of a pickled exception where results would be
 
 import ctypes
 import functools
+import itertools
 import pickle
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,14 +23,15 @@ _C_TYPES = {
     BOOL: ctypes.c_int64,
     FLOAT: ctypes.c_double,
 }
+_numbers = itertools.count()  # of loaded libraries, whose names cannot be used again
 
 
 class Compiled(NamedTuple):
     """A kernel's machine code for arguments of certain kinds.
 
     arguments: a letter each, `ARRAY`, `INT` (an integer, or a handle's address), `BOOL` or `FLOAT`;
-    results: likewise, without arrays; single: it returns no tuple; code: an object file that defines
-    `ENTRY`.
+    results: likewise, without arrays; single: it returns no tuple; code: an object file that
+    defines `ENTRY`.
     """
 
     arguments: str
@@ -48,17 +50,10 @@ def _jit() -> Any:
     return llvm.create_lljit_compiler(machine, use_jit_link=False)
 
 
-@functools.cache
-def _numbers() -> Any:
-    import itertools
-
-    return itertools.count()
-
-
 def load(compiled: Compiled) -> Callable[[list[Any]], Any]:
     """Return a function of an entry's arguments, as a list. It keeps the code loaded."""
     library = llvm.JITLibraryBuilder().add_object_img(compiled.code).add_current_process()
-    name = f"kernel{next(_numbers())}"
+    name = f"kernel{next(_numbers)}"
     tracker = library.export_symbol(ENTRY).link(_jit(), name)
     kinds = [_C_TYPES[letter] for letter in compiled.arguments]
     function = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, *kinds)(tracker[ENTRY])

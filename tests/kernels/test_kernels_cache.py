@@ -221,7 +221,8 @@ print("numba" in sys.modules)
 
 def start(folder):
     return subprocess.Popen(
-        [sys.executable, "-c", PROCESS], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-c", PROCESS], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=os.environ | {"NUMBA_CACHE_DIR": str(folder)},
     )  # fmt: skip
 
