@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from spusim.arch.document import Entry, Reader, merge
@@ -91,7 +92,7 @@ class Shelf:
             raise self.error(f"{source.label}: is not UTF-8 text; save it as UTF-8") from None
         if len(data) > _MOST_BYTES:
             raise self.error(f"{source.label}: is larger than 1 MiB; it cannot be a {self.kind}")
-        tree = Reader(source.label, layer, self.error).read(text)
+        tree = _read(text, source.label, layer, self.error)  # type: ignore[arg-type]
         if tree is None:
             raise self.error(
                 f"{source.label}:1: is empty; write at least `base: {self.names()[0]}`"
@@ -140,6 +141,11 @@ class Shelf:
         for step in reversed(steps):
             entry = Entry({step: entry}, origin, layer)
         return entry
+
+
+@lru_cache(maxsize=32)  # a run reads its architecture twice, a sweep a thousand times
+def _read(text: str, label: str, layer: int, error: type[SpusimError]) -> Entry | None:
+    return Reader(label, layer, error).read(text)
 
 
 def _without(tree: Entry, *keys: str) -> Entry:

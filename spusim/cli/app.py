@@ -1,5 +1,6 @@
 """The commands of `spusim`, put together: each is loaded when it is asked for."""
 
+import gc
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,11 @@ class _Commands(GuardedGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return name, command and what is left of the words."""
         name, found, left = super().resolve_command(ctx, args)
-        return name, load_command(str(name)) if found else None, left
+        command = load_command(str(name)) if found else None
+        if not gc.isenabled():  # as `main` has it while modules load, which stay
+            gc.freeze()
+            gc.enable()
+        return name, command, left
 
 
 app = typer.Typer(
