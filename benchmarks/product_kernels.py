@@ -1,7 +1,6 @@
 """Compiled entries that time one plane of a product on a loaded core at a time."""
 
-import numba as nb
-
+from spusim.kernels.declare import kernel
 from spusim.kernels.engine import load_cycles
 from spusim.kernels.layout import M
 from spusim.kernels.matvec import add_columns, nonzero_columns
@@ -11,13 +10,13 @@ from spusim.kernels.stepping import step_alone
 _ROWS, _COLUMNS, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS)
 
 
-@nb.njit(cache=True)
+@kernel
 def _timing(core, n):
     matrix = core.matrices[0]
     return product_cycles(core, matrix, core.columns, n, load_cycles(core, matrix, 0, False))
 
 
-@nb.njit(cache=True)
+@kernel
 def _sums(core, n):
     matrix = core.matrices[0]
     rows, total, begin = matrix[_ROWS], matrix[_COLUMNS], matrix[_WEIGHTS]
@@ -27,19 +26,19 @@ def _sums(core, n):
     add_columns(weights, core.x, core.columns, n, sums)
 
 
-@nb.njit(cache=True)
+@kernel
 def cycles_only(core):
     """Find the nonzero columns of the operand in `core.x`, and the product's cycles."""
     return _timing(core, nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], core.columns))
 
 
-@nb.njit(cache=True)
+@kernel
 def values_only(core):
     """Find the nonzero columns of the operand in `core.x`, and the product in `core.acc32`."""
     _sums(core, nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], core.columns))
 
 
-@nb.njit(cache=True)
+@kernel
 def values_and_cycles(core):
     """Do what `values_only` does, and return the cycles."""
     n = nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], core.columns)
@@ -47,7 +46,7 @@ def values_and_cycles(core):
     return _timing(core, n)
 
 
-@nb.njit(cache=True)
+@kernel
 def stepped(core):
     """Return what `cycles_only` does, found cycle by cycle."""
     columns = core.columns

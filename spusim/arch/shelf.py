@@ -91,7 +91,7 @@ class Shelf:
             raise self.error(f"{source.label}: is not UTF-8 text; save it as UTF-8") from None
         if len(data) > _MOST_BYTES:
             raise self.error(f"{source.label}: is larger than 1 MiB; it cannot be a {self.kind}")
-        tree = read_document(text, source.label, layer, self.error)
+        tree = read_document(text, source.label, layer, self.error)  # type: ignore[arg-type]
         if tree is None:
             raise self.error(
                 f"{source.label}:1: is empty; write at least `base: {self.names()[0]}`"
@@ -135,7 +135,7 @@ class Shelf:
             raise self.error(f"{origin}: must look like key.key=value; try core.queue.depth=2")
         if steps[0] == "base":
             raise self.error(f"{origin}: base cannot be set; name the other {self.kind} itself")
-        entry = read_document(text, origin, layer, self.error, False)
+        entry = read_document(text, origin, layer, self.error, False)  # type: ignore[arg-type]
         entry = Entry(None, origin, layer) if entry is None else entry
         for step in reversed(steps):
             entry = Entry({step: entry}, origin, layer)

@@ -30,7 +30,10 @@ class ArchError(SpusimError):
 class Spec(BaseModel):
     """Base of all specs: frozen; unknown keys, infinities and NaN are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # built when it is first used, which most are only inside others
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class QueueSpec(Spec):

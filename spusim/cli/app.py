@@ -1,29 +1,31 @@
-"""The commands of `spusim`, put together."""
+"""The commands of `spusim`, put together: each is loaded when it is asked for."""
 
-from typing import Annotated
+import gc
+from typing import Annotated, Any
 
 import typer
 
 import spusim
-from spusim.cli import isa, layer
-from spusim.cli.compare import compare
-from spusim.cli.compile import compile_target
+from spusim.cli.commands import COMMANDS, load_command, stand_in
 from spusim.cli.guard import GuardedGroup
-from spusim.cli.inspect import inspect
-from spusim.cli.listing import list_shipped
-from spusim.cli.plot import plot
-from spusim.cli.prune import prune
-from spusim.cli.quantize import quantize
-from spusim.cli.regress import regress
-from spusim.cli.report import report
-from spusim.cli.run import run
-from spusim.cli.sweep import sweep
-from spusim.cli.trace import trace
-from spusim.cli.validate import validate
+
+
+class _Commands(GuardedGroup):
+    """The top command: loads the command that was asked for."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return name, command and what is left of the words."""
+        name, found, left = super().resolve_command(ctx, args)
+        command = load_command(str(name)) if found else None
+        if not gc.isenabled():  # as `main` has it while modules load, which stay
+            gc.freeze()
+            gc.enable()
+        return name, command, left
+
 
 app = typer.Typer(
     name="spusim",
-    cls=GuardedGroup,
+    cls=_Commands,
     help="Cycle-accurate, bit-exact simulator of sparse processing units.",
     epilog="Exit codes: 0 fine, 1 error, 2 usage, 3 differs in time or energy only, "
     "4 differs in results or breaks compatibility, 130 interrupted.",
@@ -31,21 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("run")(run)
-app.add_typer(layer.app, name="layer")
-app.command("inspect")(inspect)
-app.command("prune")(prune)
-app.command("quantize")(quantize)
-app.command("compile")(compile_target)
-app.command("trace")(trace)
-app.add_typer(isa.app, name="isa", no_args_is_help=True)
-app.command("sweep")(sweep)
-app.command("report")(report)
-app.command("compare")(compare)
-app.command("regress")(regress)
-app.command("plot")(plot)
-app.command("validate")(validate)
-app.command("list")(list_shipped)
+for _name, _place in COMMANDS.items():
+    app.command(_name, help=_place.help)(stand_in)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,5 +1,7 @@
 """The command line's entry point: it loads nothing before it can tell Ctrl-C in one line."""
 
+import gc
+import os
 import sys
 
 from spusim.cli.interruption import INTERRUPTED, TOLD
@@ -19,6 +21,10 @@ def _run() -> None:
 
     from spusim.cli.guard import guard
 
+    # modules stay; looking for garbage among them while they load takes a tenth of a second
+    gc.disable()
+    # else pydantic reads what every installed package says of itself, for plugins to watch specs
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for stream in (sys.stdout, sys.stderr):
         # a terminal that lacks a character gets a question mark, not a traceback
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from spusim.machine.progress import listening
 
@@ -16,6 +15,9 @@ def show_layers(name: str, quiet: bool) -> Iterator[None]:
     if quiet or not console.is_terminal:
         yield
         return
+    # elsewhere nobody needs it
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn(name, markup=False),
         BarColumn(),

@@ -1,6 +1,7 @@
 """What a target comes to, and its run: a machine, what runs on it, and a stream."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from spusim.frontend import clipped_inputs, list_streams, quantise_input
 from spusim.network.records import Network, Quantum, Stream, Tensor
 from spusim.program import Program
 from spusim.result import RunResult
-from spusim.source import Source
+
+if TYPE_CHECKING:
+    from spusim.source import Source
 
 IMAGE_OF_NOISE = "noise:frames=1,seed=0"  # what a network over images sees where none is named
 
@@ -34,7 +37,7 @@ class Case:
     network: Network | None
     program: Program | None = None
     stream: str | None = None
-    source: Source | None = None
+    source: "Source | None" = None
     origin: Origin = field(default_factory=Origin)
 
 
@@ -124,7 +127,7 @@ def _default_stream(case: Case) -> str:
     )
 
 
-def _source_stream(source: Source) -> Stream:
+def _source_stream(source: "Source") -> Stream:
     if not len(source.frames):
         raise CaseError(
             f"{source.program.name}: the program source has no frames; add `.frame` lines, or name "

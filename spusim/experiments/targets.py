@@ -19,13 +19,10 @@ from spusim.experiments.runs import (
     list_runs,
     load_run,
 )
-from spusim.frontend import list_networks, network_hash
-from spusim.frontend.fqir import is_plan, load_plan
+from spusim.frontend import fqir, list_networks, network_hash
 from spusim.frontend.profiled import find_profile, list_profiles
-from spusim.image import load_program
 from spusim.numerics import numerics_of
 from spusim.program import Program
-from spusim.source import load_source
 
 # first keys of settings that change a network; all others are for the architecture
 NETWORK_KEYS = frozenset({"input", "labels", "layers", "prune", "quantise", "weights"})
@@ -109,7 +106,7 @@ def _run_file(target: str, choice: Choice) -> Case:
     merged = Choice(
         choice.arch or run.arch, choice.network or run.network, (*run.settings, *choice.settings)
     )
-    if is_plan(str(merged.network)):
+    if fqir.is_plan(str(merged.network)):
         plan = _plan(str(merged.network), replace(merged, network=None))
         return replace(plan, name=run.name, stream=run.stream)
     network = load_network(str(merged.network), settings=merged.network_settings)
@@ -145,6 +142,8 @@ def _checkpoint(target: str, choice: Choice) -> Case:
 
 
 def _image(target: str, choice: Choice) -> Case:
+    from spusim.image import load_program
+
     program = load_program(target)
     if choice.arch is None and program.arch_name not in list_archs():
         raise CaseError(
@@ -154,8 +153,8 @@ def _image(target: str, choice: Choice) -> Case:
     arch = _arch(replace(choice, arch=choice.arch or program.arch_name))
     network = None
     if choice.network:
-        plan = is_plan(choice.network)
-        opener = load_plan if plan else partial(load_network, settings=choice.network_settings)
+        plan = fqir.is_plan(choice.network)
+        opener = fqir.load_plan if plan else partial(load_network, settings=choice.network_settings)
         network = opener(choice.network)
         _same(target, "network", network.name, network_hash(network), program)
     _same(target, "arch", arch.name, arch_hash(arch), program)
@@ -168,6 +167,8 @@ def _source(target: str, choice: Choice) -> Case:
             f"{target}: is a program; --network (={choice.network}) goes with a checkpoint or a "
             "run, drop it"
         )
+    from spusim.source import load_source
+
     source = load_source(target, choice.arch, choice.settings)
     origin = Origin(program=target)
     return Case(
@@ -197,7 +198,7 @@ def _plan(target: str, choice: Choice) -> Case:
             f"{choice.network_settings[0]}, which goes with a network or a checkpoint"
         )
     arch = _arch(choice)
-    network = load_plan(target, numerics_of(arch.numerics))
+    network = fqir.load_plan(target, numerics_of(arch.numerics))
     return Case(network.name, arch, network, origin=Origin(plan=target))
 
 

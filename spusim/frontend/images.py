@@ -1,18 +1,20 @@
 """Image files as frames: resized, cropped at the centre, normalised."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from spusim.frontend.errors import StreamError
 from spusim.network.records import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MODES = {1: "L", 3: "RGB"}  # by channels
 _SHALLOW, _DEEP = 255.0, 65535.0  # full scale of 8 and 16 bits
 _MOST = 0.5  # of an image: less than that left in the crop is told
-_DAMAGED = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_image(path: Path, picture: Picture | None) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -44,13 +46,18 @@ def normalised(values: np.ndarray, picture: Picture) -> np.ndarray:
     return np.asarray((values - np.array(mean)) / np.array(std))
 
 
-def _opened(path: Path, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
+def _opened(path: Path, mode: str) -> "tuple[Image, tuple[str, ...]]":
     """Return the upright image in a mode, and notes on what was changed for it."""
+    from PIL import Image, ImageOps, UnidentifiedImageError  # few runs see images
+
+    damaged = (
+        UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError
+    )  # fmt: skip
     try:
         with Image.open(path) as file:
             file.load()
             found: Image.Image = ImageOps.exif_transpose(file)
-    except _DAMAGED as error:
+    except damaged as error:
         raise StreamError(
             f"{path}: not a complete image ({error}); save or download it again"
         ) from error
@@ -67,9 +74,7 @@ def _opened(path: Path, mode: str) -> tuple[Image.Image, tuple[str, ...]]:
     return found, tuple(notes)
 
 
-def _cropped(
-    image: Image.Image, picture: Picture, name: str
-) -> tuple[Image.Image, tuple[str, ...]]:
+def _cropped(image: "Image", picture: Picture, name: str) -> "tuple[Image, tuple[str, ...]]":
     """Resize until the shorter side has the wanted pixels, and the crop fits; then crop.
 
     Returns a note too, where pixels had to be made up or most of them were left out.
@@ -80,7 +85,9 @@ def _cropped(
         scale = max(scale, picture.resize / min(width, height))
     size = max(picture.width, int(width * scale)), max(picture.height, int(height * scale))
     if size != image.size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
+        from PIL.Image import Resampling
+
+        image = image.resize(size, Resampling.BILINEAR)
     left, top = round((size[0] - picture.width) / 2), round((size[1] - picture.height) / 2)
     kept = picture.width * picture.height / (size[0] * size[1])
     what = [f"enlarged {scale:.3g}x"] * (scale > 1) + [f"cropped to {kept:.0%}"] * (kept < _MOST)

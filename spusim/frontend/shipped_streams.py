@@ -1,6 +1,7 @@
 """The registry of shipped streams, `configs/networks/streams.yaml`."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from spusim.frontend.errors import StreamError
@@ -28,8 +29,11 @@ class StreamEntry:
 def stream_registry() -> dict[str, StreamEntry]:
     """Return the shipped streams by name. Raises StreamError for a malformed registry."""
     path = shipped("configs") / "networks" / REGISTRY_NAME
-    if not path.exists():
-        return {}
+    return dict(_entries(path, path.stat().st_mtime_ns)) if path.exists() else {}
+
+
+@cache  # a run asks several times
+def _entries(path: Path, _changed: int) -> dict[str, StreamEntry]:
     file = read_yaml(path)
     entries = {}
     for name, fields in file.data.items():

@@ -1,10 +1,11 @@
 """What a network file may say: the models behind `configs/networks/*.yaml` and their schema."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from spusim.frontend.audio import Framing
 from spusim.frontend.layers import LAYERS, Model, Name, NodeModel, Shape, Size
@@ -214,7 +215,7 @@ class TopologyModel(Model):
     labels: tuple[str, ...] = Field(
         default=(), description="names of the outputs (quote yes, no, on, off)"
     )
-    quantise: QuantiseModel = QuantiseModel()
+    quantise: QuantiseModel = QuantiseModel.model_construct()
     prune: PruneModel | None = None
 
 
@@ -223,6 +224,30 @@ SECTIONS: dict[str, type[Model]] = {
     "quantise": QuantiseModel,
     "prune": PruneModel,
 }
+
+
+def validated(text: str, types: Set[Any]) -> TopologyModel:
+    """Return what a network file says, as JSON. Raises pydantic's ValidationError.
+
+    types: all that its layers say that they are. Where there is a layer of each, the models of no
+    others are built.
+    """
+    known = frozenset(name for name in types if name in LAYERS)
+    if len(known) < len(types):
+        return TopologyModel.model_validate_json(text)
+    found = _with_layers(known).model_validate_json(text)
+    said = {name: getattr(found, name) for name in TopologyModel.model_fields}
+    return TopologyModel.model_construct(found.model_fields_set, **said)
+
+
+@cache
+def _with_layers(types: frozenset[str]) -> type[TopologyModel]:
+    """Return the model of network files that have layers of these types only."""
+    models = dict.fromkeys(LAYERS[name] for name in ("linear", "relu", *sorted(types)))
+    layer: Any = Annotated[Union[tuple(models)], Field(discriminator="type")]  # noqa: UP007
+    told = TopologyModel.model_fields["layers"]
+    layers: Any = (tuple[layer, ...], told)
+    return create_model("TopologyModel", __base__=TopologyModel, layers=layers)
 
 
 def network_schema() -> dict[str, Any]:

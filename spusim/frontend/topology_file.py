@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import LAYERS, NodeModel
-from spusim.frontend.topology import SECTIONS, TopologyModel
+from spusim.frontend.topology import SECTIONS, TopologyModel, validated
 from spusim.frontend.wiring import Wiring, wire
 from spusim.frontend.yaml_file import (
     Location,
@@ -69,7 +69,7 @@ def _checked(file: YamlFile, settings: Sequence[str]) -> TopologyModel:
     changed = {_apply(data, setting): setting for setting in settings}
     try:
         # As JSON, in which a list is a tuple even to strict models.
-        model = TopologyModel.model_validate_json(json.dumps(data, default=str))
+        model = validated(json.dumps(data, default=str), _types(data))
     except ValidationError as error:
         found = error.errors(include_url=False)
         raise TopologyError("\n".join(_message(file, data, changed, e) for e in found)) from None
@@ -79,6 +79,14 @@ def _checked(file: YamlFile, settings: Sequence[str]) -> TopologyModel:
     if problems:
         raise TopologyError("\n".join(problems))
     return model
+
+
+def _types(data: dict[str, Any]) -> set[Any]:
+    """Return what layers say that they are, None for what says nothing."""
+    layers = data.get("layers")
+    items = layers if isinstance(layers, list) else [None]
+    found = [item.get("type") if isinstance(item, dict) else None for item in items]
+    return {name if isinstance(name, str) else None for name in found}
 
 
 def _apply(data: dict[str, Any], setting: str) -> Location:

@@ -10,7 +10,7 @@ import numpy as np
 
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel
 
 _LOW = np.int64((1 << 31) - 1)
 _LIMIT = np.int64(1 << 62)

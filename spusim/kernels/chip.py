@@ -2,9 +2,7 @@
 
 from enum import IntEnum
 
-from numba.experimental import structref
-
-from spusim.kernels.borrow import HandleType, define_uncounted
+from spusim.kernels.declare import Handle
 
 NEVER = 1 << 60  # beyond every cycle
 HOST_BIT = 15  # of a destination mask
@@ -299,13 +297,7 @@ FIELDS = (
 )
 
 
-class ChipStateType(HandleType):
-    """Compiled type of `ChipState`."""
-
-
-class ChipState(structref.StructRefProxy):
+class ChipState(Handle):
     """The chip's arrays behind one pointer."""
 
-
-define_uncounted(ChipStateType, ChipState)
-structref.define_constructor(ChipState, ChipStateType, list(FIELDS))
+    fields = FIELDS

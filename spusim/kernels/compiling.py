@@ -3,17 +3,17 @@
 Numba makes every function ready to be called from Python. It wraps it, optimises it and emits it
 with all that it calls, and does so again for each of its callers, though most are only ever called
 by other kernels. Here a function that a kernel calls is typed and lowered, and then waits to be
-linked into a kernel that Python calls, which alone is optimised, emitted and cached.
+linked into the entry of a kernel that Python calls (`entry`), which alone is optimised, emitted and
+cached.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numba as nb
 from numba import _dynfunc
 from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
-from numba.core.registry import CPUDispatcher
+from numba.core.registry import CPUDispatcher, cpu_target
 
 
 class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types
@@ -71,33 +71,20 @@ class _Part(CPUDispatcher):  # type: ignore[misc]
         return template, signature, args, kws
 
 
-class _Kernel(CPUDispatcher):  # type: ignore[misc]
-    """A function that Python calls; kernels that call it meet its part instead."""
-
-    part: _Part
-
-    def get_call_template(self, args: Any, kws: Any) -> Any:
-        """Type a call in another kernel."""
-        return self.part.get_call_template(args, kws)
-
-    def get_overload(self, sig: Any) -> Any:
-        """Return what a call in another kernel is linked to."""
-        return self.part.get_overload(sig)
-
-
-def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
-    """Declare a function that Python and kernels can call; inlined: LLVM has no choice."""
-    declared = nb.njit(cache=True)(function)
-    declared.__class__ = _Kernel
-    declared.part = nb.njit(
+def part_of(function: Callable[..., Any], inlined: bool) -> Any:
+    """Return a function as kernels meet it; inlined: LLVM has no choice."""
+    part = nb.njit(
         pipeline_class=_PartCompiler,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
         forceinline=inlined,
     )(function)
-    declared.part.__class__ = _Part
-    return declared
+    part.__class__ = _Part
+    return part
 
 
-# a kernel of a few operations; unlike numba's own way of inlining this costs no compile time
-inlined = partial(kernel, inlined=True)
+def type_of_global(found: Any) -> Any:
+    """Return numba's type of something that a kernel names, and that may be new to numba."""
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+    return cpu_target.typing_context.resolve_value_type(found)

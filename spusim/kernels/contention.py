@@ -6,7 +6,7 @@ vector unit; the sparse engine gets the banks that are left.
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import P
 from spusim.kernels.stepping import BY_ROUTER, BY_VECTOR, IDLE, PHASE, engine_cycle
 from spusim.kernels.vector import beat_words

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import G
+from spusim.kernels.declare import kernel
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)

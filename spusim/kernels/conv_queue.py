@@ -10,10 +10,10 @@ cycle after its push, and no queue of two entries (three where slots free at `do
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import F, G, Stall
 from spusim.kernels.conv_places import sum_windows
 from spusim.kernels.conv_scan import RUN, visit
+from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 
 _OUT_W = int(G.OUT_WIDTH)

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
-from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import F, G
+from spusim.kernels.declare import Deferred, kernel
 
+trailing_zeros = Deferred("numba.cpython.unsafe.numbers", "trailing_zeros")
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP), int(G.LEFT)

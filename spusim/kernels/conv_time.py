@@ -5,10 +5,10 @@ O(slices x PEs): never a step per cycle, weight or position of a group.
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import FREE, F, G, Stall
 from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
 from spusim.kernels.conv_scan import RUN, scan_position
+from spusim.kernels.declare import kernel
 
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)

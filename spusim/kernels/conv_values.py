@@ -9,8 +9,8 @@ pitch; what is computed between them is never looked at.
 import numpy as np
 
 from spusim.kernels.arithmetic import fold
-from spusim.kernels.compiling import kernel
 from spusim.kernels.conv_layout import G
+from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import NARROW, WIDE, add_narrow, add_wide
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 
 
 @kernel

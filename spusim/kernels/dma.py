@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import C, M, Op, P, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy
@@ -193,7 +193,8 @@ def _count(chip, c, context, row):
         counters[_DATA_WRITE if load else _DATA_READ] += words
     if row[0] == _FETCH or not chip.chip[_OWN]:
         _count_banks(chip, c, context, row, core.bank_scratch)
-        core.bank_busy += core.bank_scratch
+        for bank in range(core.bank_busy.shape[0]):
+            core.bank_busy[bank] += core.bank_scratch[bank]
 
 
 @kernel

@@ -4,7 +4,7 @@ import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.borrow import overwrite, seen_as
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
 from spusim.kernels.matvec import (
     add_columns,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
 

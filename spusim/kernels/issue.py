@@ -9,7 +9,7 @@ import numpy as np
 
 from spusim.kernels.ahead import next_row
 from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K, Q
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.dma import dma_mask, issue_dma
 from spusim.kernels.layout import C, Op, T, Unit, X
 from spusim.kernels.log import L, note

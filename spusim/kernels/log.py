@@ -6,7 +6,7 @@ A run that is not traced has a log of no rows, and pays one comparison a row.
 from enum import IntEnum
 
 from spusim.kernels.chip import G
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 
 
 class L(IntEnum):

@@ -9,7 +9,7 @@ the accumulator, order does not matter, and four columns go in one pass.
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP, fold, shift_right
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import NARROW, SLIM, WIDE, add_narrow, add_slim, add_wide
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel
 
 _WORD = np.uint64(0xFFFFFFFF)
 _PARITY = np.uint64(0x1BD11BDA)

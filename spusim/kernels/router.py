@@ -17,8 +17,8 @@ from spusim.kernels.chip import (
     N,
     R,
 )
-from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
+from spusim.kernels.declare import kernel
 from spusim.kernels.engine import access_words
 from spusim.kernels.host import frame_granted, land_frame, take_output
 from spusim.kernels.layout import C, Op, P, Unit, X

@@ -9,7 +9,7 @@ for matrices with `byte_beats`.
 
 import numpy as np
 
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 from spusim.kernels.layout import M, P, S
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 
 DENSE, BITMAP, RUN_LENGTH, PENCIL, BLOCK, N_OF_M = range(6)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.thread import start_thread

@@ -4,8 +4,8 @@ import numpy as np
 
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, K
-from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import ACTIVE, ENGINE_DONE, VECTOR_DONE, start_vector, step_window
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import Unit
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import occupy

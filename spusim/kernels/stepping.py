@@ -7,7 +7,7 @@ another unit begins to compete for the banks (T19), or a hazard makes a beat wai
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.layout import M, P, S
 from spusim.kernels.rowtime import cost_of
 

@@ -4,7 +4,7 @@ All that time and counts depend on besides the program. Recorded in a full run, 
 be timed again, on this or another architecture, without computing any value.
 """
 
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import M, P, Tape
 from spusim.kernels.vector import read_elements
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, SATURATE, STOCHASTIC, fold
 from spusim.kernels.borrow import overwrite
-from spusim.kernels.compiling import kernel
+from spusim.kernels.declare import kernel
 from spusim.kernels.engine import matvec_fault, multiply
 from spusim.kernels.layout import (
     LOOP_BUMP,

@@ -8,12 +8,10 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba.experimental import structref
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
-from spusim.kernels.borrow import HandleType, borrow, define_uncounted, overwrite
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A
-from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import (
     ACTIVE,
     ADDRESS,
@@ -31,6 +29,7 @@ from spusim.kernels.contention import (
 from spusim.kernels.contention import (
     BEAT as VECTOR_BEAT,
 )
+from spusim.kernels.declare import Handle, kernel
 from spusim.kernels.layout import M, S, Unit
 from spusim.kernels.rowtime import cost_of
 from spusim.kernels.stepping import (
@@ -95,42 +94,10 @@ class ReplayArrays(NamedTuple):
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
 
 
-class ReplayType(HandleType):
-    """Compiled type of `Replay`."""
-
-
-class Replay(structref.StructRefProxy):
+class Replay(Handle):
     """The same arrays behind one pointer."""
 
-
-define_uncounted(ReplayType, Replay)
-structref.define_constructor(Replay, ReplayType, list(ReplayArrays._fields))
-
-
-@kernel
-def replay_state(arrays):
-    """Return the handle to a replay's arrays, which must outlive it."""
-    return Replay(
-        borrow(arrays.state),
-        borrow(arrays.engine),
-        borrow(arrays.pes),
-        borrow(arrays.last),
-        borrow(arrays.vector),
-        borrow(arrays.bytes_),
-        borrow(arrays.bits),
-        borrow(arrays.pending),
-        borrow(arrays.transfer),
-        borrow(arrays.columns),
-        borrow(arrays.taken),
-        borrow(arrays.held),
-        borrow(arrays.pe_stalls),
-        borrow(arrays.scanner_stalls),
-        borrow(arrays.vector_stalls),
-        borrow(arrays.before),
-        borrow(arrays.kept),
-        borrow(arrays.current),
-        borrow(arrays.changes),
-    )
+    fields = ReplayArrays._fields
 
 
 PHASE_SIGNAL, WINDOW_SIGNAL, SCANNER_SIGNAL, VECTOR_SIGNAL, PE_SIGNALS = range(5)

@@ -15,7 +15,7 @@ from spusim.kernels.arithmetic import (
     shift_right,
 )
 from spusim.kernels.borrow import seen_as
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
 

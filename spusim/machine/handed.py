@@ -1,26 +1,30 @@
 """Instructions that the compiled clock hands to the machine: convolutions and poolings."""
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.arithmetic import NULLIFY, STOCHASTIC
 from spusim.kernels.layout import Given, Op, P, X
 from spusim.kernels.thread import address_offset
-from spusim.machine.convolution import ConvUnit
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
-from spusim.machine.pooling import PoolUnit
 from spusim.machine.progress import tell
 from spusim.numerics.convolution import missing_modes
 from spusim.program import Window
+
+if TYPE_CHECKING:
+    from spusim.machine.convolution import ConvUnit
+    from spusim.machine.pooling import PoolUnit
 
 
 class HandedInstructions:
     """Executes a core's instructions whose work is too large, and too rare, for the interpreter."""
 
     def __init__(self, core: LoadedCore, arch: Arch):
-        self.core = core
-        self._conv, self._pool = ConvUnit(core, arch), PoolUnit(core, arch)
+        self.core, self._arch = core, arch
         self._numbers = np.cumsum(core.arrays.code[:, 0] >= Op.CONVOLVE)
         params = core.arrays.params
         self._lacking = missing_modes(
@@ -28,6 +32,18 @@ class HandedInstructions:
             bool((params[[P.ACC_OVERFLOW, P.RESULT_OVERFLOW]] == NULLIFY).any()),
             bool(params[P.PARTIAL_EVERY]),
         )
+
+    @cached_property
+    def _conv(self) -> "ConvUnit":
+        from spusim.machine.convolution import ConvUnit  # most programs have no convolutions
+
+        return ConvUnit(self.core, self._arch)
+
+    @cached_property
+    def _pool(self) -> "PoolUnit":
+        from spusim.machine.pooling import PoolUnit
+
+        return PoolUnit(self.core, self._arch)
 
     def run(self, row: np.ndarray, context: np.ndarray) -> None:
         """Execute the instruction of a code row, in a thread's context; raises MachineError."""

@@ -8,7 +8,7 @@ import numpy as np
 from spusim.arch.reuse import Itself
 from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
-from spusim.kernels.core import CoreArrays, CoreState, core_state
+from spusim.kernels.core import CoreArrays, CoreState
 from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, Op, P, S, Tape
 from spusim.machine.beats import beats_in_bytes
@@ -60,7 +60,7 @@ def load_core(
         for number, matrix in enumerate(image.matrices)
     ]
     arrays = _arrays(image, program, arch, code, matrices, tape)
-    return LoadedCore(arrays, core_state(arrays), instructions, image, kinds, tape.images)
+    return LoadedCore(arrays, CoreState(*arrays), instructions, image, kinds, tape.images)
 
 
 def mac_kinds(program: Program) -> tuple[str, ...]:

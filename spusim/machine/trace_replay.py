@@ -20,10 +20,10 @@ from spusim.kernels.trace import (
     V_IDLE,
     VECTOR_SIGNAL,
     WINDOW_SIGNAL,
+    Replay,
     ReplayArrays,
     W,
     Y,
-    replay_state,
     replay_work,
     signal_count,
 )
@@ -119,7 +119,7 @@ class CoreReplay:
         self._number = number
         self._wanted = wanted.astype(np.uint8)
         self._arrays = new_replay(reader.arch, len(loaded.arrays.every))
-        self._replay = replay_state(self._arrays)
+        self._replay = Replay(*self._arrays)
 
     @property
     def _state(self) -> CoreState:

@@ -1,28 +1,27 @@
 """The first run says why it takes long, and no other."""
 
-from types import SimpleNamespace
-
-from numba.core import event
-
 from spusim.cli.kernels import tell_of_compiling
+from spusim.kernels import cache, declare
 
 
-def compiled(module):
-    kernel = SimpleNamespace(py_func=SimpleNamespace(__module__=module))
-    with event.trigger_event("numba:compile", data={"dispatcher": kernel}):
-        pass
+def addition(a, b):
+    return a + b
 
 
-def test_compiling_is_told_once(capsys):
+def test_compiling_is_told_once(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "_root", lambda: tmp_path)
     with tell_of_compiling():
-        compiled("spusim.kernels.engine")
-        compiled("spusim.kernels.vector")
+        assert declare.kernel(addition)(1, 2) == 3
+        assert declare.kernel(addition)(1.0, 2) == 3
     assert capsys.readouterr().err == "compiling kernels (once, about half a minute)\n"
-
-
-def test_what_is_not_ours_is_not_told(capsys):
     with tell_of_compiling():
-        compiled("numba.typed.typedlist")
-        compiled(None)
-    compiled("spusim.kernels.engine")
+        assert declare.kernel(addition)(3, 2) == 5
+    assert capsys.readouterr().err == ""
+
+
+def test_nobody_is_told_afterwards(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "_root", lambda: tmp_path)
+    with tell_of_compiling():
+        pass
+    assert declare.kernel(addition)(1, 2) == 3
     assert capsys.readouterr().err == ""

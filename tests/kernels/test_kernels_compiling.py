@@ -1,13 +1,11 @@
 """What a kernel calls is compiled once for all integers, and emitted with the kernel alone."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from numba.core import event
-from numba.core.caching import NullCache
 
-from spusim.kernels.compiling import inlined, kernel
+from spusim.kernels.declare import inlined, kernel, tell_when_compiling
+from spusim.kernels.entry import KernelError, compile_entry
 
 
 @kernel
@@ -52,37 +50,143 @@ class Compiled(event.Listener):
 
 @pytest.fixture(scope="module")
 def compiled():
-    for function in (whole, add_to, twice):
-        function._cache = NullCache()  # what an earlier run compiled is compiled again
     listener = Compiled()
     with event.install_listener("numba:compile", listener):
-        table = np.array([10, 20], np.int64)
-        assert whole(table, 1) == 11 + 22 + 10 + 12
-        assert table.tolist() == [11, 12]
-    return SimpleNamespace(
-        names=listener.names,
-        ready=[len(function.overloads) for function in (add_to, twice)],
-        parts=[len(function.part.overloads) for function in (add_to, twice)],
-    )
+        entry = compile_entry(whole, (np.array([10, 20], np.int64), 1))
+    return listener.names, entry
 
 
 def test_literal_and_omitted_integers_share_a_version(compiled):
-    assert sorted(compiled.names) == ["add_to", "twice", "whole"]
+    assert sorted(compiled[0]) == ["add_to", "twice", "whole"]
+    assert len(add_to.part.overloads) == len(twice.part.overloads) == 1
 
 
-def test_what_kernels_call_is_not_made_ready_for_python(compiled):
-    assert compiled.ready == [0, 0]
-    assert compiled.parts == [1, 1]
+def test_only_the_entry_is_seen_from_outside(compiled):
+    code = compiled[1].code
+    assert b"spusim_entry" in code
+    assert b"twice" not in code and b"cpython" not in code and b"cfunc" not in code
 
 
-def test_python_calls_what_kernels_call_too(compiled):
-    table = np.array([1, 1], np.int64)
-    assert add_to(table, 1, 5) == 6 and twice(4) == 8
-    assert len(add_to.overloads) == 1 and len(add_to.part.overloads) == 1
-    assert whole.py_func(np.array([10, 20], np.int64), 1) == 55
+def test_python_calls_what_kernels_call_too():
+    table = np.array([10, 20], np.int64)
+    assert whole(table, 1) == 11 + 22 + 10 + 12 == whole.py_func(np.array([10, 20]), 1)
+    assert table.tolist() == [11, 12]
+    assert add_to(np.array([1, 1], np.int64), 1, 5) == 6 and twice(4) == 8
 
 
-def test_parts_are_in_the_kernels_code_alone(compiled):
-    (cres,) = whole.overloads.values()
-    names = [function.name for function in cres.library.get_defined_functions()]
-    assert not any("twice" in name for name in names)  # inlined
+def test_what_python_leaves_out_or_names_is_the_same_call():
+    calls = (
+        lambda t: add_to(t, 1, 1, 1 << 60),
+        lambda t: add_to(t, 1),
+        lambda t: add_to(t, at=1),
+        lambda t: add_to(at=1, table=t, by=1),
+    )
+    assert {call(np.array([5, 6], np.int64)) for call in calls} == {7}
+    with pytest.raises(TypeError, match="missing a required argument: 'at'"):
+        add_to(np.zeros(1, np.int64))
+
+
+@kernel
+def everything(pair, flag, scale, matrix):
+    """Return a number of each kind, from arguments of each kind."""
+    rows, (small, wide) = matrix.shape[0], pair
+    return rows, flag or small[0] > wide[1, 0], scale * 0.5, np.uint8(small[0]), -matrix[1, 0]
+
+
+def test_arguments_and_results_of_every_kind():
+    small, wide = np.array([200], np.uint8), np.array([[1], [250]], np.int32)
+    matrix = np.arange(12, dtype=np.int16).reshape(3, 4)
+    for flag, scale in ((False, 3.0), (np.bool_(True), np.float32(0.25))):
+        for seen in (matrix, matrix.T, matrix[::2, ::-1]):
+            got = everything((small, wide), flag, scale, seen)
+            assert got == everything.py_func((small, wide), flag, scale, seen)
+            kinds = tuple(type(value) for value in got)
+            assert kinds == (int, bool, float, int, int)
+    frozen = matrix.copy()
+    frozen.flags.writeable = False
+    assert everything((small, wide), False, 1.0, frozen)[4] == -4
+
+
+@kernel
+def checked(x, at):
+    """Raise what can go wrong in compiled code."""
+    if at < 0:
+        raise ValueError("no such place", 7)
+    return 100 // x[at]
+
+
+def test_what_a_kernel_raises_python_gets():
+    x = np.array([4, 0], np.int64)
+    assert checked(x, 0) == 25
+    with pytest.raises(ValueError, match="no such place") as raised:
+        checked(x, -1)
+    assert raised.value.args == ("no such place", 7)
+    with pytest.raises(ZeroDivisionError):
+        checked(x, 1)
+
+
+@kernel
+def own_arrays(n, rounds):
+    """Use arrays of its own, many times; return what is in them."""
+    total = 0
+    for k in range(rounds):
+        mine = np.zeros((n, 2), np.int64)
+        mine[n - 1, 1] = k
+        flat = mine.reshape(2 * n)
+        total += flat[2 * n - 1] + flat.copy()[0]
+    return total
+
+
+def test_arrays_of_a_kernels_own_are_given_back():
+    import resource
+
+    assert own_arrays(1 << 20, 3) == 3
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert own_arrays(1 << 20, 200) == 199 * 100
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 50_000  # kilobytes; all rounds together would be 6 GB
+
+
+@kernel
+def gives_an_array(x):
+    """Return what cannot pass to Python."""
+    return x[1:]
+
+
+@kernel
+def makes_a_list(x):
+    """Use what needs numba's own runtime."""
+    return len([value for value in x if value])
+
+
+@pytest.mark.parametrize("wrong", [gives_an_array, makes_a_list])
+def test_a_kernel_that_needs_numba_is_refused_when_it_is_compiled(wrong):
+    with pytest.raises(KernelError):
+        wrong(np.ones(3, np.int64))
+
+
+@pytest.mark.parametrize("wrong", ["text", None, 1j, [1], {}])
+def test_what_is_no_argument_is_refused(wrong):
+    with pytest.raises(TypeError, match="nothing that a kernel takes"):
+        twice(wrong)
+
+
+@pytest.mark.parametrize("wrong", [1 << 63, -(1 << 63) - 1, np.uint64(1 << 63)])
+def test_integers_beyond_64_bits_are_refused(wrong):
+    with pytest.raises(OverflowError, match="does not fit the 64 bits"):
+        twice(wrong)
+
+
+def test_who_asks_is_told_of_what_is_compiled(monkeypatch, tmp_path):
+    from spusim.kernels import cache
+
+    told = []
+    end = tell_when_compiling(told.append)
+    try:
+        monkeypatch.setattr(cache, "_root", lambda: tmp_path)
+        assert kernel(twice.py_func)(4) == 8
+        assert kernel(twice.py_func)(5) == 10  # kept by now
+    finally:
+        end()
+    assert kernel(twice.py_func)(2.5) == 5.0
+    assert told == ["twice"]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.kernels import lanes
+from spusim.kernels.lanes_code import plain_pair_adder
 
 ADDERS = {
     "wide": (lanes.add_wide, lanes.WIDE),
@@ -27,7 +28,7 @@ def added(adder, buffer, at, offsets, weights, begin, end, sums, to):  # type: i
 @pytest.mark.parametrize("name", ADDERS)
 def test_pairs_equal_their_twin_and_numpy_modulo_32_bits(name: str) -> None:
     adder, tile = ADDERS[name]
-    twin = lanes.plain_pair_adder(tile)
+    twin = plain_pair_adder(tile)
     rng = np.random.default_rng(0)
     buffer = rng.choice(np.array([-32768, -1, 0, 1, 77, 32767], np.int16), 900)
     offsets = rng.integers(0, 500, 40).astype(np.int32)

@@ -19,9 +19,9 @@ from spusim.kernels.trace import (
     PHASE_SIGNAL,
     SCANNER_SIGNAL,
     WINDOW_SIGNAL,
+    Replay,
     W,
     Y,
-    replay_state,
     replay_work,
 )
 from spusim.machine.trace_replay import new_replay
@@ -53,7 +53,7 @@ def replayed(case, cycles: int) -> np.ndarray:  # type: ignore[no-untyped-def]
     arrays = new_replay(arch, len(case.x) + 1)
     arrays.kept[:] = 1
     start, parts, done = arrays.current.copy(), [], False
-    handle = replay_state(arrays)
+    handle = Replay(*arrays)
     while not done:
         done = replay_work(core.state, handle, work, notes, BEGINS + cycles + 3)
         parts.append(arrays.changes[: arrays.state[Y.USED]].copy())

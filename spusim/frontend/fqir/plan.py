@@ -75,11 +75,6 @@ class PlanGraph(_Record):
     version: int
 
 
-def is_plan(name: str | Path) -> bool:
-    """Tell whether a name is a plan's, by its suffix (.plan.json, or any .json)."""
-    return Path(name).suffix.lower() == ".json"
-
-
 def read_plan(path: str | Path) -> PlanGraph:
     """Return a plan file's MAIN graph. Raises PlanError for anything but a plan of version 1."""
     path = Path(path)

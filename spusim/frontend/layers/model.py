@@ -17,7 +17,8 @@ Size = Annotated[int, Field(ge=1, le=1_048_576)]
 class Model(BaseModel):
     """Base of all models: frozen, strict, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # built when it is first used, which most are only inside others
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 @dataclass(frozen=True)
