@@ -12,7 +12,7 @@ from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
 from spusim.kernels.sequencer import quiet
-from spusim.kernels.shared import step_units
+from spusim.kernels.shared import next_completion, step_units
 
 _NOW, _ROUTER_NEXT, _FAULT, _SLOTS = int(G.NOW), int(G.ROUTER_NEXT), int(G.FAULT), int(G.SLOTS)
 _FIRST, _LAST, _FINISHED = int(G.FIRST), int(G.LAST), int(G.FINISHED)
@@ -67,7 +67,7 @@ def _visit_cores(chip, now):
             if registers[_PART] == 0:
                 account(chip, c, now)
                 if shared:
-                    step_units(chip, c, now, 0)
+                    step_units(chip, c, now)
                 registers[_PART] = 1
             if registers[_PART] == 1:
                 if not prepare_core(chip, c):
@@ -76,7 +76,7 @@ def _visit_cores(chip, now):
                 registers[_PART] = 2
             if not prepare_core(chip, c):
                 return False
-            completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)
+            completion = next_completion(chip, c) if shared else np.int64(NEVER)
             core_sleep(chip, c, now, completion)
             registers[_PART] = 0
         registers[_VISIT] += 1
@@ -146,7 +146,7 @@ def chip_state(
     chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
     bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
     frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
-    pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
+    accesses, vector_bytes, vector_bits, transfer, columns, planned, pushed,
     log, notes, external, homes, transfers, places, overlaps, fetch_banks, bank_words, dma,
 ):  # fmt: skip
     """Return the handle to the chip's arrays, which must outlive it."""
@@ -182,7 +182,7 @@ def chip_state(
         borrow(pes),
         borrow(last),
         borrow(vector),
-        borrow(pending),
+        borrow(accesses),
         borrow(vector_bytes),
         borrow(vector_bits),
         borrow(transfer),
