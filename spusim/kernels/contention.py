@@ -7,8 +7,8 @@ the engine: they are stepped some cycles ahead of it, and it is told which banks
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
-from spusim.kernels.compiling import kernel
+from spusim.kernels.borrow import borrow, overwrite
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.layout import P
 from spusim.kernels.stepping import (
     BY_ENGINE,
@@ -52,7 +52,7 @@ def start_vector(core, n, fixed, reads, passes, state):
     state[LEFT] = core.params[_STAGES]
 
 
-@kernel
+@inlined
 def _want_words(core, state, first, last):
     """Add an operand's words to those that the beat has to access."""
     banks = core.params[_BANKS]
@@ -69,7 +69,7 @@ def _want_words(core, state, first, last):
         bank = bank + 1 if bank + 1 < banks else 0
 
 
-@kernel
+@inlined
 def _begin_beat(core, state, bytes_, bits):
     """Find the banks that a beat accesses, and how long it takes with no rival (T16)."""
     lanes = core.params[_LANES]
@@ -92,7 +92,7 @@ def _begin_beat(core, state, bytes_, bits):
     state[NATURAL] = max(state[PENDING], state[LOOKUPS])
 
 
-@kernel
+@inlined
 def _access_banks(state, refused):
     """Let the beat access every bank that it still wants and is not refused; return their mask."""
     levels = state[PENDING]
@@ -105,7 +105,7 @@ def _access_banks(state, refused):
     return granted
 
 
-@kernel
+@inlined
 def _vector_cycle(core, state, bytes_, bits, refused):
     """One cycle of the vector unit; return the mask of banks that it accesses."""
     if state[BEAT] == state[BEATS]:
@@ -125,7 +125,7 @@ def _vector_cycle(core, state, bytes_, bits, refused):
     return granted
 
 
-@kernel
+@inlined
 def _transfer_bank(core, transfer, now):
     """Mask of the bank that the router accesses in a cycle."""
     since = now - transfer[START]
@@ -142,6 +142,8 @@ def _step_rivals(core, now, until, vector, bytes_, bits, transfer, accesses):
     Returns the cycle reached, and the mask of all banks that were accessed; accesses (AHEAD,)
     comes out with those of each cycle, or as it was if there are none.
     """
+    vector, bytes_, bits = borrow(vector), borrow(bytes_), borrow(bits)
+    transfer, accesses = borrow(transfer), borrow(accesses)
     if not vector[ACTIVE] and now >= transfer[START] + transfer[WORDS] * transfer[INTERVAL]:
         return until, np.int64(0)
     time, rivals = now, np.int64(0)
@@ -184,7 +186,7 @@ def step_cycle(
     return _completed(working, computing, engine, vector)
 
 
-@kernel
+@inlined
 def _completed(working, computing, engine, vector):
     """Say which units that were at work are so no longer."""
     by_engine = ENGINE_DONE if working and engine[PHASE] == IDLE else 0

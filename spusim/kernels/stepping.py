@@ -18,7 +18,8 @@ A window may end in any cycle: parts stop there, with what they have done up to 
 
 import numpy as np
 
-from spusim.kernels.compiling import kernel
+from spusim.kernels.borrow import borrow
+from spusim.kernels.compiling import inlined, kernel
 from spusim.kernels.layout import M, P, S
 from spusim.kernels.rowtime import cost_of
 
@@ -76,74 +77,92 @@ def start_engine(core, m, src, n, accumulate, state, pes, last):
 
 
 @kernel
-def _words_left(pes):
-    """Most words that a PE has yet to fetch in the load phase."""
-    most = np.int64(0)
+def _own_words(core, first, words, p):
+    """How many of consecutive operand words lie in banks of a PE."""
+    count = core.params[_PES]
+    return max(words - (p - first) % count + count - 1, 0) // count
+
+
+@kernel
+def _load_freely(core, state, pes, cycles):
+    """Load with no bank refused, for so many cycles at most; return for how many (T7)."""
+    private, first = core.params[_PRIVATE], state[SRC] + state[OPERAND]
+    words = state[OPERANDS] - state[OPERAND]
+    needed = words
     for p in range(pes.shape[1]):
-        most = max(most, pes[FETCHES, p] - pes[FETCHED, p])
-    return most
+        own = 0 if private else _own_words(core, first, words, p)
+        needed = max(needed, pes[FETCHES, p] - pes[FETCHED, p] + own)
+    cycles = min(cycles, needed)
+    words = min(words, cycles)
+    state[OPERAND] += words
+    for p in range(pes.shape[1]):
+        own = 0 if private else _own_words(core, first, words, p)
+        pes[FETCHED, p] = min(pes[FETCHED, p] + cycles - own, pes[FETCHES, p])
+    return cycles
 
 
 @kernel
-def _stream_word(core, state, refused):
-    """Copy an operand word unless its bank is refused; return the PE that it keeps from fetching.
-
-    -1: none, -2: the word was refused, which keeps nobody from anything (T19).
-    """
-    if state[OPERAND] == state[OPERANDS]:
-        return np.int64(-1)
-    bank = (state[SRC] + state[OPERAND]) % core.params[_BANKS]
-    if refused >> bank & 1:
-        return np.int64(-2)
-    state[OPERAND] += 1
-    state[GRANTED] |= np.int64(1) << bank
-    return bank % core.params[_PES]
-
-
-@kernel
-def _fetch_words(core, state, pes, refused, kept, pe_stalls):
-    """Let every PE but the one that is kept from it fetch a word of its own, if any is left."""
-    count = pes.shape[1]
-    rounds = core.params[_BANKS] // count
-    for p in range(count):
-        if pes[FETCHED, p] == pes[FETCHES, p] or p == kept:
-            continue
-        bank = p + count * (pes[FETCHED, p] % rounds)
-        if refused >> bank & 1:
-            pe_stalls[p, _PORT] += 1
-            pe_stalls[p, _LOAD] -= 1
+def _stream_words(core, state, begin, until, taken, stalls):
+    """Copy operand words whose banks are not refused (T19); return the cycle after the last."""
+    banks, at = core.params[_BANKS], begin
+    bank = (state[SRC] + state[OPERAND]) % banks
+    while at < until and state[OPERAND] < state[OPERANDS]:
+        if taken[at - begin] >> bank & 1:
+            stalls[_PORT] += 1
+            stalls[_LOAD] -= 1
         else:
-            pes[FETCHED, p] += 1
+            state[OPERAND] += 1
             state[GRANTED] |= np.int64(1) << bank
+            bank = bank + 1 if bank + 1 < banks else 0
+        at += 1
+    return at
+
+
+@kernel
+def _fetch_words(core, state, pes, p, begin, until, taken, stalls):
+    """Let a PE fetch while the operand's words go by (T7, T19); return the cycle after the last."""
+    banks, count, at = core.params[_BANKS], core.params[_PES], begin
+    words, fetches = state[OPERANDS] - state[OPERAND], pes[FETCHES, p] - pes[FETCHED, p]
+    streamed = (state[SRC] + state[OPERAND]) % banks
+    bank = (p + count * pes[FETCHED, p]) % banks
+    fetched, ports, granted = np.int64(0), np.int64(0), np.int64(0)
+    while at < until and fetched < fetches:
+        refused, mine = taken[at - begin], False
+        if words and not refused >> streamed & 1:
+            mine = streamed % count == p
+            words -= 1
+            streamed = streamed + 1 if streamed + 1 < banks else 0
+        if not mine and refused >> bank & 1:
+            ports += 1
+        elif not mine:
+            fetched += 1
+            granted |= np.int64(1) << bank
+            bank = bank + count if bank + count < banks else p
+        at += 1
+    pes[FETCHED, p] += fetched
+    stalls[_PORT] += ports
+    stalls[_LOAD] -= ports
+    state[GRANTED] |= granted
+    return at
 
 
 @kernel
 def _load(core, state, pes, begin, until, taken, rivals, pe_stalls, scanner_stalls):
     """Step the load phase (T7, T19); return whether it ends before `until`."""
-    at = begin
-    left = _words_left(pes)
-    if core.params[_PRIVATE]:
-        cycles = min(left, until - at)
+    end = begin
+    if rivals and not core.params[_PRIVATE]:
         for p in range(pes.shape[1]):
-            pes[FETCHED, p] = min(pes[FETCHED, p] + cycles, pes[FETCHES, p])
-        at += cycles
-        left -= cycles
-    while at < until and (left or state[OPERAND] < state[OPERANDS]):
-        refused = taken[at - begin] if rivals else np.int64(0)
-        kept = _stream_word(core, state, refused)
-        if kept == -2:
-            scanner_stalls[_PORT] += 1
-            scanner_stalls[_LOAD] -= 1
-        if left:
-            _fetch_words(core, state, pes, refused, kept, pe_stalls)
-            left = _words_left(pes)
-        at += 1
-    scanner_stalls[_LOAD] += at - begin
+            stalls = pe_stalls[p]
+            end = max(end, _fetch_words(core, state, pes, p, begin, until, taken, stalls))
+        end = max(end, _stream_words(core, state, begin, until, taken, scanner_stalls))
+    else:
+        end += _load_freely(core, state, pes, until - begin)
+    scanner_stalls[_LOAD] += end - begin
     for p in range(pes.shape[1]):
-        pe_stalls[p, _LOAD] += at - begin
-        pes[AT, p] = at
-    state[SCAN_AT] = state[CYCLE] = at
-    return at < until
+        pe_stalls[p, _LOAD] += end - begin
+        pes[AT, p] = end
+    state[SCAN_AT] = state[CYCLE] = end
+    return end < until
 
 
 @kernel
@@ -185,7 +204,7 @@ def _examine(core, state, target, begin, until, taken, rivals, scanner_stalls):
     return state[WINDOW] == target
 
 
-@kernel
+@inlined
 def _room_from(core, state, pes, until):
     """First cycle in which all queues have a slot for the next column (T10, T12), or `until`."""
     freed = state[NEXT] - core.params[_DEPTH]
@@ -199,7 +218,7 @@ def _room_from(core, state, pes, until):
     return min(state[ENGINE_STATE + freed] + 1, until)
 
 
-@kernel
+@inlined
 def _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls):
     """Bring the scanner to its next push (T8 to T10); return its cycle, `until` if not before."""
     found = state[SCAN_AT]
@@ -230,14 +249,14 @@ def _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls):
     )
 
 
-@kernel
+@inlined
 def _free(state, pes, p, at):
     """Note when a PE's slot of the column that it popped last becomes free (T12)."""
     slot = ENGINE_STATE + pes[POPPED, p] - 1
     state[slot] = max(state[slot], at)
 
 
-@kernel
+@inlined
 def _pop(core, state, pes, p, column):
     """Let a PE take its next column."""
     at = core.matrices[state[MATRIX], _COSTS] + column * pes.shape[1] + p
@@ -249,7 +268,7 @@ def _pop(core, state, pes, p, column):
         _free(state, pes, p, pes[AT, p])
 
 
-@kernel
+@inlined
 def _hazard_ends(core, beat, last):
     """First cycle in which all rows of a beat may be updated again (T13)."""
     latest = _NEVER
@@ -260,14 +279,14 @@ def _hazard_ends(core, beat, last):
     return latest + core.params[_STAGES]
 
 
-@kernel
+@inlined
 def _update_rows(core, beat, last, at):
     for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
         if core.entry_rows[k] >= 0:
             last[core.entry_rows[k]] = at
 
 
-@kernel
+@inlined
 def _begin_beat(core, state, beat, last, begin, at, until, taken, rivals, stalls):
     """Let a beat wait for its rows, then for its bank (T13, T19); return its cycle, or `until`."""
     if core.params[_HAZARD]:
@@ -288,7 +307,7 @@ def _begin_beat(core, state, beat, last, begin, at, until, taken, rivals, stalls
     return at
 
 
-@kernel
+@inlined
 def _work(core, state, pes, p, last, begin, until, taken, rivals, stalls):
     """Let a PE work on the column that it has popped (T5, T11 to T13)."""
     at, left, beat, end = pes[AT, p], pes[COST, p], pes[BEAT, p], pes[BEATS_END, p]
@@ -311,7 +330,7 @@ def _work(core, state, pes, p, last, begin, until, taken, rivals, stalls):
         _free(state, pes, p, at)
 
 
-@kernel
+@inlined
 def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls, scanner_stalls):
     """Step scanner and PEs; return whether the last column is done by `until` (T14)."""
     count = pes.shape[1]
@@ -338,7 +357,7 @@ def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls
     return _close(state, pes, until, pe_stalls, scanner_stalls)
 
 
-@kernel
+@inlined
 def _close(state, pes, until, pe_stalls, scanner_stalls):
     """Attribute what is left of the window, up to the end of the last column if it is in it."""
     finished, end = state[SCANNED], state[SCAN_AT]
@@ -378,6 +397,8 @@ def step_engine(
     where no bank is in the mask `rivals`, which has all of them. GRANTED comes out as the mask of
     the banks that the engine was granted, of those it had to ask for.
     """
+    state, pes, columns, last = borrow(state), borrow(pes), borrow(columns), borrow(last)
+    taken, pe_stalls, scanner_stalls = borrow(taken), borrow(pe_stalls), borrow(scanner_stalls)
     begin, until = state[CYCLE], state[CYCLE] + cycles
     state[GRANTED] = 0
     if state[PHASE] == LOADING and _load(
