@@ -31,8 +31,8 @@ from spusim.kernels.rowtime import cost_of
 ENGINE_STATE = 14
 IDLE, LOADING, RUNNING, DRAINING = range(4)
 # state of PEs, field by field; AT: the cycle that a PE comes to next
-FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT = range(8)
-PE_STATE = 8
+FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT, DONE, SPENT = range(10)
+PE_STATE = 10
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _STAGES = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.MAC_STAGES)
@@ -331,27 +331,93 @@ def _work(core, state, pes, p, last, begin, until, taken, rivals, stalls):
 
 
 @inlined
-def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls, scanner_stalls):
-    """Step scanner and PEs; return whether the last column is done by `until` (T14)."""
-    count = pes.shape[1]
+def _step_freely(packed, at, done, first):
+    """Find when PEs are done with a column that can be popped from `first` on (T11).
+
+    Returns the last pop, and the last end.
+    """
+    popped, ended = first, first
+    for p in range(at.shape[0]):
+        pop = max(first, at[p])
+        done[p] = pop + cost_of(packed[p])
+        popped, ended = max(popped, pop), max(ended, done[p])
+    return popped, ended
+
+
+@inlined
+def _run_freely(core, state, pes, columns, until, pe_stalls, scanner_stalls):
+    """Take columns through the engine as long as they are done before `until`: T8 to T12.
+
+    For windows without rivals and hazards, and PEs that are all about to pop the next column; it
+    is `rowtime`'s recurrence, and leaves all that is not done before `until` to be stepped.
+    """
+    count, begin = pes.shape[1], core.matrices[state[MATRIX], _COSTS]
+    i, depth, release_done = state[NEXT], core.params[_DEPTH], core.params[_DONE]
+    at, done, spent = pes[AT], pes[DONE], pes[SPENT]
     for p in range(count):
+        pe_stalls[p, _STARVED] -= at[p]
+        spent[p] = 0
+    while i < state[TOTAL]:
+        window = core.windows[columns[i]]
+        found = state[SCAN_AT] + max(window - state[WINDOW], 1) - 1
+        push = max(found, state[ENGINE_STATE + i - depth] + 1) if i >= depth else found
+        here = begin + columns[i] * count
+        packed = core.packed_beats[here : here + count]
+        popped, ended = _step_freely(packed, at, done, push + 1)
+        if ended >= until:
+            break
+        for p in range(count):
+            at[p] = done[p]
+            spent[p] += packed[p]
+        state[ENGINE_STATE + i] = ended if release_done else popped
+        scanner_stalls[_BUSY] += found + 1 - state[SCAN_AT]
+        scanner_stalls[_FULL] += push - found
+        state[SCAN_AT], state[WINDOW] = push + 1, window
+        i += 1
+    state[NEXT] = i
+    for p in range(count):
+        busy = spent[p] >> 32
+        pe_stalls[p, _BUSY] += busy
+        pe_stalls[p, _EMPTY] += cost_of(spent[p]) - busy
+        pe_stalls[p, _STARVED] += at[p] - cost_of(spent[p])
+        pes[POPPED, p] = i
+
+
+@inlined
+def _work_off(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls):
+    """Let PEs work on what is in their queues; return whether all are about to pop the next."""
+    ready = True
+    for p in range(pes.shape[1]):
         while pes[AT, p] < until and (pes[COST, p] or pes[POPPED, p] < state[NEXT]):
             if pes[COST, p] == 0:
                 _pop(core, state, pes, p, columns[pes[POPPED, p]])
             _work(core, state, pes, p, last[p], begin, until, taken, rivals, pe_stalls[p])
-    while state[NEXT] < state[TOTAL]:
+        ready &= pes[AT, p] < until
+    return ready
+
+
+@inlined
+def _wait_for_push(pes, first, pe_stalls):
+    """Let PEs that have nothing to do wait for a column that can be popped from `first` on."""
+    for p in range(pes.shape[1]):
+        if pes[AT, p] < first:
+            pe_stalls[p, _STARVED] += first - pes[AT, p]
+            pes[AT, p] = first
+
+
+@inlined
+def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls, scanner_stalls):
+    """Step scanner and PEs; return whether the last column is done before `until` (T14)."""
+    while True:
+        ready = _work_off(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls)
+        if ready and not (rivals or core.params[_HAZARD] or state[PENDING]):
+            _run_freely(core, state, pes, columns, until, pe_stalls, scanner_stalls)
+        if state[NEXT] == state[TOTAL]:
+            break
         push = _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls)
         if push >= until:
             break
-        for p in range(count):
-            if pes[AT, p] == until:
-                continue
-            first = min(max(push + 1, pes[AT, p]), until)
-            pe_stalls[p, _STARVED] += first - pes[AT, p]
-            pes[AT, p] = first
-            if first < until:
-                _pop(core, state, pes, p, columns[pes[POPPED, p]])
-                _work(core, state, pes, p, last[p], begin, until, taken, rivals, pe_stalls[p])
+        _wait_for_push(pes, min(push + 1, until), pe_stalls)
     if state[NEXT] == state[TOTAL] and not state[SCANNED]:
         _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls)
     return _close(state, pes, until, pe_stalls, scanner_stalls)
