@@ -73,9 +73,11 @@ def _want_words(core, state, first, last):
 def _begin_beat(core, state, bytes_, bits):
     """Find the banks that a beat accesses, and how long it takes with no rival (T16)."""
     lanes = core.params[_LANES]
-    n, pass_beats = state[LENGTH], state[BEATS] // (state[PASSES] + 1)
-    beat = state[BEAT] % pass_beats
-    writes = state[BEAT] // pass_beats == state[PASSES]
+    n, beat, writes = state[LENGTH], state[BEAT], True
+    if state[PASSES]:
+        pass_beats = state[BEATS] // (state[PASSES] + 1)
+        writes = beat // pass_beats == state[PASSES]
+        beat %= pass_beats
     elements = min(n - beat * lanes, lanes)
     state[LOOKUPS] = 1
     if elements > 0:
@@ -87,8 +89,9 @@ def _begin_beat(core, state, bytes_, bits):
             else:
                 first, last = beat_words(core.params, beat, n, bytes_[k], bits[k])
             _want_words(core, state, first, last)
-        reads = core.params[_TABLE_READS]
-        state[LOOKUPS] = max((elements * state[READS] + reads - 1) // reads, 1)
+        if state[READS]:
+            reads = core.params[_TABLE_READS]
+            state[LOOKUPS] = (elements * state[READS] + reads - 1) // reads
     state[NATURAL] = max(state[PENDING], state[LOOKUPS])
 
 

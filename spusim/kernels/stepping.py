@@ -31,8 +31,8 @@ from spusim.kernels.rowtime import cost_of
 ENGINE_STATE = 14
 IDLE, LOADING, RUNNING, DRAINING = range(4)
 # state of PEs, field by field; AT: the cycle that a PE comes to next
-FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT, DONE, SPENT = range(10)
-PE_STATE = 10
+BANKS, FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT, DONE, SPENT = range(11)
+PE_STATE = 11
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _STAGES = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.MAC_STAGES)
@@ -72,6 +72,8 @@ def start_engine(core, m, src, n, accumulate, state, pes, last):
     if not core.params[_PRIVATE]:
         word_bits = 8 * core.params[_WORD_BYTES]
         state[OPERANDS] = (matrix[_COLUMNS] * matrix[_ABITS] + word_bits - 1) // word_bits
+        for bank in range(core.params[_BANKS]):
+            pes[BANKS, bank % count] |= np.int64(1) << bank
     for p in range(count):
         pes[FETCHES, p] = core.fetch[matrix[_FETCH] + (count if accumulate else 0) + p]
 
@@ -287,45 +289,62 @@ def _update_rows(core, beat, last, at):
 
 
 @inlined
-def _begin_beat(core, state, beat, last, begin, at, until, taken, rivals, stalls):
+def _begin_beat(core, beat, last, begin, at, until, taken, rivals, stalls):
     """Let a beat wait for its rows, then for its bank (T13, T19); return its cycle, or `until`."""
     if core.params[_HAZARD]:
         free = min(max(_hazard_ends(core, beat, last), at), until)
         stalls[_HAZARD_WAIT] += free - at
         at = free
     bank = core.beats[beat, 1]
-    if bank >= 0:
+    if bank >= 0 and rivals >> bank & 1:
         free = at
-        while free < until and rivals >> bank & 1 and taken[free - begin] >> bank & 1:
+        while free < until and taken[free - begin] >> bank & 1:
             free += 1
         stalls[_PORT] += free - at
         at = free
-        if at < until:
-            state[GRANTED] |= np.int64(1) << bank
     if core.params[_HAZARD] and at < until:
         _update_rows(core, beat, last, at)
     return at
 
 
 @inlined
+def _place(bank):
+    """Mask of a bank, none for no bank."""
+    return np.int64(1) << bank if bank >= 0 else np.int64(0)
+
+
+@inlined
+def _unhindered(core, banks, begin, at, cycles, taken, rivals):
+    """Whether a PE with these banks can work for some cycles whatever words and rows it needs."""
+    if core.params[_HAZARD] or rivals == EVERY_BANK:
+        return False
+    refused = np.int64(0)
+    if rivals & banks:
+        for k in range(at - begin, at - begin + cycles):
+            refused |= taken[k]
+    return refused & banks == 0
+
+
+@inlined
 def _work(core, state, pes, p, last, begin, until, taken, rivals, stalls):
     """Let a PE work on the column that it has popped (T5, T11 to T13)."""
     at, left, beat, end = pes[AT, p], pes[COST, p], pes[BEAT, p], pes[BEATS_END, p]
-    if rivals or core.params[_HAZARD]:
+    granted = np.int64(0)
+    cycles = min(left, until - at)
+    if not _unhindered(core, pes[BANKS, p], begin, at, cycles, taken, rivals):
         while left and at < until and beat < end:
-            at = _begin_beat(core, state, beat, last, begin, at, until, taken, rivals, stalls)
+            at = _begin_beat(core, beat, last, begin, at, until, taken, rivals, stalls)
             if at < until:
+                granted |= _place(core.beats[beat, 1])
                 at += 1
                 left -= 1
                 beat += 1
-    # Nothing can hold up beats that nobody competes with, nor those that read and update nothing.
-    if at < until:
-        cycles = min(left, until - at)
-        at += cycles
-        left -= cycles
-        beat = min(beat + cycles, end)
+        cycles = min(left, until - at)  # beats beyond the listed ones read and update nothing
+    at += cycles
+    left -= cycles
     stalls[_BUSY if pes[ENTRIES, p] else _EMPTY] += pes[COST, p] - left
-    pes[AT, p], pes[COST, p], pes[BEAT, p] = at, left, beat
+    pes[AT, p], pes[COST, p], pes[BEAT, p] = at, left, min(beat + cycles, end)
+    state[GRANTED] |= granted
     if left == 0 and core.params[_DONE]:
         _free(state, pes, p, at)
 
