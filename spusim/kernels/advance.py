@@ -11,7 +11,7 @@ from spusim.kernels.host import frame_due
 from spusim.kernels.issue import account, core_cycle, core_sleep
 from spusim.kernels.router import arbitrate, deliver, send_frame
 from spusim.kernels.sequencer import quiet
-from spusim.kernels.shared import step_units
+from spusim.kernels.shared import next_completion, step_units
 
 _NOW, _ROUTER_NEXT, _FAULT, _SLOTS = int(G.NOW), int(G.ROUTER_NEXT), int(G.FAULT), int(G.SLOTS)
 _FIRST, _LAST, _FINISHED = int(G.FIRST), int(G.LAST), int(G.FINISHED)
@@ -66,7 +66,7 @@ def _visit_cores(chip, now):
             if registers[_PART] == 0:
                 account(chip, c, now)
                 if shared:
-                    step_units(chip, c, now, 0)
+                    step_units(chip, c, now)
                 registers[_PART] = 1
             if registers[_PART] == 1:
                 if not prepare_core(chip, c):
@@ -75,7 +75,7 @@ def _visit_cores(chip, now):
                 registers[_PART] = 2
             if not prepare_core(chip, c):
                 return False
-            completion = step_units(chip, c, NEVER, 1) if shared else np.int64(NEVER)
+            completion = next_completion(chip, c) if shared else np.int64(NEVER)
             core_sleep(chip, c, now, completion)
             registers[_PART] = 0
         registers[_VISIT] += 1

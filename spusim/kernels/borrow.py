@@ -7,6 +7,12 @@ _pointer = Deferred("spusim.kernels.handles", "pointer")
 
 
 @inlined
+def borrow(array):
+    """Return the same C-contiguous array, without a hold on its memory."""
+    return _carray(_pointer(array.ctypes.data), array.shape, array.dtype)
+
+
+@inlined
 def seen_as(memory, kind, width):
     """Return a C-contiguous array as elements (n,) of another kind, `width` bytes wide."""
     elements = memory.size * memory.itemsize // width

@@ -82,10 +82,11 @@ class K(IntEnum):
     STEPPED = 15  # shared ports: cycles before this one are stepped
     ENGINE_MATRIX = 16
     ENGINE_BEGAN = 17
-    PUSHED = 18  # columns of the running product
+    COMPLETES = 18  # when the next of them will if nothing begins, 0: to be found
     THREADS = 19
     INSTRUCTIONS = 20
-    COUNT = 21
+    FORESEEN_TRANSFER = 21  # first access of the transfer that COMPLETES knows of
+    COUNT = 22
 
 
 class H(IntEnum):
@@ -276,8 +277,8 @@ FIELDS = (
     "engine",  # shared ports, (cores, ...): see `stepping` and `contention`
     "pes",
     "last",
-    "vector",
-    "pending",
+    "vector",  # (cores, 2, ...): the second one is scratch
+    "accesses",
     "vector_bytes",
     "vector_bits",
     "transfer",

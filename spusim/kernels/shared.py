@@ -1,24 +1,36 @@
-"""A core's units under shared ports (T19): stepped in windows, re-stepped when a rival appears."""
+"""A core's units under shared ports (T19): stepped in windows, ever anew to foresee completions."""
 
 import numpy as np
 
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, K
-from spusim.kernels.contention import ACTIVE, ENGINE_DONE, VECTOR_DONE, start_vector, step_window
+from spusim.kernels.contention import (
+    ACTIVE,
+    BUSY,
+    BUSY_CYCLES,
+    ENGINE_DONE,
+    PORT,
+    PORT_CYCLES,
+    START,
+    VECTOR_DONE,
+    start_vector,
+    step_window,
+)
 from spusim.kernels.declare import kernel
-from spusim.kernels.layout import Unit
+from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import occupy
 from spusim.kernels.stepping import IDLE, PHASE, start_engine
 
-_FLIGHTS, _STEPPED, _COLUMNS = int(K.FLIGHTS), int(K.STEPPED), int(K.PUSHED)
+_FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
 _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)
+_COMPLETES, _FORESEEN = int(K.COMPLETES), int(K.FORESEEN_TRANSFER)
 _READY_AT, _RUNNING = int(F.READY_AT), int(F.RUNNING)
 _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), int(A.MATRIX)
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
 _BYTES, _BITS, _PASSES = int(A.BYTES), int(A.BITS), int(A.PASSES)
 _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
-_L_DONE = int(L.DONE)
+_L_DONE, _HAZARD = int(L.DONE), int(P.HAZARD_STALL)
 
 
 @kernel
@@ -26,15 +38,18 @@ def begin_planned(chip, c, context, unit, now):
     """Let a unit begin, in this cycle, the instruction that was executed ahead."""
     plan = chip.planned[c, context]
     core = chip.cores[c]
+    chip.core[c, _COMPLETES] = 0
     if unit == _VECTOR:
         overwrite(chip.vector_bytes[c], plan[_BYTES : _BYTES + 4])
         overwrite(chip.vector_bits[c], plan[_BITS : _BITS + 4])
-        start_vector(core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], chip.vector[c])
+        start_vector(
+            core, plan[_LENGTH], plan[_FIXED], plan[_READS], plan[_PASSES], chip.vector[c, 0]
+        )
     elif unit == _ENGINE:
         n, m = plan[_PUSHED], plan[_MATRIX]
         overwrite(chip.columns[c], chip.pushed[c, context, :n])
         state = chip.core[c]
-        state[_COLUMNS], state[_K_MATRIX], state[_BEGAN] = n, m, now
+        state[_K_MATRIX], state[_BEGAN] = m, now
         start_engine(
             core, m, plan[_SOURCE], n, plan[_ACCUMULATE], chip.engine[c], chip.pes[c], chip.last[c]
         )
@@ -44,6 +59,7 @@ def begin_planned(chip, c, context, unit, now):
 def _finish_unit(chip, c, unit, now):
     note(chip, _L_DONE, now, c, unit)
     occupy(chip, c, unit, 0, now)
+    chip.core[c, _COMPLETES] = 0
     for k in range(chip.core[c, _FLIGHTS]):
         flight = chip.flights[c, chip.oldest[c, k]]
         if flight[_RUNNING] == unit and flight[_READY_AT] == NEVER:
@@ -51,35 +67,49 @@ def _finish_unit(chip, c, unit, now):
 
 
 @kernel
-def step_units(chip, c, now, ahead):
-    """Step a core's competing units.
-
-    ahead 0: to the beginning of cycle `now`, completing what completes. ahead 1: on copies, to
-    the next completion if nothing new begins. Returns the cycle reached, NEVER if nothing runs.
-    """
+def step_units(chip, c, now):
+    """Step a core's competing units to the beginning of cycle `now`; complete what completes."""
     state, core = chip.core[c], chip.cores[c]
-    engine, pes, last, vector = chip.engine[c], chip.pes[c], chip.last[c], chip.vector[c]
-    pending, stalls = chip.pending[c], chip.vector_cycles[c]
-    pe_stalls, scanner_stalls = core.pe_stalls, core.scanner_stalls
-    if ahead:
-        engine, pes, last, vector = engine.copy(), pes.copy(), last.copy(), vector.copy()
-        pending, stalls = pending.copy(), stalls.copy()
-        pe_stalls, scanner_stalls = pe_stalls.copy(), scanner_stalls.copy()
+    engine, vector = chip.engine[c], chip.vector[c, 0]
     time = state[_STEPPED]
     while time < now and (engine[PHASE] != IDLE or vector[ACTIVE]):
         time, done = step_window(
-            core, time, now, engine, pes, chip.columns[c, : state[_COLUMNS]], last, vector,
-            chip.vector_bytes[c], chip.vector_bits[c], pending, chip.transfer[c],
-            pe_stalls, scanner_stalls, stalls,
+            core, time, now, engine, chip.pes[c], chip.columns[c], chip.last[c], vector,
+            chip.vector[c, 1], chip.vector_bytes[c], chip.vector_bits[c], chip.transfer[c],
+            chip.accesses[c], core.pe_stalls, core.scanner_stalls,
         )  # fmt: skip
-        if ahead:
-            return time
         if done & ENGINE_DONE:
             core.matrix_use[state[_K_MATRIX], 0] += time - state[_BEGAN]
             _finish_unit(chip, c, _ENGINE, time)
         if done & VECTOR_DONE:
+            chip.vector_cycles[c, BUSY] += vector[BUSY_CYCLES]
+            chip.vector_cycles[c, PORT] += vector[PORT_CYCLES]
             _finish_unit(chip, c, _VECTOR, time)
-    if ahead:
-        return np.int64(NEVER)
     state[_STEPPED] = now
-    return now
+
+
+@kernel
+def _foresee(chip, c):
+    """Step copies of a core's competing units to the next completion; return its cycle."""
+    core, last = chip.cores[c], chip.last[c]
+    time, _ = step_window(
+        core, chip.core[c, _STEPPED], NEVER, chip.engine[c].copy(), chip.pes[c].copy(),
+        chip.columns[c], last.copy() if core.params[_HAZARD] else last, chip.vector[c, 0].copy(),
+        chip.vector[c, 1], chip.vector_bytes[c], chip.vector_bits[c], chip.transfer[c],
+        chip.accesses[c], core.pe_stalls.copy(), core.scanner_stalls.copy(),
+    )  # fmt: skip
+    return time
+
+
+@kernel
+def next_completion(chip, c):
+    """Cycle of the next completion of a core's competing units if nothing new begins, or NEVER.
+
+    It is found anew when an instruction or a transfer has begun since, or one has completed.
+    """
+    state, begins = chip.core[c], chip.transfer[c, START]
+    if chip.engine[c, PHASE] == IDLE and not chip.vector[c, 0, ACTIVE]:
+        return np.int64(NEVER)
+    if state[_COMPLETES] == 0 or state[_FORESEEN] != begins:
+        state[_COMPLETES], state[_FORESEEN] = _foresee(chip, c), begins
+    return state[_COMPLETES]

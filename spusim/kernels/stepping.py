@@ -1,25 +1,38 @@
-"""The sparse engine cycle by cycle: rules T7 to T14, T19 and T20, compiled.
+"""The sparse engine under contention: rules T7 to T14, T19 and T20, in windows of cycles.
 
 `rowtime` gives the same figures at once where no rule depends on absolute time. Here the engine's
-state lives in arrays, so that a window of cycles can be stepped, copied, and stepped again when
+state lies in arrays, so that a window of cycles can be stepped, copied, and stepped again when
 another unit begins to compete for the banks (T19), or a hazard makes a beat wait (T13).
+
+No cycle is visited in which a part of the engine only goes on with what it does, and the parts are
+not stepped side by side: each runs to the end of the window by itself. That is exact, because
+
+* no two parts of the engine ever want one bank (T20), and router and vector unit are granted theirs
+  first (T19): which banks are taken, and when, is known before the engine's window begins;
+* so PEs and scanner meet in the queues alone: a pop depends on its column's push, and push i on all
+  releases of column i - Q (T10, T11), which come before it. In the order of pushes, every cycle is
+  known before anything that depends on it.
+
+A window may end in any cycle: parts stop there, with what they have done up to it counted.
 """
 
 import numpy as np
 
-from spusim.kernels.declare import kernel
+from spusim.kernels.borrow import borrow
+from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import M, P, S
 from spusim.kernels.rowtime import cost_of
 
-# engine state
-PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, LEFT, MATRIX, CYCLE = range(
-    12
-)
-ENGINE_STATE = 12
+# Engine state. After it, for each pushed column, the last cycle in which a PE freed its slot.
+(
+    PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, SCAN_AT, LEFT, MATRIX,
+    CYCLE, GRANTED,
+) = range(14)  # fmt: skip
+ENGINE_STATE = 14
 IDLE, LOADING, RUNNING, DRAINING = range(4)
-# state of a PE
-FETCHED, FETCHES, POPPED, COST, BEAT, ENTRIES, RELEASED, FREED = range(8)
-PE_STATE = 8
+# state of PEs, field by field; AT: the cycle that a PE comes to next
+BANKS, FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT, DONE, SPENT = range(11)
+PE_STATE = 11
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _DEPTH, _DONE, _STAGES = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.MAC_STAGES)
@@ -35,19 +48,23 @@ _HAZARD_WAIT, _PORT, _IMBALANCE = int(S.HAZARD), int(S.PORT), int(S.IMBALANCE)
 _DRAIN, _FULL, _WAIT = int(S.DRAIN), int(S.QUEUE_FULL), int(S.PE_WAIT)
 BY_ROUTER, BY_VECTOR, BY_ENGINE = 1, 2, 3  # who was granted a bank in a cycle
 SPARE_SLOTS = 64  # places of a short pencil may lie beyond the last accumulator
+EVERY_BANK = -1  # as a mask
 _NEVER = np.int64(-(1 << 40))
+_ENDLESS = np.int64(1 << 40)
 
 
 @kernel
 def start_engine(core, m, src, n, accumulate, state, pes, last):
     """Set the stepping state to the first cycle of a product of n pushed columns.
 
-    state (ENGINE_STATE,), pes (pes, PE_STATE), last (pes, slots): cycle of the last update.
+    state (ENGINE_STATE + columns,), pes (PE_STATE, pes), last (pes, slots): cycle of the last
+    update of a row; all int64.
     """
     matrix = core.matrices[m]
     state[:] = 0
     pes[:] = 0
-    last[:] = _NEVER
+    if core.params[_HAZARD]:
+        last[:] = _NEVER
     state[PHASE] = LOADING
     state[SRC], state[TOTAL], state[MATRIX] = src, n, m
     state[WINDOW] = -1
@@ -55,224 +72,443 @@ def start_engine(core, m, src, n, accumulate, state, pes, last):
     if not core.params[_PRIVATE]:
         word_bits = 8 * core.params[_WORD_BYTES]
         state[OPERANDS] = (matrix[_COLUMNS] * matrix[_ABITS] + word_bits - 1) // word_bits
+        for bank in range(core.params[_BANKS]):
+            pes[BANKS, bank % count] |= np.int64(1) << bank
     for p in range(count):
-        pes[p, FETCHES] = core.fetch[matrix[_FETCH] + (count if accumulate else 0) + p]
-        pes[p, FREED] = _NEVER
+        pes[FETCHES, p] = core.fetch[matrix[_FETCH] + (count if accumulate else 0) + p]
 
 
 @kernel
-def _load_done(state, pes):
-    if state[OPERAND] < state[OPERANDS]:
-        return False
-    for p in range(pes.shape[0]):
-        if pes[p, FETCHED] < pes[p, FETCHES]:
-            return False
-    return True
+def _own_words(core, first, words, p):
+    """How many of consecutive operand words lie in banks of a PE."""
+    count = core.params[_PES]
+    return max(words - (p - first) % count + count - 1, 0) // count
 
 
 @kernel
-def _load_cycle(core, state, pes, taken, pe_stalls, scanner_stalls):
-    """One cycle of the load phase (T7, T19): the operand's word first, then the PEs' fetches."""
-    count, banks = core.params[_PES], core.params[_BANKS]
-    streaming = np.int64(-1)
-    cause = _LOAD
-    if state[OPERAND] < state[OPERANDS]:
-        bank = (state[SRC] + state[OPERAND]) % banks
-        if taken[bank]:
-            cause = _PORT
+def _load_freely(core, state, pes, cycles):
+    """Load with no bank refused, for so many cycles at most; return for how many (T7)."""
+    private, first = core.params[_PRIVATE], state[SRC] + state[OPERAND]
+    words = state[OPERANDS] - state[OPERAND]
+    needed = words
+    for p in range(pes.shape[1]):
+        own = 0 if private else _own_words(core, first, words, p)
+        needed = max(needed, pes[FETCHES, p] - pes[FETCHED, p] + own)
+    cycles = min(cycles, needed)
+    words = min(words, cycles)
+    state[OPERAND] += words
+    for p in range(pes.shape[1]):
+        own = 0 if private else _own_words(core, first, words, p)
+        pes[FETCHED, p] = min(pes[FETCHED, p] + cycles - own, pes[FETCHES, p])
+    return cycles
+
+
+@kernel
+def _stream_words(core, state, begin, until, taken, stalls):
+    """Copy operand words whose banks are not refused (T19); return the cycle after the last."""
+    banks, at = core.params[_BANKS], begin
+    bank = (state[SRC] + state[OPERAND]) % banks
+    while at < until and state[OPERAND] < state[OPERANDS]:
+        if taken[at - begin] >> bank & 1:
+            stalls[_PORT] += 1
+            stalls[_LOAD] -= 1
         else:
-            streaming = bank % count
-            taken[bank] = BY_ENGINE
             state[OPERAND] += 1
-    scanner_stalls[cause] += 1
-    for p in range(count):
-        cause = _LOAD
-        if pes[p, FETCHED] < pes[p, FETCHES] and p != streaming:
-            bank = p + count * (pes[p, FETCHED] % max(banks // count, 1))
-            if core.params[_PRIVATE]:
-                pes[p, FETCHED] += 1
-            elif taken[bank]:
-                cause = _PORT
-            else:
-                taken[bank] = BY_ENGINE
-                pes[p, FETCHED] += 1
-        pe_stalls[p, cause] += 1
+            state[GRANTED] |= np.int64(1) << bank
+            bank = bank + 1 if bank + 1 < banks else 0
+        at += 1
+    return at
 
 
 @kernel
-def _take_window(core, state, window, taken):
-    """Let a scanner that reads the data memory have all words of a window, or none (T19)."""
-    if not core.params[_PRIVATE]:
-        return True
+def _fetch_words(core, state, pes, p, begin, until, taken, stalls):
+    """Let a PE fetch while the operand's words go by (T7, T19); return the cycle after the last."""
+    banks, count, at = core.params[_BANKS], core.params[_PES], begin
+    words, fetches = state[OPERANDS] - state[OPERAND], pes[FETCHES, p] - pes[FETCHED, p]
+    streamed = (state[SRC] + state[OPERAND]) % banks
+    bank = (p + count * pes[FETCHED, p]) % banks
+    fetched, ports, granted = np.int64(0), np.int64(0), np.int64(0)
+    while at < until and fetched < fetches:
+        refused, mine = taken[at - begin], False
+        if words and not refused >> streamed & 1:
+            mine = streamed % count == p
+            words -= 1
+            streamed = streamed + 1 if streamed + 1 < banks else 0
+        if not mine and refused >> bank & 1:
+            ports += 1
+        elif not mine:
+            fetched += 1
+            granted |= np.int64(1) << bank
+            bank = bank + count if bank + count < banks else p
+        at += 1
+    pes[FETCHED, p] += fetched
+    stalls[_PORT] += ports
+    stalls[_LOAD] -= ports
+    state[GRANTED] |= granted
+    return at
+
+
+@kernel
+def _load(core, state, pes, begin, until, taken, rivals, pe_stalls, scanner_stalls):
+    """Step the load phase (T7, T19); return whether it ends before `until`."""
+    end = begin
+    if rivals and not core.params[_PRIVATE]:
+        for p in range(pes.shape[1]):
+            stalls = pe_stalls[p]
+            end = max(end, _fetch_words(core, state, pes, p, begin, until, taken, stalls))
+        end = max(end, _stream_words(core, state, begin, until, taken, scanner_stalls))
+    else:
+        end += _load_freely(core, state, pes, until - begin)
+    scanner_stalls[_LOAD] += end - begin
+    for p in range(pes.shape[1]):
+        pe_stalls[p, _LOAD] += end - begin
+        pes[AT, p] = end
+    state[SCAN_AT] = state[CYCLE] = end
+    return end < until
+
+
+@kernel
+def _window_banks(core, state, window):
+    """Mask of the banks in which the words of a window of activations lie."""
     matrix = core.matrices[state[MATRIX]]
     width = core.params[_WIDTH]
     word_bits = 8 * core.params[_WORD_BYTES]
     last = min((window + 1) * width, matrix[_COLUMNS]) - 1
-    first_word = window * width * matrix[_ABITS] // word_bits
-    last_word = (last * matrix[_ABITS]) // word_bits
-    banks = core.params[_BANKS]
-    for word in range(first_word, last_word + 1):
-        if taken[(state[SRC] + word) % banks]:
-            return False
-    for word in range(first_word, last_word + 1):
-        taken[(state[SRC] + word) % banks] = BY_ENGINE
-    return True
+    banks = np.int64(0)
+    for word in range(window * width * matrix[_ABITS] // word_bits,
+                      last * matrix[_ABITS] // word_bits + 1):  # fmt: skip
+        banks |= np.int64(1) << ((state[SRC] + word) % core.params[_BANKS])
+    return banks
 
 
 @kernel
-def _may_push(core, state, pes, cycle):
-    """Whether every queue has a slot that was free before this cycle (T10, T12)."""
-    i, depth = state[NEXT], core.params[_DEPTH]
-    if i < depth:
-        return True
-    for p in range(pes.shape[0]):
-        freed = pes[p, RELEASED] - np.int64(pes[p, FREED] >= cycle)
-        if freed <= i - depth:
-            return False
-    return True
+def _examine(core, state, target, begin, until, taken, rivals, scanner_stalls):
+    """Examine windows up to `target`, or stay in it for a cycle (T8); whether before `until`.
 
-
-@kernel
-def _scan_cycle(core, state, pes, columns, taken, cycle):
-    """One cycle of the scanner (T8 to T10); return what it counts as."""
-    if state[SCANNED]:
-        return _WAIT
-    cause = _BUSY
-    if state[PENDING]:
-        cause = _FULL
-    else:
-        width = core.params[_WIDTH]
-        windows = (core.matrices[state[MATRIX], _COLUMNS] + width - 1) // width
-        target = columns[state[NEXT]] // width if state[NEXT] < state[TOTAL] else windows - 1
-        if state[WINDOW] < target:
-            if not _take_window(core, state, state[WINDOW] + 1, taken):
-                return _PORT
+    A scanner that reads the data memory has all words of a window in a cycle, or waits (T19).
+    """
+    if not (rivals and core.params[_PRIVATE]) or state[WINDOW] == target:
+        wanted = max(target - state[WINDOW], 1)
+        cycles = min(wanted, until - state[SCAN_AT])
+        state[WINDOW] = min(state[WINDOW] + cycles, target)
+        state[SCAN_AT] += cycles
+        scanner_stalls[_BUSY] += cycles
+        return cycles == wanted
+    while state[WINDOW] < target and state[SCAN_AT] < until:
+        banks = _window_banks(core, state, state[WINDOW] + 1)
+        if taken[state[SCAN_AT] - begin] & banks:
+            scanner_stalls[_PORT] += 1
+        else:
+            state[GRANTED] |= banks
             state[WINDOW] += 1
-        state[PENDING] = np.int64(state[NEXT] < state[TOTAL] and state[WINDOW] == target)
-        state[SCANNED] = np.int64(state[NEXT] == state[TOTAL] and state[WINDOW] == windows - 1)
-    if state[PENDING] and _may_push(core, state, pes, cycle):
+            scanner_stalls[_BUSY] += 1
+        state[SCAN_AT] += 1
+    return state[WINDOW] == target
+
+
+@inlined
+def _room_from(core, state, pes, until):
+    """First cycle in which all queues have a slot for the next column (T10, T12), or `until`."""
+    freed = state[NEXT] - core.params[_DEPTH]
+    if freed < 0:
+        return np.int64(0)
+    for p in range(pes.shape[1]):
+        # with release `done`, the column that a PE works on holds its slot
+        holds = np.int64(core.params[_DONE] and pes[COST, p] > 0)
+        if pes[POPPED, p] - holds <= freed:
+            return until
+    return min(state[ENGINE_STATE + freed] + 1, until)
+
+
+@inlined
+def _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls):
+    """Bring the scanner to its next push (T8 to T10); return its cycle, `until` if not before."""
+    found = state[SCAN_AT]
+    if not state[PENDING]:
+        target = core.windows[columns[state[NEXT]]]
+        if not _examine(core, state, target, begin, until, taken, rivals, scanner_stalls):
+            return until
+        state[PENDING] = 1
+        found = state[SCAN_AT] - 1
+    push = max(found, _room_from(core, state, pes, until))
+    next_at = min(push + 1, until)
+    scanner_stalls[_FULL] += next_at - state[SCAN_AT]
+    state[SCAN_AT] = next_at
+    if push < until:
         state[PENDING] = 0
         state[NEXT] += 1
-        if state[NEXT] == state[TOTAL]:
-            width = core.params[_WIDTH]
-            windows = (core.matrices[state[MATRIX], _COLUMNS] + width - 1) // width
-            state[SCANNED] = np.int64(state[WINDOW] == windows - 1)
-    return cause
+    return push
 
 
 @kernel
-def _pop(core, state, pe, p, column, cycle):
+def _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls):
+    """Let the scanner examine what follows its last push (T8)."""
+    width = core.params[_WIDTH]
+    last = (core.matrices[state[MATRIX], _COLUMNS] + width - 1) // width - 1
+    state[SCANNED] = np.int64(
+        state[WINDOW] == last
+        or _examine(core, state, last, begin, until, taken, rivals, scanner_stalls)
+    )
+
+
+@inlined
+def _free(state, pes, p, at):
+    """Note when a PE's slot of the column that it popped last becomes free (T12)."""
+    slot = ENGINE_STATE + pes[POPPED, p] - 1
+    state[slot] = max(state[slot], at)
+
+
+@inlined
+def _pop(core, state, pes, p, column):
     """Let a PE take its next column."""
-    at = column * core.params[_PES] + p + core.matrices[state[MATRIX], _COSTS]
-    pe[POPPED] += 1
+    at = core.matrices[state[MATRIX], _COSTS] + column * pes.shape[1] + p
     packed = core.packed_beats[at]
-    pe[COST], pe[ENTRIES] = cost_of(packed), packed >> 32
-    pe[BEAT] = core.beat_first[at]
+    pes[COST, p], pes[ENTRIES, p] = cost_of(packed), packed >> 32
+    pes[BEAT, p], pes[BEATS_END, p] = core.beat_first[at], core.beat_first[at + 1]
+    pes[POPPED, p] += 1
     if not core.params[_DONE]:
-        pe[RELEASED] += 1
-        pe[FREED] = cycle
+        _free(state, pes, p, pes[AT, p])
 
 
-@kernel
-def _beat_waits(core, state, pe, last, taken, cycle):
-    """Say what holds a PE's beat up in this cycle: hazard, port, or nothing (busy)."""
-    beat = pe[BEAT]
-    if core.params[_HAZARD]:
-        for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
-            row = core.entry_rows[k]
-            if row >= 0 and cycle - last[row] < core.params[_STAGES]:
-                return _HAZARD_WAIT
-    bank = core.beats[beat, 1]
-    if bank >= 0:
-        if taken[bank]:
-            return _PORT
-        taken[bank] = BY_ENGINE
+@inlined
+def _hazard_ends(core, beat, last):
+    """First cycle in which all rows of a beat may be updated again (T13)."""
+    latest = _NEVER
+    for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
+        row = core.entry_rows[k]
+        if row >= 0:
+            latest = max(latest, last[row])
+    return latest + core.params[_STAGES]
+
+
+@inlined
+def _update_rows(core, beat, last, at):
     for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
         if core.entry_rows[k] >= 0:
-            last[core.entry_rows[k]] = cycle
-    return _BUSY
+            last[core.entry_rows[k]] = at
 
 
-@kernel
-def _pe_cycle(core, state, pe, p, columns, pushed, last, taken, cycle):
-    """One cycle of a PE (T5, T11 to T13); return what it counts as."""
-    if pe[COST] == 0:
-        if pe[POPPED] == state[TOTAL]:
-            return _IMBALANCE
-        if pe[POPPED] >= pushed:
-            return _STARVED
-        _pop(core, state, pe, p, columns[pe[POPPED]], cycle)
-    cause = _EMPTY
-    if pe[ENTRIES]:
-        cause = _BUSY
-        at = columns[pe[POPPED] - 1] * core.params[_PES] + p + core.matrices[state[MATRIX], _COSTS]
-        if pe[BEAT] < core.beat_first[at + 1]:
-            cause = _beat_waits(core, state, pe, last, taken, cycle)
-            if cause != _BUSY:
-                return cause
-            pe[BEAT] += 1
-    pe[COST] -= 1
-    if pe[COST] == 0 and core.params[_DONE]:
-        pe[RELEASED] += 1
-        pe[FREED] = cycle + 1
-    return cause
+@inlined
+def _begin_beat(core, beat, last, begin, at, until, taken, rivals, stalls):
+    """Let a beat wait for its rows, then for its bank (T13, T19); return its cycle, or `until`."""
+    if core.params[_HAZARD]:
+        free = min(max(_hazard_ends(core, beat, last), at), until)
+        stalls[_HAZARD_WAIT] += free - at
+        at = free
+    bank = core.beats[beat, 1]
+    if bank >= 0 and rivals >> bank & 1:
+        free = at
+        while free < until and taken[free - begin] >> bank & 1:
+            free += 1
+        stalls[_PORT] += free - at
+        at = free
+    if core.params[_HAZARD] and at < until:
+        _update_rows(core, beat, last, at)
+    return at
 
 
-@kernel
-def _finished(state, pes):
-    if not state[SCANNED]:
+@inlined
+def _place(bank):
+    """Mask of a bank, none for no bank."""
+    return np.int64(1) << bank if bank >= 0 else np.int64(0)
+
+
+@inlined
+def _unhindered(core, banks, begin, at, cycles, taken, rivals):
+    """Whether a PE with these banks can work for some cycles whatever words and rows it needs."""
+    if core.params[_HAZARD] or rivals == EVERY_BANK:
         return False
-    for p in range(pes.shape[0]):
-        if pes[p, COST] or pes[p, POPPED] < state[TOTAL]:
-            return False
-    return True
+    refused = np.int64(0)
+    if rivals & banks:
+        for k in range(at - begin, at - begin + cycles):
+            refused |= taken[k]
+    return refused & banks == 0
 
 
-@kernel
-def engine_cycle(core, state, pes, columns, last, taken, pe_stalls, scanner_stalls):
-    """Step the engine one cycle; return whether it completes with the end of this cycle.
+@inlined
+def _work(core, state, pes, p, last, begin, until, taken, rivals, stalls):
+    """Let a PE work on the column that it has popped (T5, T11 to T13)."""
+    at, left, beat, end = pes[AT, p], pes[COST, p], pes[BEAT, p], pes[BEATS_END, p]
+    granted = np.int64(0)
+    cycles = min(left, until - at)
+    if not _unhindered(core, pes[BANKS, p], begin, at, cycles, taken, rivals):
+        while left and at < until and beat < end:
+            at = _begin_beat(core, beat, last, begin, at, until, taken, rivals, stalls)
+            if at < until:
+                granted |= _place(core.beats[beat, 1])
+                at += 1
+                left -= 1
+                beat += 1
+        cycles = min(left, until - at)  # beats beyond the listed ones read and update nothing
+    at += cycles
+    left -= cycles
+    stalls[_BUSY if pes[ENTRIES, p] else _EMPTY] += pes[COST, p] - left
+    pes[AT, p], pes[COST, p], pes[BEAT, p] = at, left, min(beat + cycles, end)
+    state[GRANTED] |= granted
+    if left == 0 and core.params[_DONE]:
+        _free(state, pes, p, at)
 
-    taken (banks,) uint8: banks that other units were granted in this cycle, to which those that
-    the engine is granted are added: never one that another of its parts wants (T20). The PEs and
-    the scanner see each other as they were at the start of the cycle.
+
+@inlined
+def _step_freely(packed, at, done, first):
+    """Find when PEs are done with a column that can be popped from `first` on (T11).
+
+    Returns the last pop, and the last end.
     """
-    cycle = state[CYCLE]
-    state[CYCLE] += 1
-    if state[PHASE] == LOADING and _load_done(state, pes):
+    popped, ended = first, first
+    for p in range(at.shape[0]):
+        pop = max(first, at[p])
+        done[p] = pop + cost_of(packed[p])
+        popped, ended = max(popped, pop), max(ended, done[p])
+    return popped, ended
+
+
+@inlined
+def _run_freely(core, state, pes, columns, until, pe_stalls, scanner_stalls):
+    """Take columns through the engine as long as they are done before `until`: T8 to T12.
+
+    For windows without rivals and hazards, and PEs that are all about to pop the next column; it
+    is `rowtime`'s recurrence, and leaves all that is not done before `until` to be stepped.
+    """
+    count, begin = pes.shape[1], core.matrices[state[MATRIX], _COSTS]
+    i, depth, release_done = state[NEXT], core.params[_DEPTH], core.params[_DONE]
+    at, done, spent = pes[AT], pes[DONE], pes[SPENT]
+    for p in range(count):
+        pe_stalls[p, _STARVED] -= at[p]
+        spent[p] = 0
+    while i < state[TOTAL]:
+        window = core.windows[columns[i]]
+        found = state[SCAN_AT] + max(window - state[WINDOW], 1) - 1
+        push = max(found, state[ENGINE_STATE + i - depth] + 1) if i >= depth else found
+        here = begin + columns[i] * count
+        packed = core.packed_beats[here : here + count]
+        popped, ended = _step_freely(packed, at, done, push + 1)
+        if ended >= until:
+            break
+        for p in range(count):
+            at[p] = done[p]
+            spent[p] += packed[p]
+        state[ENGINE_STATE + i] = ended if release_done else popped
+        scanner_stalls[_BUSY] += found + 1 - state[SCAN_AT]
+        scanner_stalls[_FULL] += push - found
+        state[SCAN_AT], state[WINDOW] = push + 1, window
+        i += 1
+    state[NEXT] = i
+    for p in range(count):
+        busy = spent[p] >> 32
+        pe_stalls[p, _BUSY] += busy
+        pe_stalls[p, _EMPTY] += cost_of(spent[p]) - busy
+        pe_stalls[p, _STARVED] += at[p] - cost_of(spent[p])
+        pes[POPPED, p] = i
+
+
+@inlined
+def _work_off(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls):
+    """Let PEs work on what is in their queues; return whether all are about to pop the next."""
+    ready = True
+    for p in range(pes.shape[1]):
+        while pes[AT, p] < until and (pes[COST, p] or pes[POPPED, p] < state[NEXT]):
+            if pes[COST, p] == 0:
+                _pop(core, state, pes, p, columns[pes[POPPED, p]])
+            _work(core, state, pes, p, last[p], begin, until, taken, rivals, pe_stalls[p])
+        ready &= pes[AT, p] < until
+    return ready
+
+
+@inlined
+def _wait_for_push(pes, first, pe_stalls):
+    """Let PEs that have nothing to do wait for a column that can be popped from `first` on."""
+    for p in range(pes.shape[1]):
+        if pes[AT, p] < first:
+            pe_stalls[p, _STARVED] += first - pes[AT, p]
+            pes[AT, p] = first
+
+
+@inlined
+def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls, scanner_stalls):
+    """Step scanner and PEs; return whether the last column is done before `until` (T14)."""
+    while True:
+        ready = _work_off(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls)
+        if ready and not (rivals or core.params[_HAZARD] or state[PENDING]):
+            _run_freely(core, state, pes, columns, until, pe_stalls, scanner_stalls)
+        if state[NEXT] == state[TOTAL]:
+            break
+        push = _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls)
+        if push >= until:
+            break
+        _wait_for_push(pes, min(push + 1, until), pe_stalls)
+    if state[NEXT] == state[TOTAL] and not state[SCANNED]:
+        _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls)
+    return _close(state, pes, until, pe_stalls, scanner_stalls)
+
+
+@inlined
+def _close(state, pes, until, pe_stalls, scanner_stalls):
+    """Attribute what is left of the window, up to the end of the last column if it is in it."""
+    finished, end = state[SCANNED], state[SCAN_AT]
+    for p in range(pes.shape[1]):
+        finished &= np.int64(pes[COST, p] == 0 and pes[POPPED, p] == state[TOTAL])
+        end = max(end, pes[AT, p])
+    if not finished:
+        end = until
+    scanner_stalls[_WAIT] += end - state[SCAN_AT]
+    state[SCAN_AT] = state[CYCLE] = end
+    for p in range(pes.shape[1]):
+        cause = _IMBALANCE if pes[POPPED, p] == state[TOTAL] else _STARVED
+        pe_stalls[p, cause] += end - pes[AT, p]
+        pes[AT, p] = end
+    return finished != 0 and end < until
+
+
+@kernel
+def _drain(core, state, until, pe_stalls, scanner_stalls):
+    cycles = min(state[LEFT], until - state[CYCLE])
+    scanner_stalls[_DRAIN] += cycles
+    for p in range(core.params[_PES]):
+        pe_stalls[p, _DRAIN] += cycles
+    state[CYCLE] += cycles
+    state[LEFT] -= cycles
+    if state[LEFT] == 0:
+        state[PHASE] = IDLE
+
+
+@kernel
+def step_engine(
+    core, state, pes, columns, last, cycles, taken, rivals, pe_stalls, scanner_stalls
+):  # fmt: skip
+    """Step the engine so many cycles, or to its completion, which leaves it IDLE; return how many.
+
+    taken (cycles,) int64: masks of the banks that other units are granted; it is not looked at
+    where no bank is in the mask `rivals`, which has all of them. GRANTED comes out as the mask of
+    the banks that the engine was granted, of those it had to ask for.
+    """
+    state, pes, columns, last = borrow(state), borrow(pes), borrow(columns), borrow(last)
+    taken, pe_stalls, scanner_stalls = borrow(taken), borrow(pe_stalls), borrow(scanner_stalls)
+    begin, until = state[CYCLE], state[CYCLE] + cycles
+    state[GRANTED] = 0
+    if state[PHASE] == LOADING and _load(
+        core, state, pes, begin, until, taken, rivals, pe_stalls, scanner_stalls
+    ):
         state[PHASE] = RUNNING
-    if state[PHASE] == LOADING:
-        _load_cycle(core, state, pes, taken, pe_stalls, scanner_stalls)
-        return False
-    if state[PHASE] == RUNNING and _finished(state, pes):
+    if state[PHASE] == RUNNING and _run(
+        core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls, scanner_stalls
+    ):
         state[PHASE] = DRAINING
         state[LEFT] = core.params[_STAGES]
     if state[PHASE] == DRAINING:
-        state[LEFT] -= 1
-        scanner_stalls[_DRAIN] += 1
-        pe_stalls[:, _DRAIN] += 1
-        if state[LEFT] == 0:
-            state[PHASE] = IDLE
-            return True
-        return False
-    pushed = state[NEXT]
-    scanner_stalls[_scan_cycle(core, state, pes, columns, taken, cycle)] += 1
-    for p in range(pes.shape[0]):
-        cause = _pe_cycle(core, state, pes[p], p, columns, pushed, last[p], taken, cycle)
-        pe_stalls[p, cause] += 1
-    return False
+        _drain(core, state, until, pe_stalls, scanner_stalls)
+    return state[CYCLE] - begin
 
 
 @kernel
 def step_alone(core, m, src, columns, n, accumulate):
     """Duration of a product whose banks nobody else wants; adds to the core's stalls."""
     count = core.params[_PES]
-    state = np.zeros(ENGINE_STATE, np.int64)
-    pes = np.zeros((count, PE_STATE), np.int64)
+    state = np.zeros(ENGINE_STATE + n, np.int64)
+    pes = np.zeros((PE_STATE, count), np.int64)
     last = np.zeros((count, core.acc.shape[0] // count + SPARE_SLOTS), np.int64)
-    taken = np.zeros(core.params[_BANKS], np.uint8)
+    taken = np.zeros(0, np.int64)
     start_engine(core, m, src, n, accumulate, state, pes, last)
-    while not engine_cycle(
-        core, state, pes, columns, last, taken, core.pe_stalls, core.scanner_stalls
-    ):
-        taken[:] = 0
-    return state[CYCLE]
+    return step_engine(
+        core, state, pes, columns, last, _ENDLESS, taken, 0, core.pe_stalls, core.scanner_stalls
+    )

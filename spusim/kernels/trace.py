@@ -1,7 +1,7 @@
 """What units did in every cycle of a traced run: logged work, stepped again with its states kept.
 
-The steps are those of `contention` and `stepping`, whatever kind of ports the run had: reserved
-ports are ports at which nobody ever meets a rival.
+The steps are those of `contention` and `stepping`, in windows of one cycle, whatever kind of ports
+the run had: reserved ports are ports at which nobody ever meets a rival.
 """
 
 from enum import IntEnum
@@ -80,14 +80,13 @@ class ReplayArrays(NamedTuple):
     vector: np.ndarray
     bytes_: np.ndarray
     bits: np.ndarray
-    pending: np.ndarray
+    accesses: np.ndarray  # (1,) int64
     transfer: np.ndarray
     columns: np.ndarray
     taken: np.ndarray  # (banks,) uint8
     held: np.ndarray  # (banks, 2) int64: until when, by which unit
     pe_stalls: np.ndarray  # (pes, S.COUNT) of one cycle
     scanner_stalls: np.ndarray  # (S.COUNT,)
-    vector_stalls: np.ndarray  # (2,)
     before: np.ndarray  # (pes, 3): queue, column and beat at the beginning of a cycle
     kept: np.ndarray  # (signals,) uint8: whose changes are kept
     current: np.ndarray  # (signals,) int64
@@ -189,16 +188,17 @@ def _set(replay, signal, value):
 def _look(core, replay):
     """Note every PE's queue, column and beat due, as they are at the beginning of a cycle."""
     engine = replay.engine
-    for p in range(replay.pes.shape[0]):
-        pe, before = replay.pes[p], replay.before[p]
-        before[0] = engine[NEXT] - pe[POPPED]
+    pes, count = replay.pes, replay.pes.shape[1]
+    for p in range(count):
+        before, popped = replay.before[p], pes[POPPED, p]
+        before[0] = engine[NEXT] - popped
         before[1], before[2] = NOTHING, NOTHING
-        if pe[COST]:
-            column = replay.columns[pe[POPPED] - 1]
-            at = column * replay.pes.shape[0] + p + core.matrices[engine[MATRIX], _COSTS]
-            before[1], before[2] = column, cost_of(core.packed_beats[at]) - pe[COST]
+        if pes[COST, p]:
+            column = replay.columns[popped - 1]
+            at = column * count + p + core.matrices[engine[MATRIX], _COSTS]
+            before[1], before[2] = column, cost_of(core.packed_beats[at]) - pes[COST, p]
         elif before[0] > 0:
-            before[1], before[2] = replay.columns[pe[POPPED]], 0
+            before[1], before[2] = replay.columns[popped], 0
 
 
 @kernel
@@ -227,7 +227,7 @@ def _keep_engine(replay, running, scanned, completed):
     _set(replay, PHASE_SIGNAL, phase)
     _set(replay, WINDOW_SIGNAL, window)
     _set(replay, SCANNER_SIGNAL, cause)
-    count = replay.pes.shape[0]
+    count = replay.pes.shape[1]
     for p in range(count):
         _set(replay, PE_SIGNALS + p, _cause(replay.pe_stalls[p]))
         before = replay.before[p]
@@ -239,7 +239,7 @@ def _keep_engine(replay, running, scanned, completed):
 @kernel
 def _keep_banks(replay, now):
     """Keep who is granted each bank, or else holds it."""
-    first = PE_SIGNALS + PE_PARTS * replay.pes.shape[0]
+    first = PE_SIGNALS + PE_PARTS * replay.pes.shape[1]
     for bank in range(replay.taken.shape[0]):
         value = np.int64(replay.taken[bank])
         if value == 0 and replay.held[bank, 0] > now:
@@ -282,8 +282,8 @@ def _replay_cycle(core, replay, work):
         _look(core, replay)
     done = step_cycle(
         core, now, engine, replay.pes, replay.columns, replay.last, vector, replay.bytes_,
-        replay.bits, replay.pending, replay.transfer, replay.taken, replay.pe_stalls,
-        replay.scanner_stalls, replay.vector_stalls,
+        replay.bits, replay.transfer, replay.accesses, replay.taken, replay.pe_stalls,
+        replay.scanner_stalls,
     )  # fmt: skip
     _keep_engine(replay, running, scanned, done & ENGINE_DONE)
     value = V_IDLE

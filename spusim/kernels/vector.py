@@ -28,7 +28,7 @@ _ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
 _THRESHOLD, _TOP = int(Op.THRESHOLD), int(Op.TOP)
 _NORMALISE = int(Op.NORMALISE)
-_BANKS, _WORD_BYTES, _LANES = int(P.BANKS), int(P.WORD_BYTES), int(P.VECTOR_LANES)
+_BANKS, _LANES = int(P.BANKS), int(P.VECTOR_LANES)
 _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), int(P.WORD_SHIFT)
 SCALE_BYTES = 8
 
@@ -288,8 +288,8 @@ def beat_words(params, beat, n, byte, bits):
     lanes = params[_LANES]
     first = beat * lanes
     last = min(n, first + lanes) - 1
-    width = params[_WORD_BYTES]
-    return (byte + first * bits // 8) // width, (byte + (last * bits + bits - 1) // 8) // width
+    shift = params[_WORD_SHIFT]
+    return (byte + first * bits // 8) >> shift, (byte + (last * bits + bits - 1) // 8) >> shift
 
 
 @kernel

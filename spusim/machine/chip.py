@@ -24,7 +24,7 @@ from spusim.kernels.chip import (
     R,
     Stop,
 )
-from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
+from spusim.kernels.contention import AHEAD, INTERVAL, LEVELS, TRANSFER_STATE, VECTOR_STATE
 from spusim.kernels.core import CoreTable
 from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.log import WIDTH
@@ -345,14 +345,15 @@ def _stepping_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarr
     shared = core.ports == "shared"
     slots = core.accumulators + SPARE_SLOTS if shared else 1
     longest = max(len(c.arrays.every) for c in loaded) if shared else 1
+    vector_words = VECTOR_STATE + LEVELS * (core.vector.lanes + 1)
     transfer = np.zeros((cores, TRANSFER_STATE), np.int64)
     transfer[:, INTERVAL] = 1
     return {
-        "engine": np.zeros((cores, ENGINE_STATE), np.int64),
-        "pes": np.zeros((cores, core.pes, PE_STATE), np.int64),
+        "engine": np.zeros((cores, ENGINE_STATE + longest), np.int64),
+        "pes": np.zeros((cores, PE_STATE, core.pes), np.int64),
         "last": np.zeros((cores, core.pes, slots), np.int64),
-        "vector": np.zeros((cores, VECTOR_STATE), np.int64),
-        "pending": np.zeros((cores, 8 * core.vector.lanes + 8), np.int64),
+        "vector": np.zeros((cores, 2, vector_words), np.int64),
+        "accesses": np.zeros((cores, AHEAD if shared else 1), np.int64),
         "vector_bytes": np.zeros((cores, 4), np.int64),
         "vector_bits": np.zeros((cores, 4), np.int64),
         "transfer": transfer,

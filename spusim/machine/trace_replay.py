@@ -6,7 +6,7 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.chip import NEVER
-from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
+from spusim.kernels.contention import INTERVAL, LEVELS, TRANSFER_STATE, VECTOR_STATE
 from spusim.kernels.core import CoreState
 from spusim.kernels.layout import S
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
@@ -172,20 +172,19 @@ def new_replay(arch: Arch, longest: int) -> ReplayArrays:
     current[PE_SIGNALS + 2 * pes : PE_SIGNALS + 4 * pes] = NOTHING
     return ReplayArrays(
         state=np.zeros(Y.COUNT, np.int64),
-        engine=np.zeros(ENGINE_STATE, np.int64),
-        pes=np.zeros((pes, PE_STATE), np.int64),
+        engine=np.zeros(ENGINE_STATE + longest, np.int64),
+        pes=np.zeros((PE_STATE, pes), np.int64),
         last=np.zeros((pes, core.accumulators + SPARE_SLOTS), np.int64),
-        vector=np.zeros(VECTOR_STATE, np.int64),
+        vector=np.zeros(VECTOR_STATE + LEVELS * (core.vector.lanes + 1), np.int64),
         bytes_=np.zeros(4, np.int64),
         bits=np.zeros(4, np.int64),
-        pending=np.zeros(8 * core.vector.lanes + 8, np.int64),
+        accesses=np.zeros(1, np.int64),
         transfer=transfer,
         columns=np.zeros(longest + 1, np.int64),
         taken=np.zeros(banks, np.uint8),
         held=np.zeros((banks, 2), np.int64),
         pe_stalls=np.zeros((pes, S.COUNT), np.int64),
         scanner_stalls=np.zeros(S.COUNT, np.int64),
-        vector_stalls=np.zeros(2, np.int64),
         before=np.zeros((pes, 3), np.int64),
         kept=np.zeros(signals, np.uint8),
         current=current,

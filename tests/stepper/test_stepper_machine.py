@@ -1,11 +1,13 @@
 """The fast engine equals the naive stepper: outputs, cycles, every stall and every count."""
 
+import itertools
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import tally
-from generators import Case, arch_of, packed, random_case, random_ports
+from generators import Case, PortSchedule, arch_of, packed, random_case, random_ports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepper import StepResult, step
@@ -16,10 +18,13 @@ from spusim.kernels.engine import run_matvec
 from spusim.kernels.layout import MAC_KINDS, C
 from spusim.kernels.stepping import (
     ENGINE_STATE,
+    EVERY_BANK,
+    IDLE,
     PE_STATE,
+    PHASE,
     SPARE_SLOTS,
-    engine_cycle,
     start_engine,
+    step_engine,
 )
 from spusim.machine import beats
 from spusim.machine.load import LoadedCore, load_core
@@ -130,26 +135,39 @@ def test_fast_engine_equals_stepper_on_shrinkable_cases(rng: random.Random) -> N
     same(case, core, int(cycles), step(**vars(case)))
 
 
-def step_engine(core: LoadedCore, case: Case, ports: object) -> int:
+def stepped(core: LoadedCore, case: Case, ports: PortSchedule, windows: Iterator[int]) -> int:
     """Step the compiled engine while a schedule takes banks from it; return its duration."""
     arrays = core.arrays
     run_matvec(core.state, 0, case.config.operand_address, 0, case.accumulate)  # values only
     every = case.config.activations != "skip"
     columns = np.arange(len(case.x)) if every else np.flatnonzero(case.x).astype(np.int64)
     pes = case.config.pes
-    state, units = np.zeros(ENGINE_STATE, np.int64), np.zeros((pes, PE_STATE), np.int64)
+    state = np.zeros(ENGINE_STATE + len(columns), np.int64)
+    units = np.zeros((PE_STATE, pes), np.int64)
     last = np.zeros((pes, len(arrays.acc) // pes + SPARE_SLOTS), np.int64)
     src = case.config.operand_address
     start_engine(core.state, 0, src, len(columns), case.accumulate, state, units, last)
-    taken = np.zeros(case.config.banks, np.uint8)
-    for cycle in range(100_000):
-        taken[:] = 0
-        taken[sorted(ports(cycle, []))] = 1  # type: ignore[operator]
-        if engine_cycle(
-            core.state, state, units, columns, last, taken, arrays.pe_stalls, arrays.scanner_stalls
-        ):
-            return cycle + 1
+    time = 0
+    for cycles, superset in zip(windows, itertools.cycle((0, 0, EVERY_BANK)), strict=False):
+        taken = np.zeros(cycles, np.int64)
+        for cycle in range(cycles):
+            taken[cycle] = sum(1 << bank for bank in ports(time + cycle, []))
+        rivals = int(np.bitwise_or.reduce(taken)) | superset
+        ran = step_engine(
+            core.state, state, units, columns, last, cycles, taken, rivals,
+            arrays.pe_stalls, arrays.scanner_stalls,
+        )  # fmt: skip
+        time += int(ran)
+        if state[PHASE] == IDLE:
+            return time
+        assert ran == cycles
     raise AssertionError("the engine never completes")
+
+
+def random_windows(rng: random.Random) -> Iterator[int]:
+    """Yield lengths of windows: cycle by cycle, mixed, or long."""
+    lengths = rng.choice(((1,), (1, 2, 3, 7), (2, 5, 64), (10_000,)))
+    return (rng.choice(lengths) for _ in range(100_000))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -160,5 +178,6 @@ def test_T19_stepped_engine_equals_stepper_under_contention(seed: int) -> None:
         ports = random_ports(rng, case.config.banks)
         expected = step(**vars(case), port_requests=ports)
         core = loaded(case)
-        same(case, core, step_engine(core, case, ports), expected)
+        cycles = stepped(core, case, ports, random_windows(rng))
+        same(case, core, cycles, expected)
         tally.compared("single products", expected.cycles)
