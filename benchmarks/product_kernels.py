@@ -2,8 +2,8 @@
 
 import numba as nb
 
-from spusim.kernels.engine import load_cycles
 from spusim.kernels.layout import M
+from spusim.kernels.load_phase import load_cycles
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
 from spusim.kernels.stepping import step_alone

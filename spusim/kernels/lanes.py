@@ -114,7 +114,7 @@ def highest(_context, value):
 
 
 # 16-bit places of a register -> the instruction that multiplies and adds pairs of them
-_MULTIPLY_ADD = {
+MULTIPLY_ADD = {
     32: ("avx512bw", "llvm.x86.avx512.pmaddw.d.512"),
     16: ("avx2", "llvm.x86.avx2.pmadd.wd"),
     8: ("sse2", "llvm.x86.sse2.pmadd.wd"),
@@ -126,7 +126,7 @@ def _places() -> int:
     if nb.config.CPU_NAME or nb.config.CPU_FEATURES:
         return 0  # compiled for another processor than this one
     features = llvm.get_host_cpu_features()
-    return next((n for n, (name, _) in _MULTIPLY_ADD.items() if features.get(name)), 0)
+    return next((n for n, (name, _) in MULTIPLY_ADD.items() if features.get(name)), 0)
 
 
 PLACES = _places()
@@ -193,7 +193,7 @@ class _PairLoop:
                         for run in loaded)  # fmt: skip
             for shuffle in (self.low, self.high):
                 mixed = builder.shuffle_vector(one, two, _mask(shuffle))
-                product = _call(builder, _MULTIPLY_ADD[PLACES][1], self.words, mixed, pairs)
+                product = _call(builder, MULTIPLY_ADD[PLACES][1], self.words, mixed, pairs)
                 added.append(builder.add(sofar[len(added)], product))
         return added
 

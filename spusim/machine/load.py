@@ -8,7 +8,20 @@ from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.lanes import LANES
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
+from spusim.kernels.layout import (
+    COUNTERS,
+    LOAD_BANKS,
+    MAC_KINDS,
+    MEMO_BANKS,
+    OWING_DONE,
+    Given,
+    M,
+    P,
+    S,
+    Tape,
+)
+from spusim.kernels.registers import FEW, WORD
+from spusim.kernels.tiles import MASK, TILE
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -91,8 +104,17 @@ def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
         P.PARTIAL_SHIFT: numerics.partial_sums.shift,
         P.PARTIAL_BITS: numerics.partial_sums.bits,
         P.PARTIAL_ROUNDING: ROUNDING[numerics.partial_sums.rounding],
+        P.WINDOW_STARTS: _window_starts(core.scanner.width),
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
+
+
+def _window_starts(width: int) -> int:
+    """Return which of a pattern's columns begin a window, as a signed word of bits; 0: see `P`."""
+    if WORD % width:
+        return 0
+    starts = sum(1 << column for column in range(0, WORD, width))
+    return starts - (1 << WORD) if starts >> (WORD - 1) else starts
 
 
 def _tables(image: CoreImage) -> tuple[np.ndarray, np.ndarray]:
@@ -113,15 +135,22 @@ def _joined(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]
     return (np.concatenate(flat) if flat else np.zeros(0, dtype)), begins
 
 
+def _of_kind(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]]:
+    """Flatten and join the parts of one kind; return the whole and where each part begins."""
+    return _joined([part if part.dtype == dtype else part[:0] for part in parts], dtype)
+
+
 def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
     """One flat array per kind of static data, and the table of where each matrix's part is."""
     table = np.zeros((len(loaded), M.COUNT), np.int64)
-    narrow = [m.weights if m.weights.dtype == np.int8 else m.weights[:0] for m in loaded]
-    wide = [m.weights if m.weights.dtype == np.int16 else m.weights[:0] for m in loaded]
-    w8, at8 = _joined(narrow, np.int8)
-    w16, at16 = _joined(wide, np.int16)
+    w8, at8 = _of_kind([m.weights for m in loaded], np.int8)
+    w16, at16 = _of_kind([m.weights for m in loaded], np.int16)
+    tiles8, tiles_at8 = _of_kind([m.tile_weights for m in loaded], np.int8)
+    tiles16, tiles_at16 = _of_kind([m.tile_weights for m in loaded], np.int16)
+    tile_masks, masks = _joined([m.tile_masks for m in loaded], np.uint32)
     packed_beats, costs = _joined([m.packed_beats for m in loaded], np.int64)
     byte_beats, bytes_ = _joined([m.byte_beats for m in loaded], np.uint8)
+    short_beats, shorts = _joined([m.short_beats for m in loaded], np.uint16)
     stats, stat_begins = _joined([m.stats for m in loaded], np.int32)
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
     bias, biases = _joined([m.bias for m in loaded], np.int64)
@@ -134,11 +163,18 @@ def _join_matrices(loaded: list[LoadedMatrix]) -> dict[str, np.ndarray]:
         table[k, M.COSTS], table[k, M.STATS] = costs[k], stat_begins[k] // 4
         table[k, M.BANK_WORDS], table[k, M.BIAS] = bank_begins[k], biases[k]
         table[k, M.FETCH] = fetches[k]
+        tiles = tiles_at16 if m.fields[M.WIDE] else tiles_at8
+        table[k, M.TILES] = tiles[k] if m.tile_weights.size else -1
+        table[k, M.TILE_MASKS] = masks[k]
         table[k, M.BYTE_BEATS] = bytes_[k] if m.byte_beats.size else -1
+        table[k, M.SHORT_BEATS] = shorts[k] if m.short_beats.size else -1
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
         matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, byte_beats=byte_beats,
-        stats=stats.reshape(-1, 4), uses=np.zeros(stats.size // 4, np.int64),
+        short_beats=short_beats, stats=np.ascontiguousarray(stats.reshape(-1, 4).T),
+        uses=np.zeros(stats.size // 4, np.int32),
+        tiles8=tiles8, tiles16=tiles16, tile_masks=tile_masks,
+        tile_x=np.zeros(table[:, M.TILED].max(initial=0) // TILE + MASK, np.int16),
         bank_words=bank_words, bias=bias, row_abs=row_abs, row_norm=row_norm, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
@@ -179,6 +215,7 @@ def _arrays(
     joined = _join_matrices(loaded)
     joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
+    words = -(-longest // WORD)  # of patterns
     rows = max(program.accumulators, 1)
     table_rows, table_memory = _tables(image)
     if len(mac_kinds(program)) > MAC_KINDS:
@@ -205,12 +242,17 @@ def _arrays(
         offsets=np.zeros(longest + 3, np.int32),
         factors=np.zeros(longest + 3, np.int16),
         windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
-        x=np.zeros(longest, np.int32),
-        acc32=np.zeros(rows, np.int32),
+        load_memo=np.zeros((len(loaded), LOAD_BANKS + core.data_memory.banks), np.int64),
+        owing=np.zeros(OWING_DONE + core.pes, np.int64),
+        x=np.zeros(words * WORD, np.int32),
+        pattern=np.zeros(words, np.uint64),
+        x16=np.zeros(words * WORD, np.int16),
+        acc32=np.zeros(-(-rows // TILE) * TILE, np.int32),
         va=np.zeros(LONGEST_VECTOR, np.int64),
         vb=np.zeros(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
         pe_owed=np.zeros(LANES, np.uint8),
+        pe_ahead=np.zeros(FEW, np.uint16),
         release=np.zeros(core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         operands=np.zeros((2, 4), np.int64),

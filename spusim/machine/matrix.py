@@ -17,10 +17,12 @@ from spusim.formats import (
 )
 from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import M
+from spusim.kernels.registers import FEW
 from spusim.kernels.schedule import entry_slots, lay_beats
-from spusim.machine.beats import beats_in_bytes, beats_in_words
+from spusim.machine.beats import beats_in_lanes, beats_in_words, evenly
 from spusim.machine.errors import MachineError
 from spusim.machine.memory import spread_words
+from spusim.machine.tiles import tiled
 from spusim.numerics import Numerics, overflow
 from spusim.program import Matrix
 
@@ -34,8 +36,11 @@ class LoadedMatrix:
     name: str
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
+    tile_weights: np.ndarray  # (n,): the same by tiles, or empty
+    tile_masks: np.ndarray  # (tiles, words) uint32, or (0, words)
     packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
     byte_beats: np.ndarray  # (columns, LANES) uint8: the beats, or (0, LANES)
+    short_beats: np.ndarray  # (columns, FEW) uint16: the beats, or (0, FEW)
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
     bias: np.ndarray
@@ -76,13 +81,16 @@ def load_matrix(
     else:
         loaded = _expanded(matrix, arch, numerics, kinds)
     # which the queue's depth decides, that else nothing depends on
-    return replace(loaded, byte_beats=beats_in_bytes(loaded.packed_beats, arch.core))
+    fields = loaded.fields.copy()
+    fields[M.EVEN] = evenly(loaded.packed_beats, arch.core)
+    lanes, few = beats_in_lanes(loaded.packed_beats, arch.core)
+    return replace(loaded, fields=fields, byte_beats=lanes, short_beats=few)
 
 
 def _expanded(
     matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...]
 ) -> LoadedMatrix:
-    """Return a loaded matrix without its beats as bytes."""
+    """Return a loaded matrix without what depends on the queue."""
     core, packed = arch.core, matrix.packed
     layout = packed.layout
     weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
@@ -110,15 +118,24 @@ def _expanded(
         kinds.index(matrix.precision),
     )
     fields[M.ROW_ABS_MAX] = row_abs.max(initial=0)
+    stats = _stats(counts, weight, layout, core)
+    fields[[M.ENTRIES, M.WORDS, M.INDEX_WORDS]] = stats.sum(axis=0, dtype=np.int64)[[0, 2, 3]]
+    dense = np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8)
+    tile_weights, tile_masks = tiled(dense)
+    fields[M.TILED] = tile_weights.size
+    fields[M.SAFE] = _safe(bias, row_abs, numerics)
     fields[M.INDEX_WRITES] = sum(map(len, packed.indices)) if matrix.preload else 0
     fields[M.BIAS_READS] = sum(packed.bias_words)
     return LoadedMatrix(
         name=matrix.name,
         fields=fields,
-        weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
+        weights=dense,
+        tile_weights=tile_weights,
+        tile_masks=tile_masks,
         packed_beats=beats_of,
         byte_beats=np.zeros((0, LANES), np.uint8),
-        stats=_stats(counts, weight, layout, core),
+        short_beats=np.zeros((0, FEW), np.uint16),
+        stats=stats,
         bank_words=_bank_words(counts, layout, first_word, core),
         bias=bias,
         row_abs=row_abs,
@@ -133,6 +150,18 @@ def _expanded(
 def _wide(layout: Layout) -> bool:
     """Whether weights, looked up in their codebook if they have one, need more than 8 bits."""
     return layout.weight_kind in ("16", "c16")
+
+
+def _safe(bias: np.ndarray, row_abs: np.ndarray, numerics: Numerics) -> int:
+    """Return the largest |x| with which no partial sum from the bias on can leave the accumulator.
+
+    Such sums are added in 32 bits: a wider accumulator has no such x.
+    """
+    if numerics.accumulator_bits > 32:
+        return -1
+    limit = (1 << (numerics.accumulator_bits - 1)) - 1
+    room = limit - int(np.abs(bias).max(initial=0))
+    return room // max(int(row_abs.max(initial=0)), 1) if room >= 0 else -1
 
 
 def outlined(matrix: Matrix) -> bool:
