@@ -1,8 +1,8 @@
 """Compiled entries that time one plane of a product on a loaded core at a time."""
 
 from spusim.kernels.declare import kernel
-from spusim.kernels.engine import load_cycles
 from spusim.kernels.layout import M
+from spusim.kernels.load_phase import load_cycles
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
 from spusim.kernels.stepping import step_alone

@@ -17,7 +17,11 @@ class CoreArrays(NamedTuple):
     w16: np.ndarray  # int16, the same for 16-bit weights
     packed_beats: np.ndarray  # int64, (columns, pes) of each matrix, see `rowtime.product_cycles`
     byte_beats: np.ndarray  # uint8, (columns, LANES) of each matrix: its beats, for `rowtime`
-    stats: np.ndarray  # (columns of all, 4) int32: MACs, nonzeros, words, index words
+    short_beats: np.ndarray  # uint16, (columns, FEW) of each matrix: the same for few PEs
+    stats: np.ndarray  # (4, columns of all) int32: MACs, nonzeros, words, index words
+    tiles8: np.ndarray  # int8, weights of all matrices by tiles, see `tiles`
+    tiles16: np.ndarray  # int16, the same for 16-bit weights
+    tile_masks: np.ndarray  # uint32, see `tiles`
     bank_words: np.ndarray  # int32, (columns, banks): words of a column in each data bank
     bias: np.ndarray  # int64, (rows of all)
     row_abs: np.ndarray  # int64, (rows of all): sum of |w|
@@ -43,13 +47,19 @@ class CoreArrays(NamedTuple):
     windows: np.ndarray  # (longest,) int64: window of the scanner that a column is in
     offsets: np.ndarray  # scratch (longest + 3,) int32
     factors: np.ndarray  # scratch (longest + 3,) int16
-    uses: np.ndarray  # (columns of all,) int64: pushes of a column, not yet settled
-    x: np.ndarray  # scratch (longest,) int32
-    acc32: np.ndarray  # scratch (rows,) int32
+    uses: np.ndarray  # (columns of all,) int32: pushes of a column, not yet settled
+    load_memo: np.ndarray  # (matrices, LOAD_BANKS + banks) int64, see `engine`
+    owing: np.ndarray  # (OWING_DONE + pes,) int64: stalls of PEs, not yet settled
+    x: np.ndarray  # scratch (longest, up to whole 64) int32
+    pattern: np.ndarray  # scratch (words,) uint64: which of x are not zero, 64 a word
+    x16: np.ndarray  # scratch (longest, up to whole 64) int16
+    tile_x: np.ndarray  # scratch int16, see `tiles`
+    acc32: np.ndarray  # scratch (rows, up to whole tiles) int32
     va: np.ndarray  # scratch (longest vector,) int64
     vb: np.ndarray  # scratch (longest vector,) int64
     pe_done: np.ndarray  # scratch (pes,) int32
     pe_owed: np.ndarray  # scratch (LANES,) uint8
+    pe_ahead: np.ndarray  # scratch (FEW,) uint16
     release: np.ndarray  # scratch (queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands

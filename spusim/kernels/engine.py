@@ -3,30 +3,53 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
-from spusim.kernels.borrow import overwrite, seen_as
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.declare import kernel
-from spusim.kernels.layout import MAC_KINDS, C, Fault, M, P
+from spusim.kernels.layout import (
+    LOAD_CYCLES,
+    LOAD_MASK,
+    LOAD_READS,
+    MAC_KINDS,
+    C,
+    Fault,
+    M,
+    P,
+)
+from spusim.kernels.load_phase import load_phase, settle_load
 from spusim.kernels.matvec import (
     add_columns,
     add_columns_stepwise,
     add_in_pairs,
     first_boundary,
-    nonzero_columns,
     requantise_partial,
 )
-from spusim.kernels.rowtime import product_cycles, settle_pes
+from spusim.kernels.rowtime import (
+    even_cycles,
+    queued_cycles,
+    settle_pes,
+    settle_stalls,
+    used_windows,
+)
 from spusim.kernels.stepping import step_alone
+from spusim.kernels.survey import (
+    largest_magnitude,
+    list_columns,
+    note_pattern,
+    scanned_windows,
+    sum_pushed,
+)
 from spusim.kernels.tape import read_operand, replays, tape_full
+from spusim.kernels.tiles import add_tiles
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
-_DEPTH, _DONE, _ALL, _GATE = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.PUSH_ALL), int(P.GATE)
-_STAGES, _BITS, _OVERFLOW = int(P.MAC_STAGES), int(P.ACC_BITS), int(P.ACC_OVERFLOW)
+_ALL, _GATE = int(P.PUSH_ALL), int(P.GATE)
+_BITS, _OVERFLOW = int(P.ACC_BITS), int(P.ACC_OVERFLOW)
 _EVERY, _PARTIAL_SHIFT = int(P.PARTIAL_EVERY), int(P.PARTIAL_SHIFT)
 _PARTIAL_BITS, _PARTIAL_ROUNDING = int(P.PARTIAL_BITS), int(P.PARTIAL_ROUNDING)
 _PRIVATE, _HAZARD, _SHARED = int(P.PRIVATE_WEIGHTS), int(P.HAZARD_STALL), int(P.SHARED_PORTS)
 _ROWS, _COLUMNS, _WIDE, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WIDE), int(M.WEIGHTS)
-_COSTS, _STATS, _BIAS, _ABITS = int(M.COSTS), int(M.STATS), int(M.BIAS), int(M.ACTIVATION_BITS)
-_KIND, _FETCH, _BANK_WORDS = int(M.MAC_KIND), int(M.FETCH), int(M.BANK_WORDS)
+_STATS, _BIAS, _ABITS = int(M.STATS), int(M.BIAS), int(M.ACTIVATION_BITS)
+_KIND, _BANK_WORDS = int(M.MAC_KIND), int(M.BANK_WORDS)
 _ABS_MAX = int(M.ROW_ABS_MAX)
 _INDEX_WRITES, _BIAS_READS = int(M.INDEX_WRITES), int(M.BIAS_READS)
 _ACC_READ, _ACC_WRITE, _PUSH, _POP = (
@@ -42,7 +65,8 @@ _EFFECTIVE, _ACTIVE, _MAC = int(C.EFFECTIVE), int(C.ACTIVE), int(C.MAC)
 _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _TAPE, _NOT_RESIDENT, _ABSENT = int(Fault.TAPE), int(Fault.ABSENT), int(M.ABSENT)
-_LOW_HALF = (1 << 32) - 1
+_TILES, _TILED = int(M.TILES), int(M.TILED)
+_STARTS, _EVEN, _SAFE = int(P.WINDOW_STARTS), int(M.EVEN), int(M.SAFE)
 MOST_FACTOR = (1 << 15) - 1  # of an activation that goes in pairs
 NEAR = 1 << 19  # weights that a second-level cache surely holds, so that strips cost nothing
 
@@ -70,12 +94,14 @@ def _norm(x, n):
 
 
 @kernel
-def _no_overflow(core, matrix, start, x_max):
+def _no_overflow(core, matrix, start, accumulate, x_max):
     """Whether a bound on every partial sum proves that none leaves the accumulator.
 
     A row's partial sums are at most sum |w| times the largest |x|, and, by Cauchy and Schwarz, at
     most the norm of w times that of x, since leaving columns out makes no norm larger.
     """
+    if not accumulate and x_max <= matrix[_SAFE]:
+        return True
     limit = (np.int64(1) << (core.params[_BITS] - 1)) - 1
     largest = np.int64(0)
     for r in range(start.shape[0]):
@@ -160,56 +186,27 @@ def _values(core, matrix, n, acc, accumulate, position):
     sums = core.acc[acc : acc + rows]
     if not accumulate:
         overwrite(sums, core.bias[matrix[_BIAS] : matrix[_BIAS] + rows])
-    x_max = np.int64(0)
-    for j in range(total):
-        x_max = max(x_max, abs(np.int64(core.x[j])))
-    if core.params[_EVERY]:
+    x_max = largest_magnitude(core.x, total)
+    parts = core.params[_EVERY]
+    anyway = bits == 32 and overflow == WRAP
+    fast = bits <= 32 and not parts
+    fast = fast and (anyway or _no_overflow(core, matrix, sums, accumulate, x_max))
+    if matrix[_TILES] >= 0:
+        if fast and x_max <= MOST_FACTOR and matrix[_TILED] <= n * rows:
+            add_tiles(core, matrix, sums)
+            return
+        list_columns(core, total)  # which may have been left out
+    if parts:
         _add_in_parts(core, matrix, n, sums, x_max, position)
         return
-    anyway = bits == 32 and overflow == WRAP
-    fast = bits <= 32 and (anyway or _no_overflow(core, matrix, sums, x_max))
     _add(core, matrix, core.columns, n, sums, fast, x_max)
 
 
 @kernel
-def load_cycles(core, matrix, src, accumulate):
-    """Length of the load phase, rule T7."""
-    pes = core.params[_PES]
-    fetch = core.fetch[matrix[_FETCH] + (pes if accumulate else 0) :]
-    words = np.int64(0)
-    if not core.params[_PRIVATE]:
-        bits = matrix[_COLUMNS] * matrix[_ABITS]
-        words = (bits + 8 * core.params[_WORD_BYTES] - 1) // (8 * core.params[_WORD_BYTES])
-    longest = words
-    rounds, more = words // pes, words % pes
-    turn = -src % pes  # of PE 0 among those that the operand's words go round
-    for p in range(pes):
-        longest = max(longest, fetch[p] + rounds + np.int64(turn < more))
-        turn = turn + 1 if turn + 1 < pes else 0
-    return longest
-
-
-@kernel
-def _sum_stats(core, matrix, columns, n):
-    """Add up the static counts of n columns: MACs, nonzeros, words and index words."""
-    pairs = seen_as(core.stats, np.int64, 8)  # two of the four at a time; no sum needs 32 bits
-    first, second = np.int64(0), np.int64(0)
-    begin = matrix[_STATS]
-    for i in range(n):
-        at = np.uint64(2 * (begin + columns[i]))  # without a sign nobody looks for one
-        first += pairs[at]
-        second += pairs[at + np.uint64(1)]
-    return first & _LOW_HALF, first >> 32, second & _LOW_HALF, second >> 32
-
-
-@kernel
-def _count(core, matrix, columns, n, effective_n):
-    """Add up the static counts of the pushed columns; `effective_n` of them are nonzero."""
+def _count(core, matrix, n, effective_n):
+    """Count n pushed columns, of which `effective_n` are nonzero; return effective MACs."""
     counters = core.counters
-    entries, nonzeros, words, index_words = _sum_stats(core, matrix, columns, n)
-    done, effective = entries, nonzeros
-    if n != effective_n:
-        done, effective, _, _ = _sum_stats(core, matrix, core.columns, effective_n)
+    entries, done, effective, words, index_words = sum_pushed(core, matrix)
     gated = entries - done if core.params[_GATE] else np.int64(0)
     counters[_MAC + matrix[_KIND]] += entries - gated
     counters[_MAC + MAC_KINDS + matrix[_KIND]] += gated
@@ -227,47 +224,21 @@ def _count(core, matrix, columns, n, effective_n):
 
 
 @kernel
-def access_words(core, address, words):
-    """Count accesses to consecutive words of data memory; return the mask of their banks."""
-    banks = core.bank_busy.shape[0]
-    rounds, more = words // banks, words % banks
-    mask = np.int64(0)
-    turn = -address % banks  # of bank 0 among those that the words go round
-    for bank in range(banks):
-        accesses = rounds + np.int64(turn < more)
-        core.bank_busy[bank] += accesses
-        mask |= np.int64(accesses > 0) << bank
-        turn = turn + 1 if turn + 1 < banks else 0
-    return mask
-
-
-@kernel
-def _operand_accesses(core, matrix, src):
-    """Count the reads of the operand: every word once in the load phase, else every window's."""
-    banks, word_bits = core.params[_BANKS], 8 * core.params[_WORD_BYTES]
-    total, bits = matrix[_COLUMNS], matrix[_ABITS]
-    window = core.params[_WIDTH] if core.params[_PRIVATE] else total
-    mask = np.int64(0)
-    for first in range(0, total, window):
-        last = min(first + window, total) - 1
-        begin, end = first * bits // word_bits, last * bits // word_bits + 1
-        bank = (src + begin) % banks
-        core.counters[_DATA_READ] += end - begin
-        mask |= access_words(core, bank, end - begin)
-    return mask
-
-
-@kernel
-def _bank_accesses(core, matrix, src, accumulate):
-    """Count accesses to data banks but for columns' words; return the mask of banks held."""
-    banks, pes = core.params[_BANKS], core.params[_PES]
-    mask = _operand_accesses(core, matrix, src)
-    if core.params[_PRIVATE]:
-        return mask
-    fetched = core.fetch[matrix[_FETCH] + 2 * pes + (banks if accumulate else 0) :]
-    for bank in range(banks):
-        core.bank_busy[bank] += fetched[bank]
-    return (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
+def _cycles(core, m, src, n, accumulate, load):
+    """Time plane: the duration without interference of a product that pushes n columns."""
+    params, matrix = core.params, core.matrices[m]
+    columns = core.every if params[_ALL] else core.columns
+    if params[_SHARED]:
+        return np.int64(0)  # found cycle by cycle, in `contention`
+    if params[_HAZARD]:
+        return step_alone(core, m, src, columns, n, accumulate)
+    if params[_STARTS]:
+        used, window = scanned_windows(core, matrix[_COLUMNS])
+    else:
+        used, window = used_windows(core, columns, n)
+    if matrix[_EVEN]:
+        return even_cycles(core, matrix, n, used, window, load)
+    return queued_cycles(core, matrix, columns, n, used, window, load)
 
 
 @kernel
@@ -281,33 +252,27 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     total = matrix[_COLUMNS]
     params = core.params
     read_operand(core, m, src, zero)
-    nonzero = nonzero_columns(core.x[:total], core.columns)
+    nonzero = note_pattern(core, total)
+    if not (matrix[_EVEN] and (replays(core) or matrix[_TILES] >= 0)):
+        list_columns(core, total)
     if not replays(core):
         _values(core, matrix, nonzero, acc, accumulate, position)
-    columns, n = (core.every, total) if params[_ALL] else (core.columns, nonzero)
-    load = load_cycles(core, matrix, src, accumulate)
-    if params[_SHARED]:
-        cycles = np.int64(0)  # found cycle by cycle, in `contention`
-    elif params[_HAZARD]:
-        cycles = step_alone(core, m, src, columns, n, accumulate)
-    else:
-        cycles = product_cycles(core, matrix, columns, n, load)
-    uses = core.uses[matrix[_STATS] :]
-    for i in range(n):
-        uses[np.uint64(columns[i])] += 1
-    effective = _count(core, matrix, columns, n, nonzero)
+    n = total if params[_ALL] else nonzero
+    memo = load_phase(core, m, src, accumulate)
+    cycles = _cycles(core, m, src, n, accumulate, memo[LOAD_CYCLES])
+    effective = _count(core, matrix, n, nonzero)
     counters = core.counters
     counters[_INDEX_WRITE] += matrix[_INDEX_WRITES]
     reads = matrix[_INDEX_WRITES] + (0 if accumulate else matrix[_BIAS_READS])
     counters[_WEIGHT_READ if params[_PRIVATE] else _DATA_READ] += reads
+    counters[_DATA_READ] += memo[LOAD_READS]
     if not accumulate:
         counters[_ACC_WRITE] += matrix[_ROWS]
-    mask = _bank_accesses(core, matrix, src, accumulate)
     use = core.matrix_use[m]
     use[0] += cycles
     use[1] += effective
     use[2] += 1
-    return cycles, mask
+    return cycles, memo[LOAD_MASK]
 
 
 @kernel
@@ -327,12 +292,14 @@ def settle(core):
 
     No product asks for them, so that they are not added up product by product.
     """
+    settle_stalls(core)
     for m in range(core.matrices.shape[0]):
         matrix = core.matrices[m]
+        settle_load(core, core.load_memo[m])
         for column in range(matrix[_COLUMNS]):
             at = matrix[_STATS] + column
             if core.uses[at]:
-                _settle_column(core, matrix, column, core.uses[at])
+                _settle_column(core, matrix, column, np.int64(core.uses[at]))
                 core.uses[at] = 0
 
 

@@ -83,7 +83,8 @@ class P(IntEnum):
     PARTIAL_SHIFT = 23
     PARTIAL_BITS = 24
     PARTIAL_ROUNDING = 25
-    COUNT = 26
+    WINDOW_STARTS = 26  # of 64 columns, those that begin a window; 0 where windows do not fill 64
+    COUNT = 27
 
 
 class Tape(IntEnum):
@@ -115,7 +116,16 @@ class M(IntEnum):
     PRODUCTS = 15  # products that the tape has room for
     ABSENT = 16  # 0: resident (T53), 1: never fetched, 2 + m: matrix m lies on it
     BYTE_BEATS = 17  # offset in byte_beats: (columns, LANES); -1 where a byte is too small
-    COUNT = 18
+    SHORT_BEATS = 18  # offset in short_beats: (columns, FEW); -1 with more PEs, or too many beats
+    EVEN = 19  # every column costs every PE one beat, and no queue can fill
+    SAFE = 20  # largest |x| with which sums that begin with the bias surely stay in range
+    ENTRIES = 21  # MACs, words and index words of all columns
+    WORDS = 22
+    INDEX_WORDS = 23
+    TILES = 24  # offset in tiles8 or tiles16; -1: not tiled
+    TILE_MASKS = 25  # offset in tile_masks
+    TILED = 26  # weights in tiles, filled up ones included
+    COUNT = 27
 
 
 class X(IntEnum):
@@ -210,6 +220,15 @@ class T(IntEnum):
 # A row of `CoreArrays.vector_memo`: length + 1 (0: nothing yet), scales, table reads, four byte
 # addresses, four widths; cycles, banks, words read and written; then the accesses of every bank.
 MEMO_BYTES, MEMO_BITS, MEMO_TIME, MEMO_BANKS = 3, 7, 11, 15
+
+
+# A row of `CoreArrays.load_memo`: key (0: nothing yet), cycles, banks held, words of data memory
+# read, products not yet settled; then the accesses of every bank.
+LOAD_CYCLES, LOAD_MASK, LOAD_READS, LOAD_USES, LOAD_BANKS = 1, 2, 3, 4, 5
+
+# `CoreArrays.owing`, stalls of PEs not yet settled: cycles of load phases, of finishing and of
+# drains, in which all PEs are alike, then the cycle in which each PE was done.
+OWING_LOAD, OWING_FINISH, OWING_DRAIN, OWING_DONE = range(4)
 
 
 class Given(IntEnum):

@@ -19,9 +19,9 @@ from spusim.kernels.chip import (
 )
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.declare import kernel
-from spusim.kernels.engine import access_words
 from spusim.kernels.host import frame_granted, land_frame, take_output
 from spusim.kernels.layout import C, Op, P, Unit, X
+from spusim.kernels.load_phase import access_words
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
 from spusim.kernels.thread import address_offset, hold_banks, next_instruction

@@ -2,16 +2,26 @@
 
 O(pushed columns x PEs): never a step per cycle or per nonzero. `stepping` gives the same figures
 cycle by cycle, and is used where a rule depends on absolute time (T13 stall, T19). The recurrence
-has two forms. `_in_words` holds for all machines. `_in_bytes` keeps of each PE only its backlog,
-the cycles from the earliest pop of the newest column to its own, in a byte of a register; it holds
-for matrices with `byte_beats`.
+has three forms. `_in_words` holds for all machines. The others keep of each PE only its backlog,
+the cycles from the earliest pop of the newest column to its own, in a register: `_in_bytes` holds
+for matrices with `byte_beats`, `_in_shorts` for those with `short_beats`. Where every column costs
+one beat and no queue can fill, there is nothing to recur (`even_cycles`).
 """
 
 import numpy as np
 
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
-from spusim.kernels.layout import M, P, S
+from spusim.kernels.layout import (
+    OWING_DONE,
+    OWING_DRAIN,
+    OWING_FINISH,
+    OWING_LOAD,
+    M,
+    P,
+    S,
+)
+from spusim.kernels.registers import FEW, FULL, full_shorts, grow, lowest, shrink, store_shorts
 
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
@@ -19,6 +29,7 @@ _FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
 _PES, _WIDTH, _DEPTH = int(P.PES), int(P.SCAN_WIDTH), int(P.QUEUE_DEPTH)
 _DONE, _STAGES = int(P.RELEASE_DONE), int(P.MAC_STAGES)
 _COLUMNS, _COSTS, _BYTES = int(M.COLUMNS), int(M.COSTS), int(M.BYTE_BEATS)
+_SHORTS = int(M.SHORT_BEATS)
 BYTE = 255
 _BEFORE = np.int64(-1)  # the cycle before the first
 
@@ -47,7 +58,7 @@ def _step(packed, done, first, release_done):
 
 @kernel
 def _in_words(core, matrix, columns, n):
-    """Let n columns go through the queues; return the last push, and cycles with a queue full.
+    """Let n columns go through the queues; return the last push.
 
     `core.pe_done` comes out with the cycle in which each PE is done.
     """
@@ -56,7 +67,7 @@ def _in_words(core, matrix, columns, n):
     packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
     release_done, depth = params[_DONE], params[_DEPTH]
     push, window = _BEFORE, _BEFORE
-    slot, full = 0, np.int64(0)  # slot of column i in the ring of the last `depth` releases
+    slot = 0  # of column i in the ring of the last `depth` releases
     done[:] = 0
     release[:] = _BEFORE
     for i in range(n):
@@ -64,10 +75,9 @@ def _in_words(core, matrix, columns, n):
         found = push + max(core.windows[j] - window, 1)
         window = core.windows[j]
         push = max(found, release[slot] + 1)
-        full += push - found
         release[slot] = _step(packed[j], done, np.int32(push + 1), release_done)
         slot = slot + 1 if slot + 1 < depth else 0
-    return push, full
+    return push
 
 
 @kernel
@@ -76,7 +86,7 @@ def _in_bytes(core, matrix, columns, n):
     params, release, owed, windows = core.params, core.release, core.pe_owed, core.windows
     release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
     push, window = _BEFORE, _BEFORE
-    slot, full = np.uint64(0), np.int64(0)  # without a sign nobody looks for a negative index
+    slot = np.uint64(0)  # without a sign nobody looks for a negative index
     last = np.uint64(depth - 1)
     owed[:] = 0
     release[:] = _BEFORE
@@ -87,7 +97,6 @@ def _in_bytes(core, matrix, columns, n):
         found = push + max(here - window, 1)
         window = here
         now = max(found, release[slot] + 1)
-        full += now - found
         backlog = less(busy_until, min(now - push, BYTE))
         push = now
         busy_until = plus(backlog, load_lanes(core.byte_beats, begin + j * LANES))
@@ -96,7 +105,98 @@ def _in_bytes(core, matrix, columns, n):
     store_lanes(busy_until, owed)
     for p in range(params[_PES]):
         core.pe_done[p] = push + 1 + owed[p]
-    return push, full
+    return push
+
+
+@kernel
+def _in_shorts(core, matrix, columns, n):
+    """Do as `_in_words`.
+
+    A PE's number is FULL less its backlog, so that the latest PE has the lowest.
+    """
+    params, release, windows = core.params, core.release, core.windows
+    release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_SHORTS]
+    push, window = _BEFORE, _BEFORE
+    slot, last = np.uint64(0), np.uint64(depth - 1)
+    release[:] = _BEFORE
+    ahead = full_shorts()
+    for i in range(n):
+        j = columns[np.uint64(i)]
+        here = windows[np.uint64(j)]
+        now = max(push + max(here - window, 1), release[slot] + 1)
+        window = here
+        backlog = grow(ahead, min(now - push, FULL))
+        push = now
+        ahead = shrink(backlog, core.short_beats, begin + j * FEW)
+        release[slot] = push + 1 + FULL - lowest(ahead if release_done else backlog)
+        slot = slot + np.uint64(1) if slot < last else np.uint64(0)
+    store_shorts(ahead, core.pe_ahead)
+    for p in range(params[_PES]):
+        core.pe_done[p] = push + 1 + FULL - core.pe_ahead[p]
+    return push
+
+
+@kernel
+def _charge(core, matrix, n, used, window, push, load):
+    """Attribute a product's cycles, with `core.pe_done` given; return its duration.
+
+    n: pushed columns; used: windows that they lie in; window: the last of them.
+    """
+    params, owing, done = core.params, core.owing, core.pe_done
+    scanner_stalls = core.scanner_stalls
+    width, stages = params[_WIDTH], params[_STAGES]
+    windows = (matrix[_COLUMNS] + width - 1) // width
+    # A window takes a cycle, and one more for each push but its first.
+    full = push + 1 - (n + window + 1 - used)
+    scanned = push + 1 + windows - 1 - window
+    finish = scanned
+    for p in range(params[_PES]):
+        finish = max(finish, np.int64(done[p]))
+        owing[OWING_DONE + p] += done[p]
+    owing[OWING_LOAD] += load
+    owing[OWING_FINISH] += finish
+    owing[OWING_DRAIN] += stages
+    scanner_stalls[_LOAD] += load
+    scanner_stalls[_FULL] += full
+    scanner_stalls[_BUSY] += scanned - full
+    scanner_stalls[_WAIT] += finish - scanned
+    scanner_stalls[_DRAIN] += stages
+    return load + finish + stages
+
+
+@kernel
+def even_cycles(core, matrix, n, used, window, load):
+    """Do as `product_cycles` where every column costs every PE one beat, and no queue can fill.
+
+    Pushes are then found as if no queue were there, and each PE is done two cycles after the last.
+    """
+    push = n + window - used
+    for p in range(core.params[_PES]):
+        core.pe_done[p] = push + 2 if n else 0
+    return _charge(core, matrix, n, used, window, push, load)
+
+
+@kernel
+def used_windows(core, columns, n):
+    """Count the windows that n columns lie in; return them and the last one's number, or -1."""
+    used, window = np.int64(0), _BEFORE
+    for i in range(n):
+        here = core.windows[columns[np.uint64(i)]]
+        used += np.int64(here != window)
+        window = here
+    return used, window
+
+
+@kernel
+def queued_cycles(core, matrix, columns, n, used, window, load):
+    """Do as `product_cycles`, where the columns' windows have been counted."""
+    if matrix[_SHORTS] >= 0:
+        push = _in_shorts(core, matrix, columns, n)
+    elif matrix[_BYTES] >= 0:
+        push = _in_bytes(core, matrix, columns, n)
+    else:
+        push = _in_words(core, matrix, columns, n)
+    return _charge(core, matrix, n, used, window, push, load)
 
 
 @kernel
@@ -104,32 +204,23 @@ def product_cycles(core, matrix, columns, n, load):
     """Duration of one matrix-vector instruction with no interference, and its stalls.
 
     columns (n,) int64: pushed columns, ascending; load: cycles of the load phase. Adds to the
-    core's stalls, but for what its PEs do of every column they get, see `settle_pes`.
+    core's stalls, but for what `settle_stalls` and `settle_pes` add.
     """
-    params, done = core.params, core.pe_done
-    pe_stalls, scanner_stalls = core.pe_stalls, core.scanner_stalls
-    width, stages = params[_WIDTH], params[_STAGES]
-    if matrix[_BYTES] >= 0:
-        push, full = _in_bytes(core, matrix, columns, n)
-    else:
-        push, full = _in_words(core, matrix, columns, n)
-    window = core.windows[columns[n - 1]] if n else _BEFORE
-    windows = (matrix[_COLUMNS] + width - 1) // width
-    scanned = push + 1 + windows - 1 - window
-    finish = scanned
-    for p in range(params[_PES]):
-        finish = max(finish, np.int64(done[p]))
-    scanner_stalls[_LOAD] += load
-    scanner_stalls[_FULL] += full
-    scanner_stalls[_BUSY] += scanned - full
-    scanner_stalls[_WAIT] += finish - scanned
-    scanner_stalls[_DRAIN] += stages
-    for p in range(params[_PES]):
-        pe_stalls[p, _LOAD] += load
-        pe_stalls[p, _STARVED] += done[p]
-        pe_stalls[p, _IMBALANCE] += finish - done[p]
-        pe_stalls[p, _DRAIN] += stages
-    return load + finish + stages
+    used, window = used_windows(core, columns, n)
+    return queued_cycles(core, matrix, columns, n, used, window, load)
+
+
+@kernel
+def settle_stalls(core):
+    """Attribute cycles of PEs that were only summed over products, see `_charge`."""
+    owing = core.owing
+    for p in range(core.params[_PES]):
+        done = owing[OWING_DONE + p]
+        core.pe_stalls[p, _LOAD] += owing[OWING_LOAD]
+        core.pe_stalls[p, _STARVED] += done
+        core.pe_stalls[p, _IMBALANCE] += owing[OWING_FINISH] - done
+        core.pe_stalls[p, _DRAIN] += owing[OWING_DRAIN]
+    owing[:] = 0
 
 
 @kernel

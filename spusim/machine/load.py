@@ -10,8 +10,22 @@ from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState
 from spusim.kernels.lanes import LANES
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, Op, P, S, Tape
-from spusim.machine.beats import beats_in_bytes
+from spusim.kernels.layout import (
+    COUNTERS,
+    LOAD_BANKS,
+    MAC_KINDS,
+    MEMO_BANKS,
+    OWING_DONE,
+    Given,
+    M,
+    Op,
+    P,
+    S,
+    Tape,
+)
+from spusim.kernels.registers import FEW, WORD
+from spusim.kernels.tiles import MASK, TILE
+from spusim.machine.beats import beats_in_lanes, evenly
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -99,8 +113,17 @@ def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
         P.PARTIAL_SHIFT: numerics.partial_sums.shift,
         P.PARTIAL_BITS: numerics.partial_sums.bits,
         P.PARTIAL_ROUNDING: ROUNDING[numerics.partial_sums.rounding],
+        P.WINDOW_STARTS: _window_starts(core.scanner.width),
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
+
+
+def _window_starts(width: int) -> int:
+    """Return which of a pattern's columns begin a window, as a signed word of bits; 0: see `P`."""
+    if WORD % width:
+        return 0
+    starts = sum(1 << column for column in range(0, WORD, width))
+    return starts - (1 << WORD) if starts >> (WORD - 1) else starts
 
 
 def _tables(image: CoreImage) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +144,11 @@ def _joined(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]
     return (np.concatenate(flat) if flat else np.zeros(0, dtype)), begins
 
 
+def _of_kind(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]]:
+    """Flatten and join the parts of one kind; return the whole and where each part begins."""
+    return _joined([part if part.dtype == dtype else part[:0] for part in parts], dtype)
+
+
 def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec) -> Joined:
     """One flat array per kind of static data, and the table of where each matrix's part is."""
     if loaded and all(outlined(matrix) for matrix in image.matrices):
@@ -129,11 +157,23 @@ def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec)
         joined = _joined_parts(loaded)
     table = joined["matrices"].copy()
     # which the queue's depth decides, that else nothing depends on
-    beats = [beats_in_bytes(m.packed_beats, core) for m in loaded]
-    byte_beats, begins = _joined(beats, np.uint8)
-    table[:, M.BYTE_BEATS] = [at if m.size else -1 for at, m in zip(begins, beats, strict=True)]
-    uses = np.zeros(len(joined["stats"]), np.int64)
-    return {**joined, "matrices": table, "byte_beats": byte_beats, "uses": uses}
+    beats = [beats_in_lanes(m.packed_beats, core) for m in loaded]
+    byte_beats, bytes_ = _joined([lanes for lanes, _ in beats], np.uint8)
+    short_beats, shorts = _joined([few for _, few in beats], np.uint16)
+    for row, m, (lanes, few), in_bytes, in_shorts in zip(
+        table, loaded, beats, bytes_, shorts, strict=True
+    ):
+        row[M.EVEN] = evenly(m.packed_beats, core)
+        row[M.BYTE_BEATS] = in_bytes if lanes.size else -1
+        row[M.SHORT_BEATS] = in_shorts if few.size else -1
+    return {
+        **joined,
+        "matrices": table,
+        "byte_beats": byte_beats,
+        "short_beats": short_beats,
+        "uses": np.zeros(joined["stats"].shape[1], np.int32),
+        "tile_x": np.zeros(table[:, M.TILED].max(initial=0) // TILE + MASK, np.int16),
+    }
 
 
 @lru_cache(maxsize=32)  # of matrices that are timed again and again; nobody writes to them
@@ -143,10 +183,11 @@ def _joined_once(loaded: tuple[Itself[LoadedMatrix], ...]) -> Joined:
 
 def _joined_parts(loaded: list[LoadedMatrix]) -> Joined:
     table = np.zeros((len(loaded), M.COUNT), np.int64)
-    narrow = [m.weights if m.weights.dtype == np.int8 else m.weights[:0] for m in loaded]
-    wide = [m.weights if m.weights.dtype == np.int16 else m.weights[:0] for m in loaded]
-    w8, at8 = _joined(narrow, np.int8)
-    w16, at16 = _joined(wide, np.int16)
+    w8, at8 = _of_kind([m.weights for m in loaded], np.int8)
+    w16, at16 = _of_kind([m.weights for m in loaded], np.int16)
+    tiles8, tiles_at8 = _of_kind([m.tile_weights for m in loaded], np.int8)
+    tiles16, tiles_at16 = _of_kind([m.tile_weights for m in loaded], np.int16)
+    tile_masks, masks = _joined([m.tile_masks for m in loaded], np.uint32)
     packed_beats, costs = _joined([m.packed_beats for m in loaded], np.int64)
     stats, stat_begins = _joined([m.stats for m in loaded], np.int32)
     bank_words, bank_begins = _joined([m.bank_words for m in loaded], np.int32)
@@ -160,9 +201,14 @@ def _joined_parts(loaded: list[LoadedMatrix]) -> Joined:
         table[k, M.COSTS], table[k, M.STATS] = costs[k], stat_begins[k] // 4
         table[k, M.BANK_WORDS], table[k, M.BIAS] = bank_begins[k], biases[k]
         table[k, M.FETCH] = fetches[k]
+        tiles = tiles_at16 if m.fields[M.WIDE] else tiles_at8
+        table[k, M.TILES] = tiles[k] if m.tile_weights.size else -1
+        table[k, M.TILE_MASKS] = masks[k]
     beats, beat_first, entry_rows = _join_beats(loaded)
     return dict(
-        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats, stats=stats.reshape(-1, 4),
+        matrices=table, w8=w8, w16=w16, packed_beats=packed_beats,
+        stats=np.ascontiguousarray(stats.reshape(-1, 4).T),
+        tiles8=tiles8, tiles16=tiles16, tile_masks=tile_masks,
         bank_words=bank_words, bias=bias, row_abs=row_abs, row_norm=row_norm, fetch=fetch,
         beats=beats, beat_first=beat_first, entry_rows=entry_rows,
     )  # fmt: skip
@@ -203,6 +249,7 @@ def _arrays(
     joined = _join_matrices(image, loaded, core)
     joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
+    words = -(-longest // WORD)  # of patterns
     rows = max(program.accumulators, 1)
     table_rows, table_memory = _tables(image)
     if len(mac_kinds(program)) > MAC_KINDS:
@@ -229,12 +276,17 @@ def _arrays(
         offsets=np.zeros(longest + 3, np.int32),
         factors=np.zeros(longest + 3, np.int16),
         windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
-        x=np.zeros(longest, np.int32),
-        acc32=np.zeros(rows, np.int32),
+        load_memo=np.zeros((len(loaded), LOAD_BANKS + core.data_memory.banks), np.int64),
+        owing=np.zeros(OWING_DONE + core.pes, np.int64),
+        x=np.zeros(words * WORD, np.int32),
+        pattern=np.zeros(words, np.uint64),
+        x16=np.zeros(words * WORD, np.int16),
+        acc32=np.zeros(-(-rows // TILE) * TILE, np.int32),
         va=np.zeros(LONGEST_VECTOR, np.int64),
         vb=np.zeros(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
         pe_owed=np.zeros(LANES, np.uint8),
+        pe_ahead=np.zeros(FEW, np.uint16),
         release=np.zeros(core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         operands=np.zeros((2, 4), np.int64),

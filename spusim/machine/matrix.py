@@ -20,6 +20,7 @@ from spusim.kernels.schedule import entry_slots, lay_beats
 from spusim.machine.beats import beats_in_words
 from spusim.machine.errors import MachineError
 from spusim.machine.memory import spread_words
+from spusim.machine.tiles import tiled
 from spusim.numerics import Numerics, overflow
 from spusim.program import Matrix
 
@@ -33,6 +34,8 @@ class LoadedMatrix:
     name: str
     fields: np.ndarray  # (M.COUNT,) int64, offsets still from the matrix's own start
     weights: np.ndarray  # (columns, rows)
+    tile_weights: np.ndarray  # (n,): the same by tiles, or empty
+    tile_masks: np.ndarray  # (tiles, words) uint32, or (0, words)
     packed_beats: np.ndarray  # (columns, pes) int64: beats, in the upper half those with entries
     stats: np.ndarray  # (columns, 4) int32
     bank_words: np.ndarray  # (columns, banks) int32, or (0, 0)
@@ -85,7 +88,7 @@ def _expanded(
 ) -> LoadedMatrix:
     core, packed = arch.core, matrix.packed
     layout = packed.layout
-    per_beat = entries_per_beat(core, matrix.precision)
+    entries_per_beat(core, matrix.precision)  # refuses a precision that the lanes lack
     weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
     values = weight[:0] if outlined(matrix) else weight
     bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
@@ -101,6 +104,8 @@ def _expanded(
         name=matrix.name,
         fields=fields,
         weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
+        tile_weights=np.zeros(0, np.int16 if _wide(layout) else np.int8),
+        tile_masks=np.zeros((0, 1), np.uint32),
         packed_beats=np.zeros((0, core.pes), np.int64),
         stats=np.zeros((0, 4), np.int32),
         bank_words=np.zeros((0, 0), np.int32),
@@ -112,14 +117,15 @@ def _expanded(
         beat_first=np.zeros(0, np.int64),
         entry_rows=np.zeros(0, np.int32),
     )
-    return _with_columns(loaded, matrix, weight, per_beat, core) if multiplied else loaded
+    return _with_columns(loaded, matrix, weight, arch.core, numerics) if multiplied else loaded
 
 
 def _with_columns(
-    loaded: LoadedMatrix, matrix: Matrix, weight: np.ndarray, per_beat: int, core: CoreSpec
+    loaded: LoadedMatrix, matrix: Matrix, weight: np.ndarray, core: CoreSpec, numerics: Numerics
 ) -> LoadedMatrix:
     """Add what products ask of columns and rows."""
     layout, values = matrix.packed.layout, weight[: len(loaded.bias)]
+    per_beat = entries_per_beat(core, matrix.precision)
     counts = column_counts(
         *((matrix.packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
     )
@@ -134,11 +140,18 @@ def _with_columns(
     row_abs = np.abs(values, dtype=np.int32).sum(axis=1, dtype=np.int64)
     fields = loaded.fields.copy()
     fields[[M.COLUMNS, M.ROW_ABS_MAX]] = matrix.packed.columns, row_abs.max(initial=0)
+    stats = _stats(counts, weight, layout, core)
+    fields[[M.ENTRIES, M.WORDS, M.INDEX_WORDS]] = stats.sum(axis=0, dtype=np.int64)[[0, 2, 3]]
+    tile_weights, tile_masks = tiled(loaded.weights)
+    fields[M.TILED] = tile_weights.size
+    fields[M.SAFE] = _safe(loaded.bias, row_abs, numerics)
     return replace(
         loaded,
         fields=fields,
+        tile_weights=tile_weights,
+        tile_masks=tile_masks,
         packed_beats=beats_in_words(counts, core, per_beat),
-        stats=_stats(counts, weight, layout, core),
+        stats=stats,
         bank_words=_bank_words(counts, layout, first_word, core),
         row_abs=row_abs,
         row_norm=np.sqrt(np.einsum("rc,rc->r", values, values, dtype=np.float64)),
@@ -151,6 +164,18 @@ def _with_columns(
 def _wide(layout: Layout) -> bool:
     """Whether weights, looked up in their codebook if they have one, need more than 8 bits."""
     return layout.weight_kind in ("16", "c16")
+
+
+def _safe(bias: np.ndarray, row_abs: np.ndarray, numerics: Numerics) -> int:
+    """Return the largest |x| with which no partial sum from the bias on can leave the accumulator.
+
+    Such sums are added in 32 bits: a wider accumulator has no such x.
+    """
+    if numerics.accumulator_bits > 32:
+        return -1
+    limit = (1 << (numerics.accumulator_bits - 1)) - 1
+    room = limit - int(np.abs(bias).max(initial=0))
+    return room // max(int(row_abs.max(initial=0)), 1) if room >= 0 else -1
 
 
 def outlined(matrix: Matrix) -> bool:
