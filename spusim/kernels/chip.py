@@ -87,7 +87,8 @@ class K(IntEnum):
     PUSHED = 18  # columns of the running product
     THREADS = 19
     INSTRUCTIONS = 20
-    COUNT = 21
+    ARRIVED = 21  # tokens that reach it in this cycle
+    COUNT = 22
 
 
 class H(IntEnum):
@@ -113,7 +114,11 @@ class F(IntEnum):
     ENDED = 3
     STEP = 4  # next executed but not issued step
     STEPS = 5
-    COUNT = 6
+    CYCLES = 6  # of the steps that are not issued yet
+    KNOWN = 7  # the next instruction is at hand: executed, or standing before a sync
+    UNIT = 8  # of that instruction, and the banks it holds
+    BANKS = 9
+    COUNT = 10
 
 
 class A(IntEnum):

@@ -141,7 +141,8 @@ class X(IntEnum):
     ORDINAL = 36
     FIRST = 37
     NORM = 38  # the run-time shift (A13)
-    COUNT = 39
+    SETTINGS = 39  # one more than the address of the last `vset`, whose operands never change
+    COUNT = 40
 
 
 LOOP_LEVELS = 4
@@ -207,9 +208,24 @@ class T(IntEnum):
     COUNT = 4
 
 
-# A row of `CoreArrays.vector_memo`: length + 1 (0: nothing yet), scales, table reads, four byte
-# addresses, four widths; cycles, banks, words read and written; then the accesses of every bank.
-MEMO_BYTES, MEMO_BITS, MEMO_TIME, MEMO_BANKS = 3, 7, 11, 15
+class B(IntEnum):
+    """A vector instruction's operands, time and counts when last bound, in `vector_memo`."""
+
+    SETTINGS = 0  # of the thread then, see `X.SETTINGS`, plus one; 0: never bound
+    OFFSET = 1  # words that loops added to its addresses
+    TABLE = 2
+    BYTES = 3  # of operands a, b, scale, d
+    BITS = 7
+    CYCLES = 11
+    MASK = 12  # of banks
+    DATA_READ = 13  # from here on, what it adds to event counters
+    DATA_WRITE = 14
+    TABLE_READ = 15
+    ELEMENTS = 16
+    MULTIPLIES = 17
+    ACC_READ = 18
+    BANKS = 19  # from here on, accesses to each bank
+    COUNT = 19
 
 
 class Given(IntEnum):

@@ -8,7 +8,7 @@ from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
 from spusim.kernels.core import CoreArrays, CoreState, core_state
 from spusim.kernels.lanes import LANES
-from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
+from spusim.kernels.layout import COUNTERS, MAC_KINDS, B, Given, M, P, S, Tape
 from spusim.machine.decode import decode_program
 from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
@@ -213,8 +213,7 @@ def _arrays(
         pe_owed=np.zeros(LANES, np.uint8),
         release=np.zeros(core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
-        operands=np.zeros((2, 4), np.int64),
-        vector_memo=np.zeros((len(code), MEMO_BANKS + core.data_memory.banks), np.int64),
+        vector_memo=np.zeros((len(code), B.COUNT + core.data_memory.banks), np.int64),
         given=np.zeros(Given.COUNT, np.int64),
         tape=tape.patterns,
     )
