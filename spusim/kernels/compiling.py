@@ -3,13 +3,15 @@
 Numba makes every function ready to be called from Python. It wraps it, optimises it and emits it
 with all that it calls, and does so again for each of its callers, though most are only ever called
 by other kernels. Here a function that a kernel calls is typed and lowered, and then waits to be
-linked into a kernel that Python calls, which alone is optimised, emitted and cached.
+linked into a kernel that Python calls, which alone is optimised, emitted and cached. Nobody else
+can reach what is linked into it, so that LLVM inlines what is called from one place.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba as nb
 from numba import _dynfunc
 from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
@@ -24,6 +26,28 @@ class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has n
 
     def _finalize_final_module(self) -> None:
         self._finalized = True
+
+
+class _KernelLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """Code of a kernel, and of its parts, which only it can call."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage is llvm.Linkage.linkonce_odr:
+                function.linkage = llvm.Linkage.internal
+        super()._optimize_final_module()
+
+
+@compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
+class _LowerKernel(typed_passes.NativeLowering):  # type: ignore[misc]
+    """Lowers a function that Python calls."""
+
+    _name = "kernel_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
 
 
 @compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
@@ -46,17 +70,25 @@ class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
         return True
 
 
-class _PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
+class _KernelCompiler(compiler.CompilerBase):  # type: ignore[misc]
     """Numba's passes, with another one to lower."""
+
+    lowering: type[typed_passes.NativeLowering] = _LowerKernel
 
     def define_pipelines(self) -> list[Any]:
         whole = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes = compiler_machinery.PassManager("part")
+        passes = compiler_machinery.PassManager("kernel")
         for found, description in whole.passes:
             lowers = found is typed_passes.NativeLowering
-            passes.add_pass(_LowerPart if lowers else found, description)
+            passes.add_pass(self.lowering if lowers else found, description)
         passes.finalize()
         return [passes]
+
+
+class _PartCompiler(_KernelCompiler):
+    """The same for a function that only kernels call."""
+
+    lowering = _LowerPart
 
 
 class _Part(CPUDispatcher):  # type: ignore[misc]
@@ -87,7 +119,7 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 
 def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
     """Declare a function that Python and kernels can call; inlined: LLVM has no choice."""
-    declared = nb.njit(cache=True)(function)
+    declared = nb.njit(cache=True, pipeline_class=_KernelCompiler)(function)
     declared.__class__ = _Kernel
     declared.part = nb.njit(
         pipeline_class=_PartCompiler,
