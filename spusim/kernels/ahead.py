@@ -12,9 +12,9 @@ from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.compiling import kernel
 from spusim.kernels.dma import dma_mask
-from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
+from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.router import transfer_mask
+from spusim.kernels.router import bind_transfer
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import (
     address_offset,
@@ -37,6 +37,7 @@ _PC_OUTSIDE, _NONE, _HANDED = int(Fault.PC_OUTSIDE), int(Fault.NONE), int(Fault.
 _CONVOLVE, _WANTED = int(Op.CONVOLVE), int(G.HANDED)
 _WANTED_CORE, _WANTED_CONTEXT = int(G.HANDED_CORE), int(G.HANDED_CONTEXT)
 _SEND, _RECV, _DMA = int(Op.SEND), int(Op.RECV), int(Unit.DMA)
+_MASK = int(B.MASK)
 _CYCLES, _KNOWN, _UNIT, _BANKS = int(F.CYCLES), int(F.KNOWN), int(F.UNIT), int(F.BANKS)
 _LIMIT, _NOTED, _NOW = int(G.LOG_LIMIT), int(G.NOTED), int(G.NOW)
 _T_UNIT, _T_CYCLES = int(T.UNIT), int(T.CYCLES)
@@ -165,7 +166,7 @@ def _know_sync(chip, c, context, flight, row):
     """Have a synchronising instruction at hand."""
     flight[_KNOWN], flight[_UNIT], flight[_BANKS] = 1, row[1], 0
     if row[0] == _SEND or row[0] == _RECV:
-        flight[_BANKS] = transfer_mask(chip, c, context, row)
+        flight[_BANKS] = bind_transfer(chip, c, context, row)[_MASK]
     elif row[1] == _DMA:
         flight[_BANKS] = dma_mask(chip, c, context, row)
 

@@ -56,7 +56,7 @@ class CoreArrays(NamedTuple):
     pe_owed: np.ndarray  # scratch (LANES,) uint8
     release: np.ndarray  # scratch (queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
-    vector_memo: np.ndarray  # (instructions, B.COUNT + banks) int64: what `thread` binds
+    bound: np.ndarray  # (instructions, B.COUNT + banks) int64: what `thread` binds
     given: np.ndarray  # (Given.COUNT,) int64
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
@@ -117,7 +117,7 @@ def core_state(arrays):
         borrow(arrays.pe_owed),
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
-        borrow(arrays.vector_memo),
+        borrow(arrays.bound),
         borrow(arrays.given),
         borrow(arrays.tape),
     )

@@ -227,16 +227,16 @@ def _count(core, matrix, columns, n, effective_n):
 
 
 @kernel
-def access_words(core, address, words):
-    """Count accesses to consecutive words of data memory; return the mask of their banks."""
-    banks = core.bank_busy.shape[0]
+def access_words(accesses, address, words):
+    """Count accesses to consecutive words by bank, (banks,); return the mask of those banks."""
+    banks = accesses.shape[0]
     rounds, more = words // banks, words % banks
     mask = np.int64(0)
     turn = -address % banks  # of bank 0 among those that the words go round
     for bank in range(banks):
-        accesses = rounds + np.int64(turn < more)
-        core.bank_busy[bank] += accesses
-        mask |= np.int64(accesses > 0) << bank
+        here = rounds + np.int64(turn < more)
+        accesses[bank] += here
+        mask |= np.int64(here > 0) << bank
         turn = turn + 1 if turn + 1 < banks else 0
     return mask
 
@@ -253,7 +253,7 @@ def _operand_accesses(core, matrix, src):
         begin, end = first * bits // word_bits, last * bits // word_bits + 1
         bank = (src + begin) % banks
         core.counters[_DATA_READ] += end - begin
-        mask |= access_words(core, bank, end - begin)
+        mask |= access_words(core.bank_busy, bank, end - begin)
     return mask
 
 

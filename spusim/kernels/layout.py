@@ -209,9 +209,12 @@ class T(IntEnum):
 
 
 class B(IntEnum):
-    """A vector instruction's operands, time and counts when last bound, in `vector_memo`."""
+    """What is known of an instruction's operands, in `CoreArrays.bound` (one row each).
 
-    SETTINGS = 0  # of the thread then, see `X.SETTINGS`, plus one; 0: never bound
+    All of it of a vector instruction; of a send or recv its banks, and its address as OFFSET.
+    """
+
+    SETTINGS = 0  # of the thread then, see `X.SETTINGS`, plus one; 0: nothing yet
     OFFSET = 1  # words that loops added to its addresses
     TABLE = 2
     BYTES = 3  # of operands a, b, scale, d

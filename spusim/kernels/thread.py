@@ -347,7 +347,7 @@ def table_reads(core, table):
 
 @kernel
 def _bind(core, context, op, operands, offset, bound):
-    """Fill a vector instruction's row of `vector_memo`; return the fault."""
+    """Fill a vector instruction's row of `bound`; return the fault."""
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
     bound[_B_SETTINGS] = 0
@@ -391,7 +391,7 @@ def run_vector(core, context, op, operands):
     add to addresses. They are those of its last execution where these are, mostly: nothing that a
     program computes decides where it goes, or on what.
     """
-    bound = core.vector_memo[context[_PC]]
+    bound = core.bound[context[_PC]]
     offset = address_offset(context)
     fault = np.int64(_NONE)
     if bound[_B_SETTINGS] != context[_SETTINGS] + 1 or bound[_B_OFFSET] != offset:

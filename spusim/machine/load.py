@@ -213,7 +213,7 @@ def _arrays(
         pe_owed=np.zeros(LANES, np.uint8),
         release=np.zeros(core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
-        vector_memo=np.zeros((len(code), B.COUNT + core.data_memory.banks), np.int64),
+        bound=np.zeros((len(code), B.COUNT + core.data_memory.banks), np.int64),
         given=np.zeros(Given.COUNT, np.int64),
         tape=tape.patterns,
     )
