@@ -68,13 +68,13 @@ def _visit_cores(chip, now):
                 if shared:
                     step_units(chip, c, now)
                 registers[_PART] = 1
-            if registers[_PART] == 1:
+            while True:
                 if not prepare_core(chip, c):
                     return False
+                if registers[_PART] == 2:
+                    break
                 core_cycle(chip, c, now)
                 registers[_PART] = 2
-            if not prepare_core(chip, c):
-                return False
             completion = next_completion(chip, c) if shared else np.int64(NEVER)
             core_sleep(chip, c, now, completion)
             registers[_PART] = 0

@@ -11,8 +11,10 @@ import numpy as np
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.declare import kernel
-from spusim.kernels.layout import Fault, M, Op, P, T, Unit, X
+from spusim.kernels.dma import dma_mask
+from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
+from spusim.kernels.router import bind_transfer
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import (
     address_offset,
@@ -34,8 +36,12 @@ _SHARED, _ALL, _COLUMNS = int(G.SHARED), int(P.PUSH_ALL), int(M.COLUMNS)
 _PC_OUTSIDE, _NONE, _HANDED = int(Fault.PC_OUTSIDE), int(Fault.NONE), int(Fault.HANDED)
 _CONVOLVE, _WANTED = int(Op.CONVOLVE), int(G.HANDED)
 _WANTED_CORE, _WANTED_CONTEXT = int(G.HANDED_CORE), int(G.HANDED_CONTEXT)
+_SEND, _RECV, _DMA = int(Op.SEND), int(Op.RECV), int(Unit.DMA)
+_MASK = int(B.MASK)
+_CYCLES, _KNOWN, _UNIT, _BANKS = int(F.CYCLES), int(F.KNOWN), int(F.UNIT), int(F.BANKS)
 _LIMIT, _NOTED, _NOW = int(G.LOG_LIMIT), int(G.NOTED), int(G.NOW)
-_T_CYCLES, _T_BANKS, _T_PC = int(T.CYCLES), int(T.BANKS), int(T.PC)
+_T_UNIT, _T_CYCLES = int(T.UNIT), int(T.CYCLES)
+_T_BANKS, _T_PC = int(T.BANKS), int(T.PC)
 _L_STEP, PLAN = int(L.STEP), int(A.COUNT)
 COLUMNS_A_NOTE = 63  # a mask of columns a word, its sign left alone
 
@@ -119,6 +125,7 @@ def _run_noted(chip, c, context, steps, most):
 
 @kernel
 def _run_ahead(chip, c, context, row):
+    """Execute a flight's next instructions; False where one is handed to the machine."""
     core, thread, steps = chip.cores[c], chip.contexts[c, context], chip.steps[c, context]
     flight = chip.flights[c, context]
     shared = chip.chip[_SHARED]
@@ -130,15 +137,38 @@ def _run_ahead(chip, c, context, row):
         count, fault = _run_noted(chip, c, context, steps, most)
     else:
         count, fault = run_thread(core, thread, steps, most)
-    flight[_STEP], flight[_STEPS] = 0, count
+    flight[_STEP], flight[_STEPS], flight[_CYCLES] = 0, count, 0
+    for k in range(count):
+        flight[_CYCLES] += steps[k, _T_CYCLES]
     if fault == _HANDED:
         chip.chip[_WANTED] = 1
         chip.chip[_WANTED_CORE], chip.chip[_WANTED_CONTEXT] = c, context
-    elif fault:
+        return False
+    if fault:
         fail(chip, fault, c, context, 0)
         flight[_READY_AT] = NEVER  # nothing of it is issued in the cycle that the run still takes
     elif shared and row[1] == _ENGINE:
         _note_pushed(core, plan, chip.pushed[c, context])
+    return True
+
+
+@kernel
+def know_step(chip, c, context, flight):
+    """Have a flight's next executed instruction at hand, if it has one."""
+    flight[_KNOWN] = flight[_STEP] < flight[_STEPS]
+    if flight[_KNOWN]:
+        step = chip.steps[c, context, flight[_STEP]]
+        flight[_UNIT], flight[_BANKS] = step[_T_UNIT], step[_T_BANKS]
+
+
+@kernel
+def _know_sync(chip, c, context, flight, row):
+    """Have a synchronising instruction at hand."""
+    flight[_KNOWN], flight[_UNIT], flight[_BANKS] = 1, row[1], 0
+    if row[0] == _SEND or row[0] == _RECV:
+        flight[_BANKS] = bind_transfer(chip, c, context, row)[_MASK]
+    elif row[1] == _DMA:
+        flight[_BANKS] = dma_mask(chip, c, context, row)
 
 
 @kernel
@@ -151,12 +181,13 @@ def prepare_core(chip, c):
     for k in range(chip.core[c, _FLIGHTS]):
         context = chip.oldest[c, k]
         flight = chip.flights[c, context]
-        if flight[_STEP] < flight[_STEPS] or flight[_ENDED] or flight[_READY_AT] == NEVER:
+        if flight[_KNOWN] or flight[_ENDED] or flight[_READY_AT] == NEVER:
             continue
         row = next_row(chip, c, context)
-        op = row[0]
-        if not synchronises(op):
-            _run_ahead(chip, c, context, row)
-            if chip.chip[_WANTED]:
-                return False
+        if synchronises(row[0]):
+            _know_sync(chip, c, context, flight, row)
+        elif _run_ahead(chip, c, context, row):
+            know_step(chip, c, context, flight)
+        else:
+            return False
     return True

@@ -86,7 +86,8 @@ class K(IntEnum):
     THREADS = 19
     INSTRUCTIONS = 20
     FORESEEN_TRANSFER = 21  # first access of the transfer that COMPLETES knows of
-    COUNT = 22
+    ARRIVED = 22  # tokens that reach it in this cycle
+    COUNT = 23
 
 
 class H(IntEnum):
@@ -112,7 +113,11 @@ class F(IntEnum):
     ENDED = 3
     STEP = 4  # next executed but not issued step
     STEPS = 5
-    COUNT = 6
+    CYCLES = 6  # of the steps that are not issued yet
+    KNOWN = 7  # the next instruction is at hand: executed, or standing before a sync
+    UNIT = 8  # of that instruction, and the banks it holds
+    BANKS = 9
+    COUNT = 10
 
 
 class A(IntEnum):

@@ -5,6 +5,8 @@ with all that it calls, and does so again for each of its callers, though most a
 by other kernels. Here a function that a kernel calls is typed and lowered, and then waits to be
 linked into the entry of a kernel that Python calls (`entry`), which alone is optimised, emitted and
 cached.
+
+No kernel counts from an array's end: an index is never negative, and nobody looks whether it is.
 """
 
 from collections.abc import Callable
@@ -14,6 +16,20 @@ import numba as nb
 from numba import _dynfunc
 from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
 from numba.core.registry import CPUDispatcher, cpu_target
+from numba.np import arrayobj
+
+_MANGLED = "_ZN" + "".join(f"{len(part)}{part}" for part in __name__.split(".")[:-1])
+_numba_index = arrayobj.fix_integer_index
+
+
+def _index(context: Any, builder: Any, kind: types.Integer, index: Any, size: Any) -> Any:
+    """Return an index as LLVM wants it; from the array's end if negative, but in no kernel."""
+    if kind.signed and builder.function.name.startswith(_MANGLED):
+        return context.cast(builder, index, kind, types.intp)
+    return _numba_index(context, builder, kind, index, size)
+
+
+arrayobj.fix_integer_index = _index
 
 
 class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types

@@ -60,7 +60,7 @@ def list_pushed(flags, window_of, pushed):
     window_of (channels,) uint16: the window that a channel lies in.
     """
     starts, channels, steps, spans, tails = pushed
-    windows = np.int64(window_of[-1]) + 1
+    windows = np.int64(window_of[window_of.shape[0] - 1]) + 1
     n = 0
     for pixel in range(flags.shape[1]):
         starts[pixel] = n

@@ -129,7 +129,7 @@ def row_tile(
             first, last, sizes, pushed, windows, visits, beats, release_done, drain, feeder, ring,
             done, before, stalls,
         )  # fmt: skip
-    times[-1] += empties
+    times[times.shape[0] - 1] += empties
     add_work(beats, counted, 1, times, stalls)
     return finish(load, stages, before, drain, feeder, done, stalls, feeder_stalls)
 

@@ -62,8 +62,7 @@ class CoreArrays(NamedTuple):
     pe_ahead: np.ndarray  # scratch (FEW,) uint16
     release: np.ndarray  # scratch (queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
-    operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
-    vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
+    bound: np.ndarray  # (instructions, B.COUNT + banks) int64: what `thread` binds
     given: np.ndarray  # (Given.COUNT,) int64
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
 from spusim.kernels.declare import kernel
+from spusim.kernels.layout import COUNTERS
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
 
@@ -89,7 +90,7 @@ def _end_frame(chip, now):
         counters = chip.cores[c].counters
         for k in range(counters.shape[0]):
             counts[k] += counters[k]
-    counts[-2], counts[-1] = registers[_WORDS_SENT], registers[_LINK_WORDS]
+    counts[COUNTERS], counts[COUNTERS + 1] = registers[_WORDS_SENT], registers[_LINK_WORDS]
     registers[_FINISHED] += 1
     if registers[_PERIOD] == 0 and registers[_SENT] < registers[_LAST]:
         registers[_DUE] = now

@@ -7,13 +7,13 @@ one sum; otherwise each issue is an event of its own.
 
 import numpy as np
 
-from spusim.kernels.ahead import next_row
+from spusim.kernels.ahead import know_step, next_row
 from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K, Q
 from spusim.kernels.declare import kernel
-from spusim.kernels.dma import dma_mask, issue_dma
+from spusim.kernels.dma import issue_dma
 from spusim.kernels.layout import C, Op, T, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.router import issue_transfer, post_remote, receive, transfer_mask
+from spusim.kernels.router import issue_transfer, post_remote, receive
 from spusim.kernels.sequencer import (
     apply_tokens,
     banks_free_at,
@@ -27,9 +27,12 @@ from spusim.kernels.shared import begin_planned
 from spusim.kernels.thread import next_instruction
 
 _NEXT, _ACCOUNTED, _CAUSE, _FLIGHTS = int(K.NEXT), int(K.ACCOUNTED), int(K.CAUSE), int(K.FLIGHTS)
+_RECEIVING, _ARRIVED = int(K.RECEIVING), int(K.ARRIVED)
+_LIMIT = int(G.LOG_LIMIT)
 _READY, _CONTEXTS, _SHARED = int(K.READY_COUNT), int(G.CONTEXTS), int(G.SHARED)
 _READY_AT, _RUNNING, _ENDED = int(F.READY_AT), int(F.RUNNING), int(F.ENDED)
-_STEP, _STEPS = int(F.STEP), int(F.STEPS)
+_STEP, _STEPS, _F_CYCLES = int(F.STEP), int(F.STEPS), int(F.CYCLES)
+_KNOWN, _F_UNIT, _F_BANKS = int(F.KNOWN), int(F.UNIT), int(F.BANKS)
 _UNIT, _CYCLES, _BANKS, _PC = int(T.UNIT), int(T.CYCLES), int(T.BANKS), int(T.PC)
 _BUSY, _Q_IDLE, _Q_DISPATCH = int(Q.BUSY), int(Q.IDLE), int(Q.DISPATCH)
 _Q_UNIT, _Q_BANKS, _Q_ENGINE = int(Q.UNIT), int(Q.BANKS), int(Q.ENGINE)
@@ -47,25 +50,6 @@ def _alone(chip, c):
 
 
 @kernel
-def _next_unit(chip, c, context):
-    flight = chip.flights[c, context]
-    if flight[_STEP] < flight[_STEPS]:
-        return chip.steps[c, context, flight[_STEP], _UNIT]
-    return next_row(chip, c, context)[1]
-
-
-@kernel
-def _next_banks(chip, c, context):
-    flight = chip.flights[c, context]
-    if flight[_STEP] < flight[_STEPS]:
-        return chip.steps[c, context, flight[_STEP], _BANKS]
-    row = next_row(chip, c, context)
-    if row[0] == _SEND or row[0] == _RECV:
-        return transfer_mask(chip, c, context, row)
-    return dma_mask(chip, c, context, row) if row[1] == _DMA else np.int64(0)
-
-
-@kernel
 def _waiting_for(chip, c, now):
     """Say what the oldest thread in flight waits for in a cycle without an issue (T26)."""
     if chip.core[c, _FLIGHTS] == 0:
@@ -74,7 +58,7 @@ def _waiting_for(chip, c, now):
     flight = chip.flights[c, context]
     if flight[_READY_AT] > now or flight[_ENDED]:
         return _Q_ENGINE + flight[_RUNNING] - _ENGINE if flight[_RUNNING] else _Q_DISPATCH
-    if chip.unit_free[c, _next_unit(chip, c, context)] > now:
+    if chip.unit_free[c, flight[_F_UNIT]] > now:
         return _Q_UNIT
     return _Q_BANKS
 
@@ -93,6 +77,8 @@ def _issue_step(chip, c, context, now):
     flight = chip.flights[c, context]
     step = chip.steps[c, context, flight[_STEP]]
     flight[_STEP] += 1
+    flight[_F_CYCLES] -= step[_CYCLES]
+    know_step(chip, c, context, flight)
     if chip.chip[_SHARED] and step[_UNIT] != _SEQUENCER:
         # How long it takes is found cycle by cycle (T19).
         note(chip, _L_ISSUE, now, c, context, step[_PC], step[_UNIT], NEVER, 0)
@@ -109,11 +95,35 @@ def _issue_step(chip, c, context, now):
 
 
 @kernel
+def _issue_all(chip, c, context):
+    """Do as `_issue_step` of each step, whose thread was alone until they were all complete.
+
+    From one to the next the sequencer issues in one cycle, and waits for the unit in the others.
+    Since all units and banks are free again, it is of no consequence when each of them was.
+    """
+    flight, steps = chip.flights[c, context], chip.steps[c, context]
+    cycles = chip.sequencer_cycles[c]
+    _attribute(chip, c, flight[_READY_AT])
+    for k in range(flight[_STEP], flight[_STEPS]):
+        step = steps[k]
+        cycles[_Q_ENGINE - _ENGINE + step[_UNIT]] += step[_CYCLES] - 1  # nothing for its own
+        chip.vector_cycles[c, 0] += np.int64(step[_UNIT] == _VECTOR) * step[_CYCLES]
+        flight[_RUNNING] = step[_UNIT]
+    cycles[_BUSY] += flight[_STEPS] - flight[_STEP]
+    flight[_READY_AT] += flight[_F_CYCLES]
+    chip.core[c, _ACCOUNTED] = flight[_READY_AT]
+    flight[_STEP], flight[_F_CYCLES], flight[_KNOWN] = flight[_STEPS], 0, 0
+
+
+@kernel
 def account(chip, c, now):
     """Attribute the sequencer's cycles before `now`, and issue what a lone thread did in them."""
     if _alone(chip, c):
         context = chip.oldest[c, 0]
         flight = chip.flights[c, context]
+        left = flight[_F_CYCLES]
+        if left and flight[_READY_AT] + left == now and not chip.chip[_LIMIT]:
+            _issue_all(chip, c, context)
         while flight[_STEP] < flight[_STEPS] and flight[_READY_AT] < now:
             _attribute(chip, c, flight[_READY_AT])
             chip.sequencer_cycles[c, _BUSY] += 1
@@ -149,6 +159,7 @@ def _issue_one(chip, c, context, now):
     if flight[_STEP] < flight[_STEPS]:
         _issue_step(chip, c, context, now)
         return
+    flight[_KNOWN] = 0
     row = next_row(chip, c, context)
     if row[0] == _SEND or row[0] == _RECV:
         issue_transfer(chip, c, context, row, now)
@@ -172,9 +183,9 @@ def _issue(chip, c, now):
         flight = chip.flights[c, context]
         if flight[_ENDED] or flight[_READY_AT] > now:
             continue
-        if chip.unit_free[c, _next_unit(chip, c, context)] > now:
+        if chip.unit_free[c, flight[_F_UNIT]] > now:
             continue
-        if banks_free_at(chip, c, _next_banks(chip, c, context)) > now:
+        if banks_free_at(chip, c, flight[_F_BANKS]) > now:
             continue
         _issue_one(chip, c, context, now)
         return True
@@ -188,12 +199,9 @@ def _next_time(chip, c, context):
     if flight[_READY_AT] == NEVER or flight[_ENDED]:
         return flight[_READY_AT]
     if _alone(chip, c):
-        time = flight[_READY_AT]
-        for k in range(flight[_STEP], flight[_STEPS]):
-            time += chip.steps[c, context, k, _CYCLES]
-        return time
-    time = max(flight[_READY_AT], chip.unit_free[c, _next_unit(chip, c, context)])
-    return max(time, banks_free_at(chip, c, _next_banks(chip, c, context)))
+        return flight[_READY_AT] + flight[_F_CYCLES]
+    time = max(flight[_READY_AT], chip.unit_free[c, flight[_F_UNIT]])
+    return max(time, banks_free_at(chip, c, flight[_F_BANKS]))
 
 
 @kernel
@@ -202,7 +210,7 @@ def _next_cause(chip, c, context, now):
     ready = chip.flights[c, context, _READY_AT]
     if ready > now or chip.flights[c, context, _ENDED]:
         return ready
-    free = chip.unit_free[c, _next_unit(chip, c, context)]
+    free = chip.unit_free[c, chip.flights[c, context, _F_UNIT]]
     return free if free > now else np.int64(NEVER)
 
 
@@ -228,12 +236,14 @@ def core_cycle(chip, c, now):
     """Do all that a core does at the end of one cycle; its threads are executed ahead."""
     state = chip.core[c]
     retire(chip, c, now)
-    receive(chip, c, now)
+    if state[_RECEIVING] >= 0:
+        receive(chip, c, now)
     issued = _issue(chip, c, now)
     cause = _BUSY if issued else _waiting_for(chip, c, now)
     chip.sequencer_cycles[c, cause] += 1
     state[_ACCOUNTED] = now + 1
-    apply_tokens(chip, c)
+    if state[_ARRIVED]:
+        apply_tokens(chip, c)
     dispatch(chip, c, now)
     state[_CAUSE] = _waiting_for(chip, c, now + 1)
     note(chip, _L_SEQUENCER, now, c, cause, state[_CAUSE])

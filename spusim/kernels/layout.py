@@ -151,7 +151,8 @@ class X(IntEnum):
     ORDINAL = 36
     FIRST = 37
     NORM = 38  # the run-time shift (A13)
-    COUNT = 39
+    SETTINGS = 39  # one more than the address of the last `vset`, whose operands never change
+    COUNT = 40
 
 
 LOOP_LEVELS = 4
@@ -217,9 +218,27 @@ class T(IntEnum):
     COUNT = 4
 
 
-# A row of `CoreArrays.vector_memo`: length + 1 (0: nothing yet), scales, table reads, four byte
-# addresses, four widths; cycles, banks, words read and written; then the accesses of every bank.
-MEMO_BYTES, MEMO_BITS, MEMO_TIME, MEMO_BANKS = 3, 7, 11, 15
+class B(IntEnum):
+    """What is known of an instruction's operands, in `CoreArrays.bound` (one row each).
+
+    All of it of a vector instruction; of a send or recv its banks, and its address as OFFSET.
+    """
+
+    SETTINGS = 0  # of the thread then, see `X.SETTINGS`, plus one; 0: nothing yet
+    OFFSET = 1  # words that loops added to its addresses
+    TABLE = 2
+    BYTES = 3  # of operands a, b, scale, d
+    BITS = 7
+    CYCLES = 11
+    MASK = 12  # of banks
+    DATA_READ = 13  # from here on, what it adds to event counters
+    DATA_WRITE = 14
+    TABLE_READ = 15
+    ELEMENTS = 16
+    MULTIPLIES = 17
+    ACC_READ = 18
+    BANKS = 19  # from here on, accesses to each bank
+    COUNT = 19
 
 
 # A row of `CoreArrays.load_memo`: key (0: nothing yet), cycles, banks held, words of data memory

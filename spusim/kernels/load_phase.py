@@ -40,7 +40,7 @@ def load_cycles(core, matrix, src, accumulate):
 
 
 @kernel
-def _count_words(accesses, address, words):
+def access_words(accesses, address, words):
     """Count accesses (banks,) to consecutive words of data memory; return their banks' mask."""
     banks = accesses.shape[0]
     rounds, more = words // banks, words % banks
@@ -52,12 +52,6 @@ def _count_words(accesses, address, words):
         mask |= np.int64(here > 0) << bank
         turn = turn + 1 if turn + 1 < banks else 0
     return mask
-
-
-@kernel
-def access_words(core, address, words):
-    """Count accesses to consecutive words of data memory; return the mask of their banks."""
-    return _count_words(core.bank_busy, address, words)
 
 
 @kernel
@@ -75,7 +69,7 @@ def _operand_accesses(core, matrix, src, accesses):
         begin, end = first * bits // word_bits, last * bits // word_bits + 1
         bank = (src + begin) % banks
         reads += end - begin
-        mask |= _count_words(accesses, bank, end - begin)
+        mask |= access_words(accesses, bank, end - begin)
     return reads, mask
 
 

@@ -20,7 +20,7 @@ from spusim.kernels.chip import (
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.declare import kernel
 from spusim.kernels.host import frame_granted, land_frame, take_output
-from spusim.kernels.layout import C, Op, P, Unit, X
+from spusim.kernels.layout import B, C, Op, P, Unit, X
 from spusim.kernels.load_phase import access_words
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
@@ -60,7 +60,7 @@ _BANKS, _READERS = int(N.BANKS), int(N.READERS)
 _R_BUSY, _BLOCKED, _MESSAGE = int(R.BUSY), int(R.BLOCKED), int(R.MESSAGE)
 _ROUTER = int(Unit.ROUTER)
 _SEND = int(Op.SEND)
-_WORD_BYTES, _P_BANKS, _SHARED = int(P.WORD_BYTES), int(P.BANKS), int(G.SHARED)
+_WORD_BYTES, _SHARED = int(P.WORD_BYTES), int(G.SHARED)
 _SLOTS, _SENT, _DUE = int(G.SLOTS), int(G.SENT), int(G.FRAME_DUE)
 _READ, _WRITE, _INSTRUCTION = int(C.DATA_READ), int(C.DATA_WRITE), int(C.INSTRUCTION)
 _UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
@@ -68,7 +68,9 @@ _LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LO
 _DESTINATIONS, _TRANSFER = int(ChipFault.DESTINATIONS), int(ChipFault.TRANSFER)
 _FULL, _INFORMED, _INPUT_WORD = int(ChipFault.MESSAGES), int(N.INFORMED), int(G.INPUT_WORD)
 _L_ISSUE, _L_TRANSFER, _L_GRANT = int(L.ISSUE), int(L.TRANSFER), int(L.GRANT)
-_PC = int(X.PC)
+_PC, _F_BANKS = int(X.PC), int(F.BANKS)
+_B_SETTINGS, _B_OFFSET = int(B.SETTINGS), int(B.OFFSET)
+_B_MASK, _B_BANKS = int(B.MASK), int(B.BANKS)
 
 
 @kernel
@@ -279,18 +281,16 @@ def transfer_operands(chip, c, context, row):
 
 
 @kernel
-def transfer_mask(chip, c, context, row):
-    """Banks that a send or recv would hold."""
+def bind_transfer(chip, c, context, row):
+    """Return the row of `bound` that says which banks a send or recv accesses, and how often."""
+    core = chip.cores[c]
     address, words = transfer_operands(chip, c, context, row)
-    banks = chip.cores[c].params[_P_BANKS]
-    if words >= banks and banks < 63:
-        return (np.int64(1) << banks) - 1
-    mask = np.int64(0)
-    bank = address % banks
-    for _ in range(min(words, banks)):
-        mask |= np.int64(1) << bank
-        bank = bank + 1 if bank + 1 < banks else 0
-    return mask
+    bound = core.bound[chip.contexts[c, context, _PC]]
+    if bound[_B_SETTINGS] == 0 or bound[_B_OFFSET] != address:
+        bound[_B_BANKS:] = 0
+        bound[_B_MASK] = access_words(bound[_B_BANKS:], address, words)
+        bound[_B_SETTINGS], bound[_B_OFFSET] = 1, address
+    return bound
 
 
 @kernel
@@ -301,7 +301,7 @@ def issue_transfer(chip, c, context, row, now):
     if words < 1 or (address + words) * core.params[_WORD_BYTES] > core.memory.shape[0]:
         fail(chip, _TRANSFER, c, context, words)
         return
-    banks = transfer_mask(chip, c, context, row)
+    banks = chip.flights[c, context, _F_BANKS]
     occupy(chip, c, _ROUTER, banks, NEVER)
     note(chip, _L_ISSUE, now, c, context, chip.contexts[c, context, _PC], _ROUTER, NEVER, banks)
     flight = chip.flights[c, context]
@@ -400,8 +400,10 @@ def _complete(chip, c, context, counter, address, words, banks, issued, first, d
     core = chip.cores[c]
     core.counters[counter] += words
     core.counters[_INSTRUCTION] += 1
+    bound = core.bound[chip.contexts[c, context, _PC]]
+    for bank in range(core.bank_busy.shape[0]):
+        core.bank_busy[bank] += bound[_B_BANKS + bank]
     next_instruction(chip.contexts[c, context])
-    access_words(core, address, words)
     occupy(chip, c, _ROUTER, banks, done)
     chip.flights[c, context, _READY_AT] = done
     if chip.chip[_SHARED]:

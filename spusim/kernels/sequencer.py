@@ -9,7 +9,7 @@ from spusim.kernels.log import L, note
 from spusim.kernels.thread import start_thread
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
-_FLIGHTS = int(K.FLIGHTS)
+_FLIGHTS, _CORE_ARRIVED = int(K.FLIGHTS), int(K.ARRIVED)
 _TOKENS, _LEFT, _LIVE, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.LIVE), int(H.WAITING)
 _ARRIVED, _RESUME = int(H.ARRIVED), int(H.RESUME)
 _ACTIVATIONS, _ACTIVATION = int(H.ACTIVATIONS), int(X.ACTIVATION)
@@ -41,6 +41,7 @@ def take_token(chip, c, thread, now):
         fail(chip, _UNKNOWN_THREAD, c, -1, thread)
         return
     chip.threads[c, thread, _ARRIVED] += 1
+    chip.core[c, _CORE_ARRIVED] += 1
     chip.core[c, _NEXT] = min(chip.core[c, _NEXT], now)
 
 
@@ -57,6 +58,7 @@ def _enqueue(chip, c, thread):
 @kernel
 def apply_tokens(chip, c):
     """Count this cycle's tokens, in ascending thread number (T21, T22)."""
+    chip.core[c, _CORE_ARRIVED] = 0
     for thread in range(chip.core[c, _THREADS]):
         state = chip.threads[c, thread]
         while state[_ARRIVED]:
@@ -122,12 +124,8 @@ def dispatch(chip, c, now):
 @kernel
 def quiet(chip, c):
     """Whether no thread of a core is queued, running, or about to be."""
-    if chip.core[c, _FLIGHTS] or chip.core[c, _READY]:
-        return False
-    for thread in range(chip.core[c, _THREADS]):
-        if chip.threads[c, thread, _ARRIVED]:
-            return False
-    return True
+    core = chip.core[c]
+    return core[_FLIGHTS] == 0 and core[_READY] == 0 and core[_CORE_ARRIVED] == 0
 
 
 @kernel

@@ -8,7 +8,6 @@ the steps one by one. Either way the rules of a unit exist once, in the function
 import numpy as np
 
 from spusim.kernels.arithmetic import MOST_LEFT, MOST_RIGHT, SATURATE, STOCHASTIC, fold
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.declare import kernel
 from spusim.kernels.engine import matvec_fault, multiply
 from spusim.kernels.layout import (
@@ -18,10 +17,7 @@ from spusim.kernels.layout import (
     LOOP_LAST,
     LOOP_LEFT,
     LOOP_LEVELS,
-    MEMO_BANKS,
-    MEMO_BITS,
-    MEMO_BYTES,
-    MEMO_TIME,
+    B,
     C,
     Fault,
     Given,
@@ -95,6 +91,12 @@ _MATRIX, _TABLE = int(Fault.MATRIX), int(Fault.TABLE)
 _LOOP_NESTING, _SHIFT, _SCALE = int(Fault.LOOP_NESTING), int(Fault.SHIFT), int(Fault.SCALE)
 _CONVOLVE, _HANDED = int(Op.CONVOLVE), int(Fault.HANDED)
 _READY, _CYCLES, _BANKS = int(Given.READY), int(Given.CYCLES), int(Given.BANKS)
+_SETTINGS = int(X.SETTINGS)
+_B_SETTINGS, _B_OFFSET, _B_TABLE = int(B.SETTINGS), int(B.OFFSET), int(B.TABLE)
+_B_BYTES, _B_BITS = int(B.BYTES), int(B.BITS)
+_B_CYCLES, _B_MASK, _B_BANKS = int(B.CYCLES), int(B.MASK), int(B.BANKS)
+_B_READ, _B_WRITTEN, _B_LOOKUPS = int(B.DATA_READ), int(B.DATA_WRITE), int(B.TABLE_READ)
+_B_ELEMENTS, _B_MULTIPLIES, _B_ACC = int(B.ELEMENTS), int(B.MULTIPLIES), int(B.ACC_READ)
 _FOUR_BITS = 3  # the last value of the kind `width`, after 8, 16 and 32
 _HALF_UP = 1
 TABLE_NONE = 63
@@ -165,6 +167,7 @@ def _enter_loop(context, count, body, bump):
 @kernel
 def _set_vector(context, operands):
     context[_LENGTH] = operands[0]
+    context[_SETTINGS] = context[_PC] + 1
     rounding, stochastic, binary = operands[7], operands[8], operands[9]
     fault = _NONE
     for k in range(3):
@@ -343,54 +346,63 @@ def table_reads(core, table):
 
 
 @kernel
-def vector_time(core, pc, n, bytes_, bits, fixed, reads, passes):
-    """Do as `passes_cycles`; an instruction whose operands are as last time is not timed again."""
-    memo = core.vector_memo[pc]
-    same = memo[0] == n + 1 and memo[1] == fixed and memo[2] == reads
-    for k in range(4):
-        same = same and memo[MEMO_BYTES + k] == bytes_[k] and memo[MEMO_BITS + k] == bits[k]
-    if not same:
-        memo[0], memo[1], memo[2] = n + 1, fixed, reads
-        overwrite(memo[MEMO_BYTES:], bytes_)
-        overwrite(memo[MEMO_BITS:], bits)
-        memo[MEMO_BANKS:] = 0
-        time = passes_cycles(
-            core.params, n, bytes_, bits, fixed, reads, passes, memo[MEMO_BANKS:], core.bank_scratch
-        )
-        for k in range(4):
-            memo[MEMO_TIME + k] = time[k]
-    for bank in range(core.bank_busy.shape[0]):
-        core.bank_busy[bank] += memo[MEMO_BANKS + bank]
-    return memo[MEMO_TIME], memo[MEMO_TIME + 1], memo[MEMO_TIME + 2], memo[MEMO_TIME + 3]
-
-
-@kernel
-def run_vector(core, context, op, operands, bytes_, bits):
-    """Execute one vector instruction; return (fault, duration, banks)."""
+def _bind(core, context, op, operands, offset, bound):
+    """Fill a vector instruction's row of `bound`; return the fault."""
     n = context[_LENGTH]
+    bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
+    bound[_B_SETTINGS] = 0
     table, fixed = vector_operands(core, context, op, operands, bytes_, bits)
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
     if fault:
-        return fault, np.int64(0), np.int64(0)
-    if not replays(core):
-        fault = _vector_values(core, context, op, operands, bytes_, bits, table)
-        if fault:
-            return fault, np.int64(0), np.int64(0)
-    reads = table_reads(core, table)
-    passes = passes_before(op, bits[3])
-    cycles, mask, read, written = vector_time(
-        core, context[_PC], n, bytes_, bits, fixed, reads, passes
+        return fault
+    reads, passes = table_reads(core, table), passes_before(op, bits[3])
+    bound[_B_BANKS:] = 0
+    cycles, mask, read, written = passes_cycles(
+        core.params, n, bytes_, bits, fixed, reads, passes, bound[_B_BANKS:], core.bank_scratch
     )
+    bound[_B_TABLE], bound[_B_CYCLES], bound[_B_MASK] = table, cycles, mask
+    bound[_B_READ], bound[_B_WRITTEN], bound[_B_LOOKUPS] = read, written, n * reads
+    bound[_B_ELEMENTS] = n * (passes + 1)
+    bound[_B_MULTIPLIES] = n * (op == _MUL or op == _Q_TENSOR or op == _Q_CHANNEL)
+    bound[_B_ACC] = n * (op >= _Q_FIRST and op <= _Q_CHANNEL)
+    bound[_B_SETTINGS], bound[_B_OFFSET] = context[_SETTINGS] + 1, offset
+    return _NONE
+
+
+@kernel
+def _count_vector(core, bound):
+    """Count what a vector instruction does, but for its time."""
     counters = core.counters
-    counters[_DATA_READ] += read
-    counters[_DATA_WRITE] += written
-    counters[_TABLE_READ] += n * reads
-    counters[_ELEMENT] += n * (passes + 1)
-    if op == _MUL or op == _Q_TENSOR or op == _Q_CHANNEL:
-        counters[_MULTIPLY] += n
-    if op >= _Q_FIRST and op <= _Q_CHANNEL:
-        counters[_ACC_READ] += n
-    return _NONE, cycles, mask
+    counters[_DATA_READ] += bound[_B_READ]
+    counters[_DATA_WRITE] += bound[_B_WRITTEN]
+    counters[_TABLE_READ] += bound[_B_LOOKUPS]
+    counters[_ELEMENT] += bound[_B_ELEMENTS]
+    counters[_MULTIPLY] += bound[_B_MULTIPLIES]
+    counters[_ACC_READ] += bound[_B_ACC]
+    for bank in range(core.bank_busy.shape[0]):
+        core.bank_busy[bank] += bound[_B_BANKS + bank]
+
+
+@kernel
+def run_vector(core, context, op, operands):
+    """Execute one vector instruction; return (fault, duration, banks).
+
+    Addresses, time and counts follow from its operands, the thread's settings, and what loops
+    add to addresses. They are those of its last execution where these are, mostly: nothing that a
+    program computes decides where it goes, or on what.
+    """
+    bound = core.bound[context[_PC]]
+    offset = address_offset(context)
+    fault = np.int64(_NONE)
+    if bound[_B_SETTINGS] != context[_SETTINGS] + 1 or bound[_B_OFFSET] != offset:
+        fault = _bind(core, context, op, operands, offset, bound)
+    if fault == _NONE and not replays(core):
+        bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
+        fault = _vector_values(core, context, op, operands, bytes_, bits, bound[_B_TABLE])
+    if fault:
+        return fault, np.int64(0), np.int64(0)
+    _count_vector(core, bound)
+    return fault, bound[_B_CYCLES], bound[_B_MASK]
 
 
 @kernel
@@ -416,7 +428,6 @@ def run_thread(core, context, steps, most):
     fault and fewer than `most` steps, the context stands before one that synchronises, or before
     one that the machine executes: with no step at all, this is HANDED.
     """
-    bytes_, bits = core.operands[0], core.operands[1]
     done = 0
     while done < most:
         pc = context[_PC]
@@ -443,7 +454,7 @@ def run_thread(core, context, steps, most):
                     context[_POSITION],
                 )  # fmt: skip
         elif unit == _VECTOR:
-            fault, cycles, mask = run_vector(core, context, op, operands, bytes_, bits)
+            fault, cycles, mask = run_vector(core, context, op, operands)
             context[_ORDINAL] += 1
         elif op != _LOOP:
             fault = _set_thread(context, op, operands)
