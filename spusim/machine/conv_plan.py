@@ -1,6 +1,7 @@
 """A convolution planned once from its matrix and window: values, time and counts (T33 to T46)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from spusim.machine.conv_time import (
     stored_counts,
 )
 from spusim.machine.conv_values import ValuePlan, plan_values
-from spusim.machine.conv_window import operand, tile_of, widest_window
+from spusim.machine.conv_window import met_pixels, operand, tile_of, widest_window
 from spusim.machine.errors import MachineError
 from spusim.numerics.convolution import Convolution
 from spusim.program import Matrix, Window
@@ -37,6 +38,11 @@ class ConvPlan:
     counts: StoredCounts
     per_word: int  # entries of a word of weights
     static: TileTime | None
+
+    @cached_property
+    def met(self) -> np.ndarray:
+        """Pixels of the input that lie under the kernel at some position, (height, width) bool."""
+        return met_pixels(self.window, self.shape)
 
     @property
     def tile(self) -> tuple[int, int]:

@@ -64,7 +64,7 @@ class ConvUnit:
         target = result(window, plan.shape.filters, d, self.word_bits)
         target.check(memory, "outputs")
         check_apart(source, target)
-        x = self._activations(window, source, m)
+        x = self._activations(plan, source, m)
         if not self.core.images.replays:
             y = self._results(window, self._sums(plan, x), table)
             target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
@@ -90,7 +90,7 @@ class ConvUnit:
         Returns duration (T40), accesses of every bank, accumulators (filters, positions) int64.
         """
         plan, source = self._plan(window, m), operand(window, a, self.word_bits)
-        x = self._activations(window, source, m)
+        x = self._activations(plan, source, m)
         replays = self.core.images.replays
         sums = np.zeros(plan.accumulators, np.int64) if replays else self._sums(plan, x)
         time, accesses = self._time(plan, x), self._reads(plan, source)
@@ -128,15 +128,15 @@ class ConvUnit:
 
     # values
 
-    def _activations(self, window: Window, source: Tensor, m: int) -> np.ndarray:
+    def _activations(self, plan: ConvPlan, source: Tensor, m: int) -> np.ndarray:
         """Return what is read, (channels, height, width), of a recording the pattern."""
-        memory, images = self.core.arrays.memory, self.core.images
+        memory, images, window = self.core.arrays.memory, self.core.images, plan.window
         source.check(memory, "activations")
         shape = window.channels, window.height, window.width
         if images.replays:
-            return images.replay(m, self.core.image.matrices[m].operand, shape)
+            return images.replay(m, self.core.image.matrices[m].operand, shape, plan.met)
         x = source.read(memory).astype(np.int16).reshape(shape)
-        images.record(m, x)
+        images.record(m, x, plan.met)
         return x
 
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:
