@@ -133,7 +133,7 @@ class Pool2dModel(WindowFields, LayerModel):
         if not _all_hold(geometry):
             raise TopologyError(
                 f"has windows (={self.kernel}, dilation {self.dilation}) between whose places an "
-                f"image of {geometry.height} x {geometry.width} is lost, so that they hold nothing; "
+                f"image of {geometry.height} x {geometry.width} is lost: some would hold nothing; "
                 "dilate less, or pad less"
             )
         return geometry
