@@ -2,13 +2,24 @@
 
 from functools import cache
 
+import numpy as np
 import pytest
 from result_differences import differences
 
 from spusim import api
 from spusim.arch import Arch, load_arch
 from spusim.machine import Recording
-from spusim.network.records import Network, Stream
+from spusim.network.records import (
+    Convolution,
+    Head,
+    Network,
+    Product,
+    Quantum,
+    Requant,
+    Stream,
+    Tensor,
+)
+from spusim.numerics.convolution import Convolution as Geometry
 
 MACHINES: dict[str, tuple[str, ...]] = {
     "row": ("row64",),
@@ -21,10 +32,29 @@ SMALL = ("core.pes=4", "core.lanes=4", "core.accumulators=64", "core.sparse.acti
 
 @cache
 def small() -> tuple[Network, Stream]:
-    """Return a small network over images that ends with a linear layer over all pixels."""
-    sets = ["input.height=8", "input.width=8", "quantise.activations=8", "input.bits=8"]
-    network = api.load_network("cnn_small", settings=sets)
-    return network, api.load_stream("noise:frames=2,seed=5", network)
+    """Return three convolutions, one of groups, and a linear layer over all pixels of the last."""
+    rng, bits = np.random.default_rng(6), Quantum(8, 0)
+    shapes = {
+        "a": Geometry(2, 7, 5, 8, 3, 3, padding=(1, 1, 1, 1)),
+        "b": Geometry(8, 7, 5, 8, 3, 3, (2, 1), (1, 1, 1, 1), groups=2),
+        "c": Geometry(8, 4, 5, 8, 1, 1, (2, 2)),
+    }
+    nodes: list[Convolution | Product] = []
+    last = image = Tensor("input", 70, bits)
+    for name, shape in shapes.items():
+        weight = rng.integers(-9, 10, shape.weight_shape) * (rng.random(shape.weight_shape) < 0.6)
+        made = Tensor(name, shape.filters * shape.positions, bits)
+        requant = Requant(np.ones(1, np.int64), np.array([4]))
+        nodes.append(
+            Convolution(name, name, last.name, weight, 8, None, shape, made, requant, relu=True)
+        )
+        last = made
+    weight = rng.integers(-9, 10, (5, last.size)) * (rng.random((5, last.size)) < 0.5)
+    head = Head(0, Tensor("y", 5, Quantum(16, 0)), Requant(np.ones(1, np.int64), np.array([2])))
+    nodes.append(Product("fc", "fc", last.name, weight, 8, None, (head,)))
+    frames = rng.integers(-20, 20, (2, image.size)) * (rng.random((2, image.size)) < 0.7)
+    network = Network("images", image, (), tuple(nodes), "y")
+    return network, Stream(frames.astype(float), (0,), ("a",))
 
 
 def machine(name: str) -> Arch:
