@@ -1,6 +1,6 @@
 """Program: what the compiler hands to golden and machine, and all that they know of a network."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +26,11 @@ class Thread:
     tokens: int
 
 
+def planar_order(size: int, pixels: int) -> np.ndarray:
+    """Return, plane after plane, which of an image's elements each is: (size,) int64."""
+    return np.arange(size).reshape(pixels, -1).T.reshape(-1)
+
+
 @dataclass(frozen=True)
 class Operand:
     """What a matrix multiplies in a frame, so that another machine's recording can stand for it.
@@ -33,6 +38,7 @@ class Operand:
     The product `product` reads a tensor of `size` elements; the matrix multiplies those of
     windows that begin with elements `windows`, one window after the other. runs: (the matrix's
     column, the element counted from the window's first, how many) of columns that are not gaps.
+    pixels: of a plane, where these elements are counted plane after plane; 1: as the network does.
     A convolution has no runs, since its columns are places: each window is the operand of one of
     its instructions, elements counted channel by channel of one pixel after the other.
     """
@@ -41,6 +47,12 @@ class Operand:
     size: int
     windows: tuple[int, ...]
     runs: tuple[tuple[int, int, int], ...]
+    pixels: int = 1
+
+    @property
+    def order(self) -> np.ndarray:
+        """Which of the network's elements each one counted here is, (size,) int64."""
+        return planar_order(self.size, self.pixels)
 
     @property
     def is_image(self) -> bool:
@@ -54,7 +66,7 @@ class Operand:
             begin, stop = max(at, first), min(at + count, end)
             if begin < stop:
                 runs.append((begin - first, element + begin - at, stop - begin))
-        return Operand(self.product, self.size, self.windows, tuple(runs))
+        return replace(self, runs=tuple(runs))
 
 
 NO_OPERAND = Operand("", 0, (), ())

@@ -9,6 +9,7 @@ from spusim.arch.engine_rules import conv_complaint
 from spusim.arch.reads import unwatched
 from spusim.compiler.capacity import check_precision
 from spusim.compiler.code import ThreadCode, op
+from spusim.compiler.convolution import modes_complaint
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import ADDRESS_WORDS, words_of
 from spusim.compiler.network import build_core, formats_of
@@ -96,6 +97,8 @@ def compile_conv_layer(
 def _check(arch: Arch, name: str) -> None:
     if complaint := conv_complaint(arch):
         raise CompileError(f"layer {name}: {complaint}")
+    if complaint := modes_complaint(arch):
+        raise CompileError(f"{arch.name}: layer {name}: {complaint}")
     if arch.cores > 1:
         raise CompileError(
             f"layer {name}: a convolution on its own is one core's, and {arch.name} has "

@@ -24,7 +24,9 @@ from spusim.compiler.space import CoreSpace
 from spusim.compiler.storage import column_tiles, layout_for, tile_format
 from spusim.network.graph import Windowed
 from spusim.network.records import Convolution, Cut, Join, Network, Pooling, Requant, Tensor
+from spusim.numerics import STOCHASTIC
 from spusim.numerics.convolution import Convolution as Geometry
+from spusim.numerics.convolution import missing_modes
 from spusim.program import (
     ACTIVATION_BITS,
     OUTPUT_BITS,
@@ -55,6 +57,18 @@ def _check_engine(arch: Arch, node: Windowed) -> None:
             f"layer {node.layer} needs the instruction conv, and {complaint}, or a network without "
             "conv2d"
         )
+    if complaint := modes_complaint(arch, node.rounding):
+        raise CompileError(f"{arch.name}: layer {node.layer}: {complaint}")
+
+
+def modes_complaint(arch: Arch, rounding: str | None = None) -> str:
+    """Say which arithmetic of an architecture windows lack, "" if none; rounding: a node's own."""
+    numerics = arch.numerics
+    return missing_modes(
+        STOCHASTIC in (numerics.rounding, rounding),
+        "nullify" in (numerics.overflow, numerics.requantize_overflow),
+        bool(numerics.partial_sums.every),
+    )
 
 
 def _check_tensors(arch: Arch, plan: Distribution, node: Windowed) -> None:

@@ -4,8 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from spusim.compiler.graph import Graph
 from spusim.network.graph import Elementwise, Windowed, inputs_of
 from spusim.network.records import (
@@ -30,11 +28,6 @@ class Channels:
 def pixels_of(node: Windowed) -> tuple[int, int]:
     """Return the pixels of what a window reads, and of what it makes."""
     return node.geometry.height * node.geometry.width, node.geometry.positions
-
-
-def planar_order(size: int, pixels: int) -> np.ndarray:
-    """Return, plane after plane, which of an image's elements each is: (size,) int64."""
-    return np.arange(size).reshape(pixels, -1).T.reshape(-1)
 
 
 def is_ordered(node: Pointwise) -> bool:

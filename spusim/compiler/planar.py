@@ -25,7 +25,6 @@ from spusim.compiler.orders import (
     Pointwise,
     is_ordered,
     pixels_of,
-    planar_order,
 )
 from spusim.compiler.rewrite import RELU, FreeNames
 from spusim.network.graph import Windowed, outputs_of
@@ -48,6 +47,7 @@ from spusim.network.records import (
     Tensor,
 )
 from spusim.numerics.convolution import Convolution as Geometry
+from spusim.program import planar_order
 
 MOST_COPIED = 8192  # elements that a product with ones copies
 
@@ -211,9 +211,9 @@ class _Reorder:
         """Have a pooling read and make planes, or a vector of a whole image; or vectors only."""
         source, made = pixels_of(node)
         node = replace(node, a=self._read(node.a, source, node))
+        bits, word_bits = self.tensors[node.a].quantum.bits, self.arch.core.data_memory.word_bits
         if source == 1 and made > 1:
             node = replace(node, a=self._scattered(node))
-        bits, word_bits = self.tensors[node.a].quantum.bits, self.arch.core.data_memory.word_bits
         if made > 1 or source == 1 or gathering(node.geometry, bits, word_bits) is not None:
             self._made(node, made)
         else:

@@ -34,8 +34,8 @@ class Group:
 
     columns (columns,): places of the window's elements from its first word on. windows: their
     first elements, of an operand of `size` elements of `bits` with a zero point, planar where gaps
-    are what planes leave of words; numbers: which of the product's they are. sources: first word of
-    each window; targets: first word of each strip, window by window.
+    are what planes of `pixels` leave of words; numbers: which of the product's they are.
+    sources: first word of each window; targets: first word of each strip, window by window.
     """
 
     strips: tuple[Strip, ...]
@@ -48,6 +48,7 @@ class Group:
     sources: tuple[int, ...]
     targets: tuple[tuple[int, ...], ...]
     planar: bool = False
+    pixels: int = 1
 
 
 def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: Places) -> list[Op]:
@@ -92,6 +93,7 @@ def _groups(
                 strips, columns, windows, numbers, layout.size, operand.bits, zero_point, sources,
                 targets_of,
                 layout.planar,
+                plan.graph.pixels.get(node.input, 1),
             )
         )  # fmt: skip
     return tuple(groups)
@@ -168,7 +170,8 @@ def _store_rows(
         weight = np.zeros((len(rows), group.columns[-1] + 1), node.weight.dtype)
         weight[:, group.columns] = node.weight[rows]
     bias = None if node.bias is None else node.bias[rows]
-    operand = Operand(operand_name(node), group.size, group.windows, _runs(group.columns))
+    runs = _runs(group.columns)
+    operand = Operand(operand_name(node), group.size, group.windows, runs, group.pixels)
 
     def void(first: int, end: int) -> int:
         begin, stop = np.searchsorted(group.columns, (first, end))

@@ -104,6 +104,8 @@ def _cuttable(plan: Distribution, node: Cuttable) -> bool:
     if isinstance(node, Prune) and node.kind != "threshold":
         return False
     names = (*inputs_of(node), node.output.name)
+    if not all(plan.workers[node.output.name]):  # nobody reads some of it, so it is not made
+        return False
     if not any(name in plan.graph.pixels for name in names):
         return all(len(plan.layouts[name].firsts) == 1 for name in names)
     if not all(_whole_planes(plan, name) for name in names):

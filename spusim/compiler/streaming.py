@@ -1,6 +1,6 @@
 """The steps of a core whose network does not fit: what each computes, loads, stores and fetches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from spusim.compiler.code import Op
@@ -76,6 +76,14 @@ class _Builder:
         self.windows: dict[int, list[int]] = {}  # matrix -> what each tile reads from, as issued
         self.sent: set[int] = set()
         self.done: set[str] = set()
+        self.far = [*self._uniform_places()]
+
+    def _uniform_places(self) -> Iterator[tuple[int, int, range]]:
+        """Yield [first, end) of what is placed of constants of one value, and the words kept."""
+        for (name, piece), first in self.site.places.words.items():
+            if name in self.residence.uniform:
+                words = self.site.plan.layouts[name].words
+                yield first, first + words[piece + 1] - words[piece], self.residence.uniform[name]
 
     def add(self, step: Step) -> None:
         """Add a step as a slot, or several if it uses several matrices."""
@@ -165,9 +173,8 @@ class _Builder:
         """Return the words that are kept of the constant of one value that a word is of."""
         if address is None or int(address) < FAR_WORDS:
             return None
-        for name, words in self.residence.uniform.items():
-            first = self.site.places.words[name, 0]
-            if first <= int(address) < first + self.site.plan.layouts[name].words[-1]:
+        for first, end, words in self.far:
+            if first <= int(address) < end:
                 return words
         return None
 

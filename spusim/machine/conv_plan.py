@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from spusim.machine.conv_time import (
     run_pixel,
 )
 from spusim.machine.conv_values import ValuePlan, plan_values
-from spusim.machine.conv_window import operand, tile_of, widest_window
+from spusim.machine.conv_window import met_pixels, operand, tile_of, widest_window
 from spusim.machine.errors import MachineError
 from spusim.numerics.convolution import Convolution
 from spusim.program import Matrix, Window
@@ -35,6 +36,11 @@ class ConvPlan:
     values: ValuePlan | None  # None where only time is asked for
     time: RowPlan | PixelPlan
     static: TileTime | None
+
+    @cached_property
+    def met(self) -> np.ndarray:
+        """Pixels of the input that lie under the kernel at some position, (height, width) bool."""
+        return met_pixels(self.window, self.shape)
 
     @property
     def tile(self) -> tuple[int, int]:

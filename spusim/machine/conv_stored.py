@@ -139,9 +139,9 @@ def stored_counts(
         )
     matrix = _matrix(shape, weights, dataflow)
     dense = layout.format == "dense"
-    # what `dense` stores of groups is what a bitmap would store if no weight were zero
+    # what `dense` stores of groups is what a bitmap would store if all weights were 1
     stored = _of_group(shape, dataflow).astype(np.int8) if dense else matrix
-    layout = replace(layout, format="bitmap") if dense else layout
+    layout = replace(layout, format="bitmap", codebook=()) if dense else layout
     counts = column_counts(stored, engine.entries_per_beat, layout)
     whole = _whole(shape, layout, dataflow)
     macs = counts.entries.sum(axis=1) - format_of(layout).unused_places(stored, layout)

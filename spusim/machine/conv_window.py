@@ -170,6 +170,14 @@ def activations_inside(window: Window, shape: Convolution) -> np.ndarray:
     return spread(inside, window.channels)
 
 
+def met_pixels(window: Window, shape: Convolution) -> np.ndarray:
+    """Return which pixels of the input some place of the kernel meets, (height, width) bool."""
+    met = np.zeros((window.height, window.width), bool)
+    for rows, columns in places_inside(window, shape):
+        met[np.ix_(rows, columns)] = True
+    return met
+
+
 def window_reads(window: Window, shape: Convolution, tensor: Tensor, width: int) -> np.ndarray:
     """Return how often the scanner reads each word of an interleaved tensor (T41), (words,)."""
     visits = np.zeros((window.height, window.width), np.int64)

@@ -61,7 +61,7 @@ class ConvUnit:
         target = result(window, plan.shape.filters, d, self.word_bits)
         target.check(memory, "outputs")
         check_apart(source, target)
-        x = self._activations(window, source, m)
+        x = self._activations(plan, source, m)
         if isinstance(x, Computed):
             y = self._results(window, self._sums(plan, x.values), table)
             target.write(memory, y, int(self.core.arrays.params[P.RESULT_OVERFLOW]))
@@ -90,7 +90,7 @@ class ConvUnit:
         None when replaying.
         """
         plan, source = self._plan(window, m), operand(window, a, self.word_bits)
-        x = self._activations(window, source, m)
+        x = self._activations(plan, source, m)
         sums = self._sums(plan, x.values) if isinstance(x, Computed) else None
         time, accesses = self._time(plan, x), self._reads(plan, source)
         cycles = max(time.cycles, int(accesses.max()))
@@ -127,14 +127,14 @@ class ConvUnit:
 
     # values
 
-    def _activations(self, window: Window, source: Tensor, m: int) -> Activations:
-        memory, images = self.core.arrays.memory, self.core.images
+    def _activations(self, plan: ConvPlan, source: Tensor, m: int) -> Activations:
+        memory, images, window = self.core.arrays.memory, self.core.images, plan.window
         source.check(memory, "activations")
         shape = window.channels, window.height, window.width
         if images.replays:
-            return images.replay(m, self.core.image.matrices[m].operand, shape)
+            return images.replay(m, self.core.image.matrices[m].operand, shape, plan.met)
         x = source.read(memory).astype(np.int16).reshape(shape)
-        images.record(m, x)
+        images.record(m, x, plan.met)
         return Computed(x)
 
     def _sums(self, plan: ConvPlan, x: np.ndarray) -> np.ndarray:

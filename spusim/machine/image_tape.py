@@ -76,24 +76,30 @@ class ImageTape:
         self.mode, self.inexact = mode, False
         self._patterns = patterns
         self._uses: dict[int, int] = defaultdict(int)
-        self._recorded: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+        self._recorded: dict[int, list[tuple[int, np.ndarray, np.ndarray]]] = defaultdict(list)
 
     @property
     def replays(self) -> bool:
         """Whether no values are computed."""
         return self.mode == Tape.REPLAY
 
-    def record(self, m: int, x: np.ndarray) -> None:
-        """Keep the pattern of a matrix's next operand x (channels, height, width)."""
-        if self.mode == Tape.RECORD:
-            flags = np.moveaxis(x, 0, 2).reshape(-1) != 0
-            self._recorded[m].append((flags.size, np.packbits(flags, bitorder="little")))
+    def record(self, m: int, x: np.ndarray, met: np.ndarray) -> None:
+        """Keep the pattern of a matrix's next operand x (channels, height, width).
 
-    def replay(self, m: int, operand: Operand, shape: tuple[int, int, int]) -> Replayed:
+        met: the pixels (height, width) bool that the instruction reads. Of the others a core may
+        hold what it likes, such as the rows of an image that are other cores' work.
+        """
+        if self.mode == Tape.RECORD:
+            flags = np.moveaxis((x != 0) & met, 0, 2).reshape(-1)
+            self._recorded[m].append((len(x), np.packbits(flags, bitorder="little"), met))
+
+    def replay(
+        self, m: int, operand: Operand, shape: tuple[int, int, int], met: np.ndarray
+    ) -> Replayed:
         """Return a matrix's next operand of `shape` (channels, height, width).
 
-        No activation where nothing was recorded. Raises RecordingError for what the recording
-        lacks.
+        No activation where nothing was recorded. Raises RecordingError for pixels that are `met`,
+        as in `record`, and that the recording lacks.
         """
         kept, use = self._patterns[m], self._uses[m]
         if kept is None:
@@ -108,7 +114,8 @@ class ImageTape:
                 f"of product {operand.product}, and the program reads {operand.size} in frame "
                 f"{frame}; record the network again"
             )
-        if not kept.known[first : first + size].all():
+        part = slice(first, first + size)
+        if not kept.known[part].reshape(*met.shape, shape[0])[met].all():
             raise RecordingError(
                 f"product {operand.product} reads activations that the recording lacks; record the "
                 "network again"
@@ -125,12 +132,13 @@ class ImageTape:
             )
         known = np.zeros(operand.size, bool)
         flags = np.zeros((frames, operand.size), np.uint8)
-        for use, (size, bits) in enumerate(parts):
+        for use, (channels, bits, met) in enumerate(parts):
             frame, window = divmod(use, uses)
-            first = operand.windows[window]
+            first, size = operand.windows[window], channels * met.size
             check_image(operand, first, size)
-            flags[frame, first : first + size] = np.unpackbits(bits, count=size, bitorder="little")
-            known[first : first + size] = True
+            part = slice(first, first + size)  # which tiles before it may have met in other rows
+            flags[frame, part] |= np.unpackbits(bits, count=size, bitorder="little")
+            known[part] |= np.repeat(met.reshape(-1), channels)
         return pattern(flags, known)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from spusim.machine.errors import RecordingError
 from spusim.program import Operand
 
-FORMAT = 3
+FORMAT = 4
 _META = "meta"
 
 
@@ -20,7 +20,8 @@ class Pattern:
     """Which elements of a product's operand are not zero, frame by frame.
 
     bits (frames, ceil(size / 8)) uint8, the first element lowest. known (size,) bool: which of
-    them the recording machine has multiplied. Where machines leave gaps is not of its concern.
+    them the recording machine has multiplied. They stand as the network has them, whatever the
+    order and the gaps of machines.
     """
 
     bits: np.ndarray
@@ -37,12 +38,14 @@ class Pattern:
                 f"the recording has {size} activations of product {operand.product}, and the "
                 f"program has {operand.size}; record the network again"
             )
-        flags = np.unpackbits(self.bits, axis=1, count=size, bitorder="little")
+        flags, known = np.unpackbits(self.bits, axis=1, count=size, bitorder="little"), self.known
+        if operand.pixels > 1:
+            flags, known = flags[:, operand.order], known[operand.order]
         found = np.zeros((len(flags), len(operand.windows), columns), np.uint8)
         for at, element, count in operand.runs:
             for number, first in enumerate(operand.windows):
                 part = slice(first + element, first + element + count)
-                if not self.known[part].all():
+                if not known[part].all():
                     raise RecordingError(
                         f"product {operand.product} reads activations that the recording lacks, "
                         "since words begin elsewhere; record on a machine with these words"
@@ -55,6 +58,11 @@ def pattern(flags: np.ndarray, known: np.ndarray | None = None) -> Pattern:
     """Pack flags (frames, size); known (size,) bool, None: all."""
     whole = np.ones(flags.shape[1], bool) if known is None else known
     return Pattern(np.packbits(flags != 0, axis=1, bitorder="little"), whole)
+
+
+def joined(one: Pattern, other: Pattern) -> Pattern:
+    """Put together what cores know of one image; bits that are not known are zero."""
+    return Pattern(one.bits | other.bits, one.known | other.known)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from spusim.kernels.layout import M
 from spusim.machine.collect import Unskipped, engine_cycles
 from spusim.machine.errors import RecordingError
 from spusim.machine.load import LoadedCore
-from spusim.machine.recording import Pattern, Recording, pattern, recorded_outputs
+from spusim.machine.recording import Pattern, Recording, joined, pattern, recorded_outputs
 from spusim.machine.spu import Spu
 from spusim.machine.tape import blank_tape, operand_of, recorded_tape, unskipped_tape
 from spusim.program import Program
@@ -98,7 +98,8 @@ def patterns_of(program: Program, cores: Sequence[LoadedCore], frames: int) -> d
         for number, matrix in enumerate(core.image.matrices):
             operand, columns = operand_of(matrix, program), matrix.packed.columns
             if operand.is_image:
-                images[operand.product] = core.images.recorded(number, operand, frames)
+                made = core.images.recorded(number, operand, frames)
+                images[operand.product] = joined(images.get(operand.product, made), made)
                 continue
             fields, used = arrays.matrices[number], int(arrays.matrix_use[number, 2])
             if used != fields[M.PRODUCTS]:
@@ -111,8 +112,9 @@ def patterns_of(program: Program, cores: Sequence[LoadedCore], frames: int) -> d
             seen = known.setdefault(operand.product, np.zeros(operand.size, bool))
             begin, size = int(fields[M.TAPE]), used * columns
             tape = arrays.tape[begin : begin + size].reshape(frames, -1, columns)
+            order = operand.order
             for at, element, count in operand.runs:
                 for window, first in enumerate(operand.windows):
-                    part = slice(first + element, first + element + count)
+                    part = order[first + element : first + element + count]
                     whole[:, part], seen[part] = tape[:, window, at : at + count], True
     return images | {product: pattern(whole, known[product]) for product, whole in flags.items()}

@@ -187,8 +187,8 @@ def test_damaged_bytes_are_no_recording(spoil: Any) -> None:
 
 def test_a_recording_of_another_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     data = recording_bytes(recorded()[2])
-    monkeypatch.setattr("spusim.machine.recording.FORMAT", 4)
-    with pytest.raises(RecordingError, match="has format 3, and this version reads 4"):
+    monkeypatch.setattr("spusim.machine.recording.FORMAT", 5)
+    with pytest.raises(RecordingError, match="has format 4, and this version reads 5"):
         read_recording(data)
 
 

@@ -129,7 +129,14 @@ class Pool2dModel(WindowFields, LayerModel):
             raise TopologyError("an average takes no ceil: true; drop it, or pad at the end")
         stride = kernel if self.stride is None else pair(self.stride)
         extra = self._overhang(shape, stride) if self.ceil else (0, 0)
-        return self.geometry(shape, shape.channels, stride, shape.channels, extra)
+        geometry = self.geometry(shape, shape.channels, stride, shape.channels, extra)
+        if not _all_hold(geometry):
+            raise TopologyError(
+                f"has windows (={self.kernel}, dilation {self.dilation}) between whose places an "
+                f"image of {geometry.height} x {geometry.width} is lost: some would hold nothing; "
+                "dilate less, or pad less"
+            )
+        return geometry
 
     def _overhang(self, shape: Shape, stride: tuple[int, int]) -> tuple[int, int]:
         """Return the rows and columns that one more window needs, where it begins inside."""
@@ -139,6 +146,18 @@ class Pool2dModel(WindowFields, LayerModel):
             _missing(shape.height, top, bottom, high, down, stride[0]),
             _missing(shape.width or 1, left, right, wide, across, stride[1]),
         )
+
+
+def _all_hold(shape: Geometry) -> bool:
+    """Whether every window has a place inside the image."""
+    return all(
+        any(0 <= at * shape.stride[axis] + offset[axis] - shape.padding[axis] < side
+            for offset in shape.offsets())
+        for axis, (side, positions) in enumerate(
+            ((shape.height, shape.out_height), (shape.width, shape.out_width))
+        )
+        for at in range(positions)
+    )  # fmt: skip
 
 
 def _missing(size: int, before: int, after: int, kernel: int, dilation: int, stride: int) -> int:
