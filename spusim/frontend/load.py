@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.frontend.bind import bind
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
@@ -33,7 +34,6 @@ from spusim.frontend.structures import parse_structure
 from spusim.frontend.topology import PruneModel, TopologyModel
 from spusim.frontend.topology_file import load_topology, parse_topology
 from spusim.frontend.wiring import unstacked
-from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 from spusim.resources import shipped
 
