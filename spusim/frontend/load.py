@@ -281,7 +281,7 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
     if spec is None:
         raise TopologyError(
             f"{path}: names no quantise.calibrate, and no calibration stream was given; "
-            "quantising needs typical frames to choose ranges"
+            "quantising needs typical frames to choose ranges: add `quantise: {calibrate: STREAM}`"
         )
     if spec in stream_registry():
         return load_stream(spec)
