@@ -2,7 +2,7 @@
 
 Actual times as transcribed in cucapra/fodlam (data/eie-layers.csv, MIT); sizes and densities are
 those of Table III. The two layers whose densities do not agree with the published theoretical
-times (Alex-8, VGG-6) are left out here and shown in the README.
+times (Alex-8, VGG-6) are left out here and shown in docs/published_hardware.md.
 """
 
 import pytest

@@ -24,9 +24,3 @@ def check_arch(arch: Arch) -> Arch:
     if broken:
         raise ArchError("\n".join(f"{arch.name}: {rule.complaint(arch)}" for rule in broken))
     return arch
-
-
-def describe_rules() -> str:
-    """Return the rules as a Markdown table, for the manual."""
-    rows = [f"| {rule.name} | `{'`, `'.join(rule.fields)}` | {rule.docs} |" for rule in RULES]
-    return "\n".join(["| rule | fields | what it asks |", "|---|---|---|", *rows])

@@ -1,13 +1,12 @@
 """Files of one kind: shipped presets, found by name, and users' own, each on top of its base."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spusim.arch.document import Entry, merge, read_document
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.resources import shipped
 
 PathLike = str | os.PathLike[str]
@@ -113,10 +112,9 @@ class Shelf:
         if path.is_file():
             return _Source(path, self._label(path))
         names = self.names()
-        close = difflib.get_close_matches(Path(given).stem, names, n=2, cutoff=0.6)
         looks_like_path = path.suffix in (".yaml", ".yml") or os.sep in given
         what = "no such file" if looks_like_path else f"no {self.kind} of that name"
-        hint = f"did you mean {' or '.join(close)}?" if close else f"presets: {', '.join(names)}"
+        hint = nearest(Path(given).stem, names, "presets")
         raise self.error(f"{prefix}{given}: {what}; {hint}")
 
     def _label(self, path: Path) -> str:

@@ -11,12 +11,15 @@ from spusim.arch import Arch
 from spusim.cli.options import ArchName, NetworkName, Settings
 from spusim.cli.run import Target
 from spusim.compiler.explain import explain as explain_program
+from spusim.errors import SpusimError
 from spusim.experiments.case import compile_case
 from spusim.experiments.tables import make_console, memory_table, print_parts
 from spusim.experiments.targets import open_case
 from spusim.image import save_program
 from spusim.machine.memory import memory_use
 from spusim.program import Program
+
+SUFFIX = ".spu"
 
 
 def compile_target(
@@ -32,6 +35,11 @@ def compile_target(
     ] = False,
 ) -> None:
     """Compile a network for an architecture; without -o, see whether it fits."""
+    if output and output.suffix.lower() != SUFFIX:
+        raise SpusimError(
+            f"{output}: a program image ends in {SUFFIX}, by which commands know it; name it "
+            f"{output.with_suffix(SUFFIX)}"
+        )
     case = open_case(target, arch, network, settings or ())
     program = compile_case(case)
     if output:

@@ -32,10 +32,12 @@ from spusim.isa import check_beside, load_isa, manual, plan_freeze
 from spusim.resources import shipped
 
 app = typer.Typer(help="The instruction set: manual, assembler, disassembler, checks.")
-SIDE = "A table (.isa), a frozen version, a git revision, or . for the working tree."
+SIDE = "A table (.isa), a version that ships, a git revision, or . for the working tree."
 TableFile = Annotated[
     Path | None, typer.Argument(metavar="TABLE", help="A table, .isa; else the one that ships.")
 ]
+DRAFT = Path("isa/spu.isa")  # of a checkout: what an installed spusim ships is nobody's to change
+FreezeFile = Annotated[Path, typer.Argument(metavar="TABLE", help="A table, .isa.")]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there instead.")
 ]
@@ -123,9 +125,9 @@ def test(
 
 
 @app.command()
-def freeze(table: TableFile = None) -> None:
+def freeze(table: FreezeFile = DRAFT) -> None:
     """Freeze a table's draft: a copy goes to frozen/ beside it, and its hash is recorded."""
-    path = table or shipped("isa") / "spu.isa"
+    path = table
     check_isa(load_isa(path))
     frozen = plan_freeze(path)
     frozen.files[0][0].parent.mkdir(exist_ok=True)

@@ -1,6 +1,5 @@
 """Attaching energy, power's ingredients and area to a run's counts."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ from spusim.arch.shelf import PathLike
 from spusim.arch.spec import Arch
 from spusim.energy.costs import EVENTS, TERMS, Prices, price
 from spusim.energy.technology import Technology, load_technology
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.result import RunResult
 
 _NOTE = "energy: "
@@ -86,9 +85,7 @@ def _unknown(event: str, known: Mapping[str, object]) -> str:
             f"count {event}: the lanes do not compute {precision or 'that'}; core.precisions are "
             f"{', '.join(computed)}"
         )
-    close = difflib.get_close_matches(event, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the names are {', '.join(sorted(known))}"
-    return f"count {event} has no price on this architecture; {hint}"
+    return f"count {event} has no price on this architecture; {nearest(event, sorted(known))}"
 
 
 def _per_frame(

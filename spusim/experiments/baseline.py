@@ -1,6 +1,5 @@
 """Baselines: a list of what to run (`regress.yaml`), and beside it each case's stored result."""
 
-import difflib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from spusim.arch import list_archs
 from spusim.arch.document import Entry, Reader
 from spusim.arch.spec import Spec
 from spusim.arch.validate import build
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.experiments.differences import ToleranceError, Tolerances, read_tolerances
 from spusim.experiments.measures import Record, check_record, read_json
 from spusim.experiments.record import record_text
@@ -166,9 +165,7 @@ def chosen(baseline: Baseline, names: Sequence[str]) -> tuple[BaselineCase, ...]
     by_name = {case.name: case for case in baseline.cases}
     for name in names:
         if name not in by_name:
-            close = difflib.get_close_matches(name, by_name, n=2)
-            known = f"cases: {', '.join(by_name)}"
-            hint = f"did you mean {' or '.join(close)}?" if close else known
+            hint = nearest(name, by_name, "cases")
             raise BaselineError(
                 f"{baseline.path}: has no case {name}; {hint} (--record adds a target)"
             )

@@ -11,7 +11,7 @@ import numpy as np
 import spusim
 from spusim import golden, machine
 from spusim.arch import Arch
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.experiments.golden_file import (
     SCHEMA_VERSION,
     SUFFIX,
@@ -87,7 +87,7 @@ def program_paths(folder: Path | None = None, names: Sequence[str] = ()) -> list
     unknown = [name for name in wanted if name not in found]
     if unknown:
         raise ConformanceError(
-            f"{place}: has no program {', '.join(unknown)}; it has {', '.join(found)}"
+            f"{place}: has no program {', '.join(unknown)}; {nearest(unknown[0], found)}"
         )
     return [found[name] for name in dict.fromkeys(wanted)]
 

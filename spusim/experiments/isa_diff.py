@@ -62,15 +62,16 @@ class IsaDiff:
 
 
 def find_side(name: str, folder: Path) -> Side:
-    """Return a table file, a frozen version or a revision by name, looked for in this order.
+    """Return a table file, a version that ships or a revision by name, looked for in this order.
 
     Raises IsaError or RevisionError.
     """
     path = folder / name
     if path.is_file() or path.suffix == TABLE_SUFFIX:
         return Side(name, load_isa(path))
-    if name in shipped_versions():
-        return Side(name, shipped_versions()[name])
+    shipped = {load_isa().version: load_isa(), **shipped_versions()}
+    if name in shipped:
+        return Side(name, shipped[name])
     revision = find_revision(name, folder)
     return Side(name, table_of(revision), revision)
 

@@ -1,11 +1,10 @@
 """What files name: things that ship, or paths from the folder of the file that names them."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from spusim.arch.document import Entry
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.frontend import list_streams
 from spusim.frontend.noise import PREFIX as NOISE
 
@@ -18,8 +17,7 @@ def named(key: str, entry: Entry, shipped: Sequence[str], error: type[SpusimErro
     path = beside(entry, value)
     if path.is_file():
         return str(path)
-    close = difflib.get_close_matches(value, shipped, n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"shipped: {', '.join(shipped)}"
+    hint = nearest(value, shipped, "shipped")
     raise error(f"{entry.origin}: {key} (={value}) is no file and not shipped; {hint}")
 
 

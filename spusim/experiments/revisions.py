@@ -16,7 +16,7 @@ from pathlib import Path
 
 from spusim.errors import SpusimError
 from spusim.experiments.behaviour import ConformanceRun, read_run
-from spusim.isa import Isa, load_isa, read_isa
+from spusim.isa import Isa, load_isa, read_isa, shipped_versions
 
 TABLE = "isa/spu.isa"
 PROGRAMS = "isa/programs"
@@ -68,11 +68,13 @@ class Tree:
 
 def find_revision(name: str, folder: Path) -> Revision:
     """Return a revision of the repository that `folder` lies in; raises RevisionError."""
+    versions = ", ".join(dict.fromkeys([*shipped_versions(), load_isa().version]))
     top = _git(folder, "rev-parse", "--show-toplevel")
     if top is None:
         raise RevisionError(
-            f"{name}: {folder} lies in no git repository, so there are no revisions; go to a "
-            f"checkout of spusim, or give tables (.isa) or frozen versions"
+            f"{name}: is no table file and no version that ships, and {folder} lies in no git "
+            "repository that could have a revision of that name; go to a checkout of spusim, or "
+            f"give tables (.isa) or versions ({versions})"
         )
     repository = Path(top)
     if name in WORKING_TREE:
@@ -82,8 +84,8 @@ def find_revision(name: str, folder: Path) -> Revision:
     )
     if commit is None:
         raise RevisionError(
-            f"{name}: is no table file, no frozen version and no revision of {repository}; give "
-            f"one of them, or `.` for the working tree"
+            f"{name}: is no table file, no version that ships ({versions}) and no revision of "
+            f"{repository}; give one of them, or `.` for the working tree"
         )
     return Revision(name, repository, commit)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spusim.api import load_arch, load_network
 from spusim.arch import Arch, ArchError, arch_hash, list_archs
+from spusim.errors import nearest
 from spusim.experiments.case import Case, CaseError
 from spusim.experiments.inputs import Origin
 from spusim.experiments.runs import (
@@ -91,8 +92,8 @@ def _named(target: str, choice: Choice) -> Case:
         return _network(target, choice)
     known = dict.fromkeys([*list_runs(), *list_networks()])
     raise CaseError(
-        f"{target}: is no shipped run or network ({', '.join(known)}), and its suffix is none of "
-        f"a target's ({', '.join(_OPENERS)}); check the name, or give a path"
+        f"{target}: is no shipped run or network, and its suffix is none of a target's "
+        f"({', '.join(_OPENERS)}); {nearest(target, known)}"
     )
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.fold import fold_norms
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.topology import TopologyModel
 from spusim.frontend.wiring import Wiring, unread, unstacked, wire
-from spusim.frontend.yaml_file import nearest
 
 
 def bind(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.frontend.bind import bind
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
@@ -34,7 +35,6 @@ from spusim.frontend.structures import parse_structure
 from spusim.frontend.topology import PruneModel, TopologyModel
 from spusim.frontend.topology_file import load_topology, parse_topology
 from spusim.frontend.wiring import unstacked
-from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 from spusim.resources import shipped
 
@@ -284,7 +284,7 @@ def _calibration(path: Path, topology: TopologyModel, calibrate: str | Stream | 
     if spec is None:
         raise TopologyError(
             f"{path}: names no quantise.calibrate, and no calibration stream was given; "
-            "quantising needs typical frames to choose ranges"
+            "quantising needs typical frames to choose ranges: add `quantise: {calibrate: STREAM}`"
         )
     if spec in stream_registry():
         return load_stream(spec)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.frontend.chain import FloatNetwork
 from spusim.frontend.checkpoint import Checkpoint
 from spusim.frontend.errors import PruneError
@@ -14,7 +15,6 @@ from spusim.frontend.profile_masks import MaskFit, draw_masks
 from spusim.frontend.sparsity_profile import SparsityProfile, read_profile
 from spusim.frontend.topology import PruneModel, QuantiseModel
 from spusim.frontend.weight_formats import LARGEST, weight_format
-from spusim.frontend.yaml_file import nearest
 from spusim.resources import shipped
 
 _SHOWN = 8  # layers that a note names

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from spusim.errors import nearest
 from spusim.frontend.checkpoint import Checkpoint, read_checkpoint
 from spusim.frontend.errors import PruneError
 from spusim.frontend.integer_file import checkpoint_bytes
@@ -19,7 +20,6 @@ from spusim.frontend.prune import prune_matrices
 from spusim.frontend.shrink import Shrunk, shrink_network
 from spusim.frontend.structures import parse_structure
 from spusim.frontend.topology_file import load_topology
-from spusim.frontend.yaml_file import nearest
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import PruneError
 from spusim.frontend.prune import NORMS, strongest
 from spusim.frontend.topology import TopologyModel
-from spusim.frontend.yaml_file import nearest
 
 _GATES = {"linear": 1, "rnn": 1, "gru": 3, "lstm": 4}
 _SIZES = {"linear": "outputs", "rnn": "hidden", "gru": "hidden", "lstm": "hidden"}

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spusim.errors import nearest
 from spusim.frontend.errors import PruneError
-from spusim.frontend.yaml_file import nearest
 
 _NEEDED = ("layer", "shape", "nnz")
 # structure -> its columns for convolutions and for matrices

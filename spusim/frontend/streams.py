@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.formats import unfit
 from spusim.frontend import audio, images, noise
 from spusim.frontend.arrays import READERS, ArrayFile, read_arrays
@@ -15,7 +16,6 @@ from spusim.frontend.errors import StreamError
 from spusim.frontend.noise import noise_stream
 from spusim.frontend.random_stream import random_stream
 from spusim.frontend.shipped_streams import StreamEntry, stream_registry
-from spusim.frontend.yaml_file import nearest
 from spusim.network.records import Network, Stream
 
 SUFFIXES = (*READERS, audio.SUFFIX, *images.SUFFIXES)

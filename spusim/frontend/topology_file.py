@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spusim.errors import nearest
 from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import LAYERS, NodeModel
@@ -17,7 +18,6 @@ from spusim.frontend.yaml_file import (
     Location,
     YamlFile,
     dotted,
-    nearest,
     parse_scalar,
     parse_yaml,
     read_yaml,

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from spusim.errors import nearest
 from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import NodeModel, Shape
 from spusim.frontend.topology import PruneModel, TopologyModel
-from spusim.frontend.yaml_file import Location, nearest
+from spusim.frontend.yaml_file import Location
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +80,6 @@ def dotted(location: Sequence[str | int]) -> str:
     for key in location:
         text += f"[{key}]" if isinstance(key, int) else f".{key}"
     return text.lstrip(".") or "file"
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a hint naming the known names closest to `name`, else all of them."""
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
 
 
 @functools.lru_cache(maxsize=256)

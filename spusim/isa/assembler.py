@@ -7,13 +7,13 @@ a label as its body. `.equ NAME value` names a constant; `.thread NAME tokens=N`
 instruction a thread's entry, threads being numbered as they come, or all by `number=K`.
 """
 
-import difflib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from spusim.errors import nearest
 from spusim.isa.codec import encode
 from spusim.isa.expression import Symbols
 from spusim.isa.faults import AssemblyError, Faults
@@ -175,10 +175,7 @@ class Assembler:
         self._size += 1
         spec = self._isa.instructions.get(mnemonic.text)
         if spec is None:
-            near = difflib.get_close_matches(mnemonic.text, self._isa.instructions, n=1)
-            hint = (
-                f"did you mean `{near[0]}`?" if near else f"there are {[*self._isa.instructions]}"
-            )
+            hint = nearest(mnemonic.text, self._isa.instructions)
             raise FaultError(mnemonic, f"is no instruction of ISA {self._isa.version}; {hint}")
         operands = []
         if cursor.token.kind != "end":

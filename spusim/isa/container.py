@@ -79,7 +79,9 @@ def read_container(path: Path, isa: Isa) -> tuple[Any, dict[str, np.ndarray]]:
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error}; check path and permission") from error
+        raise ImageError(
+            f"{path}: cannot be read ({error.strerror}); check path and permission"
+        ) from error
 
 
 def expect_keys(content: Any, keys: set[str], where: str) -> None:
@@ -226,7 +228,7 @@ def _write_whole(path: Path, chunks: list[bytes]) -> None:
         part.replace(path)
     except OSError as error:
         raise ImageError(
-            f"{path}: cannot be written: {error}; check folder, space and permission"
+            f"{path}: cannot be written ({error.strerror}); check folder, space and permission"
         ) from error
     finally:
         part.unlink(missing_ok=True)

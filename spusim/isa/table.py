@@ -57,7 +57,10 @@ def _read_file(path: Path) -> Isa:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise IsaError(f"{path}: cannot be read as an instruction table: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise IsaError(
+            f"{path}: cannot be read as an instruction table ({reason}); check path and permission"
+        ) from error
     return read_isa(text, str(path))
 
 

@@ -128,7 +128,8 @@ def _read_hashes(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise IsaError(f"{path}: cannot be read: {error}; bring it back") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise IsaError(f"{path}: cannot be read ({reason}); bring it back") from error
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         match = _HASH_LINE.fullmatch(line)
@@ -198,7 +199,8 @@ def _summary(diff: TableDiff) -> str:
     if not diff.changes:
         return "the same instructions"
     count = f"{len(diff.changes)} change{'s' * (len(diff.changes) != 1)}"
-    verdict = "compatible" if diff.compatible else "breaks it, which major 0 may"
-    if diff.new.release[0] != diff.old.release[0]:
-        verdict = "compatible" if diff.compatible else "breaks it, which another major may"
-    return f"{count}, {verdict}"
+    if diff.compatible:
+        return f"{count}, compatible"
+    other = diff.new.release[0] != diff.old.release[0]
+    may = "another major may" if other else "is allowed before 1.0"
+    return f"{count}, not compatible, which {may}"

@@ -4,7 +4,6 @@ The chip logs issues, grants and waits; what happens inside an instruction is st
 the logged operands by the kernels that define it (`spusim.kernels.trace`).
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.errors import nearest
 from spusim.kernels.chip import Q, R
 from spusim.kernels.layout import S
 from spusim.machine.errors import TraceError
@@ -129,11 +129,9 @@ def select_units(patterns: Sequence[str], names: Sequence[str]) -> frozenset[str
     for pattern in patterns:
         found = [name for name in names if fnmatchcase(name, pattern)]
         if not found:
-            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"units: {', '.join(names)}"
             raise TraceError(
-                f"units: {pattern} names no unit of the machine; {hint} (core0.pe* and host.* name "
-                "several)"
+                f"units: {pattern} names no unit of the machine; {nearest(pattern, names)} "
+                "(core0.pe* and host.* name several)"
             )
         chosen.update(found)
     return frozenset(chosen)

@@ -1,10 +1,10 @@
 """The directives of a program source as a table, and one line of it as a checked record."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spusim.errors import nearest
 from spusim.formats import FORMATS
 from spusim.isa import operands
 from spusim.isa.expression import Symbols
@@ -168,9 +168,7 @@ DIRECTIVES = frozenset({*FORMS, SET})
 
 def unknown(directive: Token) -> FaultError:
     """Return the fault for a directive that there is not."""
-    near = difflib.get_close_matches(directive.text, KNOWN, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(KNOWN)}"
-    return FaultError(directive, f"unknown directive; {hint}")
+    return FaultError(directive, f"unknown directive; {nearest(directive.text, KNOWN)}")
 
 
 def read_given(line: int, cursor: Cursor, symbols: Symbols) -> Given:

@@ -1,7 +1,8 @@
 import pytest
 
 from spusim.arch import ArchError, check_arch, list_archs, load_arch
-from spusim.arch.rules import RULES, broken_rules, describe_rules
+from spusim.arch.manual import describe_rules
+from spusim.arch.rules import RULES, broken_rules
 
 # rule -> the preset and settings that break it, and what the message must say
 BREAKERS = {

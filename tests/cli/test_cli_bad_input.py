@@ -319,7 +319,10 @@ def test_inspect_weight_bits(folder, refused):
 
 
 def test_image_cannot_be_written(folder, refused):
-    assert "nosuch" in refused("compile", "run.yaml", "-o", "nosuch/x.spu")
+    said = refused("compile", "run.yaml", "-o", "nosuch/x.spu")
+    assert "nosuch/x.spu: cannot be written (No such file or directory)" in said
+    assert ".part" not in said
+    assert "ends in .spu" in refused("compile", "run.yaml", "-o", "x.txt")
 
 
 def test_wrong_use_is_told_apart(folder, spusim):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from spusim.isa import load_isa
 from spusim.resources import shipped
 
 TABLE = """\
@@ -96,7 +97,18 @@ def test_unknown_sides(tables, refused):
     assert "bad.isa:1: state 'final'" in refused("isa", "diff", "0.9", "bad.isa")
 
 
+def test_the_draft_that_ships_has_a_version_too(tables, spusim):
+    draft = load_isa().version
+    said = spusim("isa", "diff", "0.9", draft, "--json")
+    assert json.loads(said.stdout)["b"]["version"] == draft
+    assert said.exit_code == json.loads(said.stdout)["exit_code"] == 4
+
+
 # check and freeze
+
+
+def test_freeze_without_a_table_leaves_what_ships_alone(tables, refused):
+    assert "isa/spu.isa: cannot be read" in refused("isa", "freeze")
 
 
 def test_check_tells_the_frozen_versions(spusim):

@@ -215,7 +215,7 @@ def test_a_golden_file_without_its_program(programs: Path, spusim: Run) -> None:
 def test_names_and_folders_that_are_not_there(
     programs: Path, spusim: Run, refused: Callable[..., str], tmp_path: Path
 ) -> None:
-    assert "has no program nope; it has sum" in refused("isa", "test", "nope", "--dir", "programs")
+    assert "has no program nope; known: sum" in refused("isa", "test", "nope", "--dir", "programs")
     assert "is no folder" in refused("isa", "test", "--dir", "nowhere")
     (tmp_path / "empty").mkdir()
     assert "has no programs (*.spuasm)" in refused("isa", "test", "--dir", "empty")

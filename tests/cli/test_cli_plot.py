@@ -87,7 +87,7 @@ def test_a_run(spusim, folder):
     ("words", "said"),
     [
         (["--figure", "quue_depth"], "did you mean queue_depth"),
-        (["--figure", "xyz"], "there is no figure of that name; try speedup_vs_sparsity"),
+        (["--figure", "xyz"], "there is no figure of that name; known: speedup_vs_sparsity"),
         (["--figure", "formats"], "figure formats needs axis core.sparse.format"),
         (["--dpi", "5"], "--dpi (=5) must be from 50 to 1200"),
         (["--dpi", "nan"], "--dpi (=nan) must be from 50 to 1200"),

@@ -205,7 +205,7 @@ def test_the_result_is_otherwise_untouched_and_attaching_twice_says_nothing_twic
         ({"mac.3x5": 0}, {}, "count mac.3x5: the lanes do not compute 3x5"),
         ({"queue.pops": 1}, {}, "count queue.pops has no price on this architecture; did you mean "
          "queue.pop?"),
-        ({"zzz": 0}, {}, "count zzz has no price on this architecture; the names are accumulator"),
+        ({"zzz": 0}, {}, "count zzz has no price on this architecture; known: accumulator"),
         ({"weight_memory.read": 1}, {}, "count weight_memory.read has no price on this"),
         ({"queue.pop": -1}, {}, "count queue.pop (=-1) must not be negative"),
         ({"cycle": 999}, {}, "count cycle (=999) must equal the run's cycles (=1000)"),

@@ -258,7 +258,10 @@ def test_the_result_of_another_package_is_not_taken(repository, tmp_path):
 
 @pytest.mark.parametrize("name", ["nowhere", "HEAD~99", "--help", "0.8", "", "HEAD:isa"])
 def test_an_unknown_name_is_refused(repository, name):
-    with pytest.raises(RevisionError, match="is no table file, no frozen version and no revision"):
+    with pytest.raises(
+        RevisionError,
+        match=r"is no table file, no version that ships \(0\.9, 0\.10\) and no revision",
+    ):
         find_side(name, repository)
 
 

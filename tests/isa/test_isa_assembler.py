@@ -117,7 +117,7 @@ def test_empty_text_is_no_words():
 MISTAKES = {
     "mnemonic": (
         "  vmvo 1, 2",
-        f"1:3: `vmvo`: is no instruction of ISA {ISA.version}; did you mean `vmov`?",
+        f"1:3: `vmvo`: is no instruction of ISA {ISA.version}; did you mean vmov?",
     ),
     "missing": ("vmov 1", "1:1: `vmov`: lacks a; vmov takes d, a"),
     "extra": ("end 1", "1:5: `1`: is one operand too many; end takes nothing"),

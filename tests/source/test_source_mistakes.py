@@ -25,8 +25,8 @@ M = ".matrix m format=bitmap rows=2 columns=2"
 ROWS = "\n.values 1, 2\n.values 3, 4\n"
 MISTAKES = {
     # form
-    "directive": (".matrx m", "4:1: `.matrx`: unknown directive; did you mean `.matrix`?"),
-    "far directive": (".zzz", "4:1: `.zzz`: unknown directive; there are .arch"),
+    "directive": (".matrx m", "4:1: `.matrx`: unknown directive; did you mean .matrix?"),
+    "far directive": (".zzz", "4:1: `.zzz`: unknown directive; known: .arch"),
     "mnemonic": ("vmvo 1, 2", "4:1: `vmvo`: is no instruction"),
     "label twice": ("a: nop\na: nop", "5:1: `a`: is already defined in line 4"),
     "label and matrix": (M + ROWS + "m: nop", "7:1: `m`: is already defined in line 4"),

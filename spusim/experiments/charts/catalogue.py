@@ -1,10 +1,9 @@
 """All charts by name: what each shows, and how it is made."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from spusim.errors import SpusimError
+from spusim.errors import SpusimError, nearest
 from spusim.experiments.charts.banks import bank_occupancy
 from spusim.experiments.charts.breakdown import energy, stalls
 from spusim.experiments.charts.compression import formats, structures
@@ -89,9 +88,7 @@ def check_names(names: Sequence[str]) -> None:
     """Raise ChartError naming the nearest names for one that there is no chart of."""
     for name in names:
         if name not in CHARTS:
-            close = difflib.get_close_matches(name, CHARTS, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"try {', '.join(CHARTS)}"
-            raise ChartError(f"{name}: there is no figure of that name; {hint}")
+            raise ChartError(f"{name}: there is no figure of that name; {nearest(name, CHARTS)}")
 
 
 def fitting_charts(results: Results) -> tuple[dict[str, Chart], dict[str, str]]:
