@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Set
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field, create_model
@@ -243,10 +244,10 @@ def validated(text: str, types: Set[Any]) -> TopologyModel:
 @cache
 def _with_layers(types: frozenset[str]) -> type[TopologyModel]:
     """Return the model of network files that have layers of these types only."""
-    models = dict.fromkeys(LAYERS[name] for name in ("linear", "relu", *sorted(types)))
-    layer: Any = Annotated[Union[tuple(models)], Field(discriminator="type")]  # noqa: UP007
-    told = TopologyModel.model_fields["layers"]
-    layers: Any = (tuple[layer, ...], told)
+    models = (LAYERS[name] for name in ("linear", "relu", *sorted(types)))
+    one_of: Any = reduce(or_, models)
+    layer: Any = Annotated[one_of, Field(discriminator="type")]
+    layers: Any = (tuple[layer, ...], TopologyModel.model_fields["layers"])
     return create_model("TopologyModel", __base__=TopologyModel, layers=layers)
 
 

@@ -7,7 +7,9 @@ so nothing here imports it before something has to be compiled.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property, partial, update_wrapper
 from importlib import import_module
 from typing import Any
@@ -52,7 +54,7 @@ class Handle:
         self._words = np.array(words, np.int64)
         self.address = int(self._words.__array_interface__["data"][0])
         kinds = ",".join(_told(member) for member in members)
-        self.kind = f"{type(self).__name__}({kinds})"
+        self.kind = sys.intern(f"{type(self).__name__}({kinds})")
 
     @property
     def _numba_type_(self) -> Any:
@@ -131,14 +133,16 @@ class Kernel:
 
         place = cache.place_of(self.py_func, ",".join(_told(argument) for argument in args))
         kept = cache.read(place)
-        if kept is None:
-            for tell in _compiling:
-                tell(self.__name__)
-            from spusim.kernels.entry import compile_entry
+        if kept is not None:
+            with suppress(RuntimeError):  # llvmlite's, of code that this process cannot link
+                return loading.load(kept)
+        for tell in _compiling:
+            tell(self.__name__)
+        from spusim.kernels.entry import compile_entry
 
-            kept = compile_entry(self, args)
-            cache.write(place, kept)
-        return loading.load(kept)
+        made = compile_entry(self, args)
+        cache.write(place, made)
+        return loading.load(made)
 
     @property
     def part(self) -> Any:

@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import typeof
-from numba.core import codegen, types
+from numba.core import codegen, config, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
@@ -147,8 +147,8 @@ class _EntryLibrary(codegen.JITCodeLibrary):
     def _finalize_final_module(self):
         target = llvm.Target.from_triple(self._codegen._tm.triple)
         machine = target.create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=self._codegen._tm_features,
-            opt=3, reloc="pic", codemodel="small",
+            cpu=self._codegen._get_host_cpu_name(), features=self._codegen._tm_features,
+            opt=int(config.OPT), reloc="pic", codemodel="small",
         )  # fmt: skip
         self._check_symbols()
         self.code = machine.emit_object(self._final_module)

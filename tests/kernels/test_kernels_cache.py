@@ -249,3 +249,13 @@ def test_what_was_typed_in_is_not_kept(root, told):
     exec(compile("def typed(a):\n    return a + 1", "<typed>", "exec"), space)
     assert declare.kernel(space["typed"])(4) == 5
     assert not root.exists()
+
+
+def test_what_cannot_be_linked_is_compiled_again(root, told):
+    call()
+    (place,) = kept(root)
+    whole = cache.read(place)
+    cache.write(place, whole._replace(code=b"\x7fELF" + bytes(60)))
+    assert cache.read(place) is not None
+    assert call() == 5 and len(told) == 2
+    assert cache.read(place) == whole
