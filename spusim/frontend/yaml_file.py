@@ -91,7 +91,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _tree(text: str) -> Any:
-    """Return a text's tree, which nobody changes: points of a sweep read the same text again."""
+    """Parse a text; nobody changes the tree, and points of a sweep read the same text again."""
     return YAML(typ="rt").load(text)
 
 
