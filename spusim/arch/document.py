@@ -85,15 +85,13 @@ def merge(under: Entry, over: Entry) -> Entry:
 
 
 @functools.lru_cache(maxsize=256)
-def read_document(
-    text: str, label: str, layer: int, error: type[SpusimError], lines: bool = True
-) -> Entry | None:
-    """Return the tree of one YAML document, or None for an empty one; raises `error` at its line.
+def _composed(text: str) -> Node | None:
+    """Parse a text, which takes longer than all else of loading an architecture.
 
-    A text is parsed once, which takes longer than all else of loading an architecture: nobody
-    changes a tree, and points of a sweep read the same files again and again.
+    Nobody changes the nodes; points of a sweep read the same texts again and again.
     """
-    return Reader(label, layer, error, lines).read(text)
+    node: Node | None = YAML(typ="safe", pure=True).compose(text)
+    return node
 
 
 class Reader:
@@ -109,7 +107,7 @@ class Reader:
     def read(self, text: str) -> Entry | None:
         """Return the tree of one YAML document, or None for an empty one."""
         try:
-            node = self._yaml.compose(text)
+            node = _composed(text)
             return None if node is None else self._entry(node, self._origin(node))
         except RecursionError:
             raise self._error(f"{self._place(0)}: is nested too deeply; flatten it") from None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spusim.arch.document import Entry, merge, read_document
+from spusim.arch.document import Entry, Reader, merge
 from spusim.errors import SpusimError, nearest
 from spusim.resources import shipped
 
@@ -90,7 +90,7 @@ class Shelf:
             raise self.error(f"{source.label}: is not UTF-8 text; save it as UTF-8") from None
         if len(data) > _MOST_BYTES:
             raise self.error(f"{source.label}: is larger than 1 MiB; it cannot be a {self.kind}")
-        tree = read_document(text, source.label, layer, self.error)  # type: ignore[arg-type]
+        tree = Reader(source.label, layer, self.error).read(text)
         if tree is None:
             raise self.error(
                 f"{source.label}:1: is empty; write at least `base: {self.names()[0]}`"
@@ -133,7 +133,7 @@ class Shelf:
             raise self.error(f"{origin}: must look like key.key=value; try core.queue.depth=2")
         if steps[0] == "base":
             raise self.error(f"{origin}: base cannot be set; name the other {self.kind} itself")
-        entry = read_document(text, origin, layer, self.error, False)  # type: ignore[arg-type]
+        entry = Reader(origin, layer, self.error, lines=False).read(text)
         entry = Entry(None, origin, layer) if entry is None else entry
         for step in reversed(steps):
             entry = Entry({step: entry}, origin, layer)

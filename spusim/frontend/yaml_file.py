@@ -84,7 +84,7 @@ def dotted(location: Sequence[str | int]) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _tree(text: str) -> Any:
-    """Return a text's tree, which nobody changes: points of a sweep read the same text again."""
+    """Parse a text; nobody changes the tree, and points of a sweep read the same text again."""
     return YAML(typ="rt").load(text)
 
 

@@ -50,6 +50,20 @@ def test_error_in_a_base_names_the_bases_line(write):
     )
 
 
+def test_a_file_that_changed_or_moved_is_another(write):
+    text = "base: spu001\ncore:\n  queue:\n    depth: 3\n"
+    write("x.yaml", text)
+    first = load_arch("x.yaml", ["core.pes=4"])
+    write("x.yaml", text.replace("3", "5"))
+    assert load_arch("x.yaml").core.queue.depth == 5
+    write("x.yaml", text)
+    assert load_arch("x.yaml").core.pes == load_arch("spu001").core.pes
+    assert load_arch("x.yaml", ["core.pes=4"]) == first
+    for name in ("one.yaml", "two.yaml"):
+        write(name, text.replace("3", "0"))
+        assert message(name).startswith(f"{name}:4: core.queue.depth (=0)")
+
+
 def test_bases_chain_relative_to_their_files_and_merge_deeply(write):
     write("a/one.yaml", "base: ../two.yaml\ncore:\n  queue:\n    depth: 3\n")
     write("two.yaml", "base: spu001\ncore:\n  queue:\n    release: done\n    depth: 5\n  pes: 4\n")

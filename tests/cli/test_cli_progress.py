@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from spusim import api
@@ -16,21 +17,27 @@ def on_a_terminal(*arguments: str) -> tuple[str, str]:
     """Run the command with stderr on a terminal; return stdout and stderr."""
     ours, theirs = os.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    done = subprocess.run(
-        [SPUSIM, *arguments], stdout=subprocess.PIPE, stderr=theirs, check=True, env=env
-    )
-    os.close(theirs)
+    with tempfile.TemporaryFile() as stdout:
+        process = subprocess.Popen([SPUSIM, *arguments], stdout=stdout, stderr=theirs, env=env)
+        os.close(theirs)
+        shown = read_all(ours)  # while it runs: a terminal holds a few KB, then writers wait
+        assert process.wait(timeout=60) == 0, shown
+        stdout.seek(0)
+        return stdout.read().decode(), shown.decode()
+
+
+def read_all(ours: int) -> bytes:
+    """Return what comes to our end of a terminal until the other end is closed."""
     shown = b""
     while True:
         try:
             part = os.read(ours, 1 << 16)
-        except OSError:  # the terminal's other end is closed
-            break
+        except OSError:  # closed
+            part = b""
         if not part:
-            break
+            os.close(ours)
+            return shown
         shown += part
-    os.close(ours)
-    return done.stdout.decode(), shown.decode()
 
 
 def test_every_layer_over_an_image_is_told_in_order() -> None:
