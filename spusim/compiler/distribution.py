@@ -343,6 +343,8 @@ class _Planner:
 
 def root_piece(graph: Graph, layouts: dict[str, Layout], name: str, piece: int) -> tuple[str, int]:
     """Return the root's piece that a tensor's piece is."""
+    if not graph.is_view(name):
+        return name, piece
     first = layouts[name].firsts[piece]
     segment = next(s for s in graph.segments(name) if s.at <= first < s.at + s.size)
     return segment.root, layouts[segment.root].index(segment.first + first - segment.at)

@@ -1,5 +1,6 @@
 """Room that is given for a time: who is not there together may have the same words."""
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,6 @@ class Span:
     first: int
     last: int
 
-    def meets(self, other: "Span") -> bool:
-        """Tell whether two are there at the same time."""
-        return self.first <= other.last and other.first <= self.last
-
 
 def first_fit(spans: Sequence[Span]) -> tuple[int, ...]:
     """Return a first word for each span, so that none that meet overlap.
@@ -25,19 +22,18 @@ def first_fit(spans: Sequence[Span]) -> tuple[int, ...]:
     """
     order = sorted(range(len(spans)), key=lambda n: (-spans[n].words, spans[n].first, n))
     places: dict[int, int] = {}
+    placed: list[tuple[int, int, int, int]] = []  # word, end; first and last time
     for number in order:
         span = spans[number]
-        taken = sorted(
-            (place, place + spans[other].words)
-            for other, place in places.items()
-            if span.meets(spans[other])
-        )
+        begins, ends = span.first, span.last
+        taken = [each for each in placed if each[2] <= ends and begins <= each[3]]
         word = 0
-        for first, end in taken:
+        for first, end, *_ in taken:
             if word + span.words <= first:
                 break
             word = max(word, end)
         places[number] = word
+        insort(placed, (word, word + span.words, begins, ends))
     return tuple(places[number] for number in range(len(spans)))
 
 

@@ -63,7 +63,7 @@ class Graph:
         """All tensors by name."""
         return {each.name: each for each in tensors_of(self.network)}
 
-    @property
+    @cached_property
     def pixels(self) -> Mapping[str, int]:
         """Pixels of a plane, of each tensor whose planes begin with words of their own."""
         return self.network.pixels if isinstance(self.network, PlanarNetwork) else {}

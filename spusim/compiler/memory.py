@@ -34,9 +34,10 @@ class Vector:
     @property
     def full(self) -> "Vector":
         """The same words with the last one's unused elements."""
-        return Vector(
-            self.address, self.words * self.word_bits // self.bits, self.bits, self.word_bits
-        )
+        elements = self.words * self.word_bits // self.bits
+        if elements == self.elements:
+            return self
+        return Vector(self.address, elements, self.bits, self.word_bits)
 
     def part(self, first: int, elements: int) -> "Vector":
         """Return `elements` of it from element `first`, the first of a word, on."""

@@ -30,10 +30,7 @@ from spusim.compiler.steps import Copy, Step, Unit, nodes_of
 from spusim.compiler.tile_buffers import (
     BEFORE,
     Tile,
-    buffered_tiles,
-    least_words,
-    most_words,
-    rows_within,
+    TileBuffers,
 )
 from spusim.compiler.uniform import uniform_constants
 from spusim.network.graph import Windowed
@@ -82,7 +79,7 @@ class _Planner:
         fed: bool,
     ) -> None:  # fmt: skip
         self.arch, self.plan, self.graph = arch, plan, plan.graph
-        self.units = groups_of(plan)
+        self.units, self.tiles = groups_of(plan), TileBuffers(plan)
         self.blocks = live_blocks(plan, 0, places, symbols)
         self.input = self.graph.network.input.name
         times = timeline(plan, 0)
@@ -225,8 +222,8 @@ class _Planner:
 
     def _least_words(self, group: Group) -> int:
         """Return the words of a group's smallest tiles; planes may be loaded one at a time."""
-        least = least_words if group.planar else most_words
-        return least(self.plan, group, self._choices(group)[-1], self.outside)
+        least = self.tiles.least_words if group.planar else self.tiles.most_words
+        return least(group, self._choices(group)[-1], self.outside)
 
     def _planar(self, number: int) -> bool:
         unit = self.units[number]
@@ -282,9 +279,9 @@ class _Planner:
                 taken = sum(s.words for s, _ in residents.values() if s.first <= number <= s.last)
                 room = shares[number] * (self.words - taken)
                 choices = self._choices(unit)
-                rows = rows_within(self.plan, unit, choices, room, self.outside)
+                rows = self.tiles.rows_within(unit, choices, room, self.outside)
                 before: list[tuple[Unit, Tile | None]] = [(unit, None)] * (number in self.apart)
-                for each in buffered_tiles(self.plan, unit, rows, self.outside):
+                for each in self.tiles.tiles(unit, rows, self.outside):
                     steps += [*before, (unit, each)]
             else:
                 steps.append((unit, None))

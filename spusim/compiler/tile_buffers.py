@@ -1,6 +1,6 @@
 """The buffers of a group's tiles: how large, and from which step to which they are taken."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Sequence, Set
 from dataclasses import dataclass
 
 from spusim.compiler.distribution import Distribution
@@ -36,41 +36,51 @@ class Tile:
     stored: tuple[int, ...]
 
 
-def buffered_tiles(
-    plan: Distribution, group: Group, rows: int, outside: Container[str]
-) -> list[Tile]:
-    """Return a group's tiles of so many rows; outside: tensors that are kept there."""
-    return [_tile(plan, group, tile, outside) for tile in tiles_of(group, rows)]
+class TileBuffers:
+    """Groups' tiles with their buffers, each cut found once.
 
+    outside: tensors that are kept there.
+    """
 
-def most_words(plan: Distribution, group: Group, rows: int, outside: Container[str]) -> int:
-    """Return the words that a group's tiles take when that is most."""
-    tiles = buffered_tiles(plan, group, rows, outside)
-    most = 0
-    for n in range(len(tiles)):
-        near = [(m - n, tiles[m]) for m in (n - 1, n, n + 1) if 0 <= m < len(tiles)]
-        taken = sum(
-            buffer.span.words
-            for offset, tile in near
-            for buffer in tile.buffers
-            if buffer.span.first + offset <= 0 <= buffer.span.last + offset
-        )
-        most = max(most, taken)
-    return most
+    def __init__(self, plan: Distribution) -> None:
+        self._plan = plan
+        self._found: dict[tuple[int, int, frozenset[str]], tuple[Group, list[Tile]]] = {}
 
+    def tiles(self, group: Group, rows: int, outside: Set[str]) -> list[Tile]:
+        """Return a group's tiles of so many rows."""
+        # of all that is outside only what the group takes and gives makes a difference
+        key = id(group), rows, frozenset((*group.inputs, group.output)) & outside
+        if key not in self._found:
+            cut = [_tile(self._plan, group, tile, outside) for tile in tiles_of(group, rows)]
+            self._found[key] = group, cut
+        return self._found[key][1]
 
-def least_words(plan: Distribution, group: Group, rows: int, outside: Container[str]) -> int:
-    """Return the words of a group's largest tile alone, with nothing loaded or stored beside it."""
-    tiles = buffered_tiles(plan, group, rows, outside)
-    return max(sum(buffer.span.words for buffer in tile.buffers) for tile in tiles)
+    def most_words(self, group: Group, rows: int, outside: Set[str]) -> int:
+        """Return the words that a group's tiles take when that is most."""
+        tiles = self.tiles(group, rows, outside)
+        most = 0
+        for n in range(len(tiles)):
+            near = [(m - n, tiles[m]) for m in (n - 1, n, n + 1) if 0 <= m < len(tiles)]
+            taken = sum(
+                buffer.span.words
+                for offset, tile in near
+                for buffer in tile.buffers
+                if buffer.span.first + offset <= 0 <= buffer.span.last + offset
+            )
+            most = max(most, taken)
+        return most
 
+    def least_words(self, group: Group, rows: int, outside: Set[str]) -> int:
+        """Return the words of a group's largest tile alone: nothing is loaded or stored beside."""
+        tiles = self.tiles(group, rows, outside)
+        return max(sum(buffer.span.words for buffer in tile.buffers) for tile in tiles)
 
-def rows_within(
-    plan: Distribution, group: Group, choices: Sequence[int], room: float, outside: Container[str]
-) -> int:
-    """Return the rows of a group's tiles: the first choice that there is room for, or the last."""
-    fitting = (rows for rows in choices if most_words(plan, group, rows, outside) <= room)
-    return next(fitting, choices[-1])
+    def rows_within(
+        self, group: Group, choices: Sequence[int], room: float, outside: Set[str]
+    ) -> int:
+        """Return the rows of a group's tiles: the first choice with enough room, or the last."""
+        fitting = (rows for rows in choices if self.most_words(group, rows, outside) <= room)
+        return next(fitting, choices[-1])
 
 
 def _tile(plan: Distribution, group: Group, rows: Rows, outside: Container[str]) -> Tile:

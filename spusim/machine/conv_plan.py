@@ -22,8 +22,12 @@ from spusim.machine.conv_time import (
 from spusim.machine.conv_values import ValuePlan, plan_values
 from spusim.machine.conv_window import met_pixels, operand, tile_of, widest_window
 from spusim.machine.errors import MachineError
+from spusim.machine.matrix import stored_weight
+from spusim.numerics import Numerics
 from spusim.numerics.convolution import Convolution
 from spusim.program import Matrix, Window
+
+Stored = tuple[np.ndarray, np.ndarray | None]  # weights and bias
 
 
 @dataclass(frozen=True)
@@ -51,54 +55,67 @@ class ConvPlan:
 class ConvPlanner:
     """Plans the convolutions of one core; what tiles of the same matrix share is made once."""
 
-    def __init__(self, arch: Arch):
-        self.arch = arch
+    def __init__(self, arch: Arch, numerics: Numerics):
+        self.arch, self.numerics = arch, numerics
         self._slices: dict[Hashable, SliceCosts] = {}
+        self._values: dict[Hashable, ValuePlan] = {}
+        self._stored: tuple[Matrix, Stored] | None = None  # the last one that was asked for
 
-    def plan(
-        self, window: Window, matrix: Matrix, loaded: tuple[np.ndarray, np.ndarray | None],
-        load_cycles: int,
-    ) -> ConvPlan:  # fmt: skip
-        """Plan a convolution.
+    def plan(self, window: Window, matrix: Matrix, load_cycles: int) -> ConvPlan:
+        """Plan a convolution, of an outlined matrix without its values; load_cycles: L of T38.
 
-        loaded: the matrix's weights (filters, columns) and its bias (filters,), without which
-        values are not planned; load_cycles: L of T38. Raises MachineError for what cannot be done.
+        Raises MachineError for what cannot be done.
         """
         _check(window, matrix, self.arch)
         shape, engine = window.shape(matrix.packed.rows), conv_engine(self.arch, matrix)
-        bias = loaded[1]
-
-        def weights() -> np.ndarray:
-            return conv_weights(matrix, loaded[0], window, shape)
-
-        slices = self._slices_of(matrix, shape, engine, weights)
+        slices = self._slices_of(window, matrix, shape, engine)
         time = PLANS[self.arch.core.dataflow](shape, engine, slices, load_cycles)
-        order = "channel" if window.planar else "spatial"
         static = run_pixel(time, *tile_of(window, shape)) if isinstance(time, PixelPlan) else None
-        values = None if bias is None else plan_values(shape, weights(), bias, order)
+        computed = not isinstance(matrix.packed, OutlinedMatrix)
+        values = self._values_of(window, matrix, shape) if computed else None
         return ConvPlan(window, shape, engine, values, time, static)
 
     def _slices_of(
-        self, matrix: Matrix, shape: Convolution, engine: ConvEngine,
-        weights: Callable[[], np.ndarray],
-    ) -> SliceCosts:  # fmt: skip
+        self, window: Window, matrix: Matrix, shape: Convolution, engine: ConvEngine
+    ) -> SliceCosts:
         """Return what a matrix's slices cost, in all its tiles; of an outlined one counted once."""
         flow, layout = self.arch.core.dataflow, matrix.packed.layout
         reader = ConvEngine(
             engine.pes, engine.lanes, engine.macs_per_lane, weights=engine.weights,
             entries_per_cycle=engine.entries_per_cycle,
         )  # fmt: skip
-        kernel = shape.channels, shape.kernel_height, shape.kernel_width, shape.groups
-        identity = Itself(matrix), kernel, reader, flow
+        identity = Itself(matrix), _kernel(shape), reader, flow
 
         def counted(_: Arch) -> SliceCosts:
-            return slice_costs(shape, weights(), reader, layout, flow)
+            weights = conv_weights(matrix, self._weight(matrix)[0], window, shape)
+            return slice_costs(shape, weights, reader, layout, flow)
 
         if isinstance(matrix.packed, OutlinedMatrix):
             return COUNTED.get(identity, self.arch, counted)
         if identity not in self._slices:
             self._slices[identity] = counted(self.arch)
         return self._slices[identity]
+
+    def _values_of(self, window: Window, matrix: Matrix, shape: Convolution) -> ValuePlan:
+        """Plan values; tiles of as many rows and columns have their weights at the same places."""
+        made = shape.stride, shape.dilation, shape.out_height, shape.out_width
+        identity = Itself(matrix), _kernel(shape), made
+        if identity not in self._values:
+            weight, bias = self._weight(matrix)
+            order = "channel" if window.planar else "spatial"
+            weights = conv_weights(matrix, weight, window, shape)
+            self._values[identity] = plan_values(shape, weights, bias, order)
+        return self._values[identity].of(shape)
+
+    def _weight(self, matrix: Matrix) -> Stored:
+        if self._stored is None or self._stored[0] is not matrix:
+            self._stored = matrix, stored_weight(matrix, self.numerics)
+        return self._stored[1]
+
+
+def _kernel(shape: Convolution) -> tuple[int, ...]:
+    """Return of a window's sizes those that a matrix has, too."""
+    return shape.channels, shape.kernel_height, shape.kernel_width, shape.groups
 
 
 PLANS: dict[str, Callable[[Convolution, ConvEngine, SliceCosts, int], RowPlan | PixelPlan]] = {

@@ -1,6 +1,6 @@
 """A convolution's values: planned once from the weights, then computed for activations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +39,10 @@ class ValuePlan:
     def buffer_size(self) -> int:
         """Activations that the planes hold, with what the last tile may read behind them."""
         return self.shape.channels * len(self.phases) * self.rows * self.pitch + SLACK
+
+    def of(self, shape: Convolution) -> "ValuePlan":
+        """Return the plan for a shape that differs in what is around its output's positions."""
+        return replace(self, shape=shape, sizes=sizes_of(shape))
 
     def place(self, position: int) -> int:
         """Return where an output position lies at the planes' pitch."""

@@ -3,7 +3,6 @@
 import numpy as np
 
 from spusim.arch.spec import Arch
-from spusim.formats import OutlinedMatrix
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.conv_layout import Stall
 from spusim.kernels.layout import MAC_KINDS, C, M, Op, P, S
@@ -51,7 +50,7 @@ class ConvUnit:
     def __init__(self, core: LoadedCore, arch: Arch):
         self.core, self.arch = core, arch
         self.word_bits = arch.core.data_memory.word_bits
-        self._planner = ConvPlanner(arch)
+        self._planner = ConvPlanner(arch, core.numerics)
         self._plans: dict[tuple[Window, int], ConvPlan] = {}
 
     def run(self, window: Window, m: int, d: int, a: int, table: int) -> tuple[int, np.ndarray]:
@@ -110,20 +109,8 @@ class ConvUnit:
         key = window, m
         if key not in self._plans:
             fetches = arrays.fetch[arrays.matrices[m, M.FETCH] :][: self.arch.core.pes]
-            loaded, cycles = self._loaded(m), int(fetches.max())
-            self._plans[key] = self._planner.plan(window, matrices[m], loaded, cycles)
+            self._plans[key] = self._planner.plan(window, matrices[m], int(fetches.max()))
         return self._plans[key]
-
-    def _loaded(self, m: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a matrix's weights (rows, columns) and bias (rows,), None of an outlined one."""
-        arrays, packed = self.core.arrays, self.core.image.matrices[m].packed
-        rows, columns = packed.rows, packed.columns
-        if isinstance(packed, OutlinedMatrix):
-            return packed.weight, None
-        matrix = arrays.matrices[m]
-        flat = (arrays.w16 if matrix[M.WIDE] else arrays.w8)[matrix[M.WEIGHTS] :]
-        weight = flat[: rows * columns].reshape(columns, rows).T
-        return weight, arrays.bias[matrix[M.BIAS] :][:rows]
 
     # values
 

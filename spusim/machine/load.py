@@ -31,6 +31,7 @@ from spusim.machine.errors import MachineError
 from spusim.machine.image_tape import ImageTape
 from spusim.machine.matrix import LoadedMatrix, load_matrix, outlined
 from spusim.machine.tape import CoreTape, Taping, no_tape
+from spusim.numerics import Numerics
 from spusim.program import CoreImage, Program
 
 ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2, "stochastic": 3}
@@ -49,6 +50,7 @@ class LoadedCore:
     image: CoreImage
     mac_kinds: tuple[str, ...]  # names of the MAC counters
     images: ImageTape
+    numerics: Numerics
 
     @property
     def word_bytes(self) -> int:
@@ -74,7 +76,9 @@ def load_core(
         for number, matrix in enumerate(image.matrices)
     ]
     arrays = _arrays(image, program, arch, code, matrices, tape)
-    return LoadedCore(arrays, CoreState(*arrays), instructions, image, kinds, tape.images)
+    return LoadedCore(
+        arrays, CoreState(*arrays), instructions, image, kinds, tape.images, program.numerics
+    )
 
 
 def mac_kinds(program: Program) -> tuple[str, ...]:

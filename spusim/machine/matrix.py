@@ -72,8 +72,7 @@ def load_matrix(
 ) -> LoadedMatrix:
     """Expand a packed matrix to what the kernels need; of an outlined one, what timing needs.
 
-    multiplied: whether a product reads it; convolutions take no more than its weights, bias and
-    fetches from here.
+    multiplied: whether a product reads it; of others only sizes and fetches are needed.
     """
     identity = Itself(matrix), numerics, kinds, multiplied
 
@@ -83,17 +82,23 @@ def load_matrix(
     return LOADED.get(identity, arch, expanded) if outlined(matrix) else expanded(arch)
 
 
+def stored_weight(matrix: Matrix, numerics: Numerics) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a matrix's weights (rows, columns) and its bias (rows,), None of an outlined one."""
+    packed = matrix.packed
+    if isinstance(packed, OutlinedMatrix):
+        return packed.weight, None
+    weight, bias = unpack(packed)
+    bias = np.zeros(len(weight), np.int64) if bias is None else bias.astype(np.int64)
+    return weight, overflow(bias, numerics.accumulator_bits, numerics.overflow)
+
+
 def _expanded(
     matrix: Matrix, arch: Arch, numerics: Numerics, kinds: tuple[str, ...], multiplied: bool
 ) -> LoadedMatrix:
     core, packed = arch.core, matrix.packed
-    layout = packed.layout
     entries_per_beat(core, matrix.precision)  # refuses a precision that the lanes lack
-    weight, bias = (packed.weight, None) if isinstance(packed, OutlinedMatrix) else unpack(packed)
-    values = weight[:0] if outlined(matrix) else weight
-    bias = np.zeros(len(values), np.int64) if bias is None else bias.astype(np.int64)
     fields = np.zeros(M.COUNT, np.int64)
-    fields[[M.ROWS, M.WIDE]] = packed.rows, _wide(layout)
+    fields[M.ROWS], fields[M.WIDE] = packed.rows, _wide(packed.layout)
     fields[[M.ACTIVATION_BITS, M.MAC_KIND]] = (
         matrix.activation_bits,
         kinds.index(matrix.precision),
@@ -103,28 +108,30 @@ def _expanded(
     loaded = LoadedMatrix(
         name=matrix.name,
         fields=fields,
-        weights=np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8),
-        tile_weights=np.zeros(0, np.int16 if _wide(layout) else np.int8),
+        weights=np.zeros((0, 0), np.int8),
+        tile_weights=np.zeros(0, np.int8),
         tile_masks=np.zeros((0, 1), np.uint32),
         packed_beats=np.zeros((0, core.pes), np.int64),
         stats=np.zeros((0, 4), np.int32),
         bank_words=np.zeros((0, 0), np.int32),
-        bias=overflow(bias, numerics.accumulator_bits, numerics.overflow),
-        row_abs=np.zeros(len(values), np.int64),
-        row_norm=np.zeros(len(values)),
+        bias=np.zeros(0, np.int64),
+        row_abs=np.zeros(0, np.int64),
+        row_norm=np.zeros(0),
         fetch=_fetches(matrix, core),
         beats=np.zeros((0, 2), np.int64),
         beat_first=np.zeros(0, np.int64),
         entry_rows=np.zeros(0, np.int32),
     )
-    return _with_columns(loaded, matrix, weight, arch.core, numerics) if multiplied else loaded
+    return _with_columns(loaded, matrix, core, numerics) if multiplied else loaded
 
 
 def _with_columns(
-    loaded: LoadedMatrix, matrix: Matrix, weight: np.ndarray, core: CoreSpec, numerics: Numerics
+    loaded: LoadedMatrix, matrix: Matrix, core: CoreSpec, numerics: Numerics
 ) -> LoadedMatrix:
     """Add what products ask of columns and rows."""
-    layout, values = matrix.packed.layout, weight[: len(loaded.bias)]
+    layout, (weight, bias) = matrix.packed.layout, stored_weight(matrix, numerics)
+    values = weight[:0] if bias is None else weight
+    bias = np.zeros(0, np.int64) if bias is None else bias
     per_beat = entries_per_beat(core, matrix.precision)
     counts = column_counts(
         *((matrix.packed, per_beat) if outlined(matrix) else (weight, per_beat, layout))
@@ -142,17 +149,20 @@ def _with_columns(
     fields[[M.COLUMNS, M.ROW_ABS_MAX]] = matrix.packed.columns, row_abs.max(initial=0)
     stats = _stats(counts, weight, layout, core)
     fields[[M.ENTRIES, M.WORDS, M.INDEX_WORDS]] = stats.sum(axis=0, dtype=np.int64)[[0, 2, 3]]
-    tile_weights, tile_masks = tiled(loaded.weights)
+    dense = np.ascontiguousarray(values.T, np.int16 if _wide(layout) else np.int8)
+    tile_weights, tile_masks = tiled(dense)
     fields[M.TILED] = tile_weights.size
-    fields[M.SAFE] = _safe(loaded.bias, row_abs, numerics)
+    fields[M.SAFE] = _safe(bias, row_abs, numerics)
     return replace(
         loaded,
         fields=fields,
+        weights=dense,
         tile_weights=tile_weights,
         tile_masks=tile_masks,
         packed_beats=beats_in_words(counts, core, per_beat),
         stats=stats,
         bank_words=_bank_words(counts, layout, first_word, core),
+        bias=bias,
         row_abs=row_abs,
         row_norm=np.sqrt(np.einsum("rc,rc->r", values, values, dtype=np.float64)),
         beats=beats,

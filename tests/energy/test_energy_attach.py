@@ -288,3 +288,27 @@ def test_words_of_external_memory_cost_what_the_table_or_the_architecture_says()
     assert "external_memory" not in attach_energy(run({}), without).energy_pj
     with pytest.raises(EnergyError, match=r"external_memory\.read has no price on this archit"):
         attach_energy(run(word), without)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 7, 1024, 1025, 2500]))
+def test_frames_are_priced_event_by_event_in_their_order(seed: int, frames: int) -> None:
+    """To the last bit, however many frames a table holds."""
+    rng = np.random.default_rng(seed)
+    events = rng.permutation(PRICED)[: rng.integers(0, len(PRICED) + 1)].tolist()
+    inside = {event: rng.integers(0, 10**9, frames) for event in events[: len(events) * 3 // 4]}
+    counts = {event: int(inside.get(event, np.zeros(1)).sum()) for event in events}
+    for event in events[::3]:
+        counts[event] += int(rng.integers(0, 10**6))
+    frame_cycles = rng.integers(1, 10**6, frames)
+    found = attach_energy(run(counts, inside, frame_cycles=frame_cycles), ARCH)
+    wanted, prices = np.zeros(frames), price(ARCH, CACTI22).events
+    for event in counts:
+        counted = inside.get(event, np.zeros(frames, np.int64))
+        wanted += counted * prices[event][1]
+        wanted[0] += (counts[event] - int(counted.sum())) * prices[event][1]
+    timed = found.energy_pj["clock"] + found.energy_pj["leakage"]
+    cycles = frame_cycles.astype(np.float64)
+    wanted = wanted + timed * (cycles / cycles.sum())
+    assert found.frame_energy_pj is not None
+    assert np.array_equal(found.frame_energy_pj, wanted)
