@@ -29,6 +29,7 @@ class CoreArrays(NamedTuple):
     fetch: np.ndarray  # int64: per matrix pes words with bias, pes without, banks with, without
     tables: np.ndarray  # (tables, 4) int64: base, address bits, fraction bits, interpolate
     table_memory: np.ndarray  # (entries,) int32
+    table_pairs: np.ndarray  # (entries,) int32: an entry, and in its upper half the next; or (0,)
     memory: np.ndarray  # (bytes,) uint8
     acc: np.ndarray  # (rows,) int64
     counters: np.ndarray  # (COUNTERS,) int64

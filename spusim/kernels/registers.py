@@ -21,3 +21,4 @@ nonzero_word = Deferred(_CODE, "nonzero_word")
 ones = Deferred(_CODE, "ones")  # how many ones a word has
 first_one = Deferred(_CODE, "first_one")  # the lowest one of a word that is not zero
 last_one = Deferred(_CODE, "last_one")  # and the highest
+shifted = Deferred(_CODE, "shifted")  # (int32, shift from 0 to 31): floored, in 32 bits

@@ -139,3 +139,14 @@ def last_one(_context, word):
         return builder.sub(ir.Constant(_LONG, WORD - 1), zeros)
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def shifted(_context, value, shift):
+    """Return value / 2**shift of 32 bits, floored; shift from 0 to 31."""
+
+    def generate(_context, builder, _signature, args):
+        # numba shifts in 64 bits, which halves how many go side by side
+        return builder.ashr(args[0], builder.trunc(args[1], _INT))
+
+    return types.int32(types.int32, types.int64), generate

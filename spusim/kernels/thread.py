@@ -26,6 +26,7 @@ from spusim.kernels.layout import (
     Unit,
     X,
 )
+from spusim.kernels.narrow import TABLE_NONE, TABLE_RELU, narrow_values
 from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
@@ -99,8 +100,6 @@ _B_READ, _B_WRITTEN, _B_LOOKUPS = int(B.DATA_READ), int(B.DATA_WRITE), int(B.TAB
 _B_ELEMENTS, _B_MULTIPLIES, _B_ACC = int(B.ELEMENTS), int(B.MULTIPLIES), int(B.ACC_READ)
 _FOUR_BITS = 3  # the last value of the kind `width`, after 8, 16 and 32
 _HALF_UP = 1
-TABLE_NONE = 63
-TABLE_RELU = 62
 
 
 @kernel
@@ -299,7 +298,8 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
 
 
 @kernel
-def _vector_values(core, context, op, operands, bytes_, bits, table):
+def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
+    """Compute and store a vector instruction's values, whichever it is; return the fault."""
     n = context[_LENGTH]
     overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
@@ -315,7 +315,7 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
         looks_up = table < TABLE_RELU
         if not requantise(
             op, acc, n, core.memory, bytes_[2], context[_SD], context[_NORM],
-            16 if looks_up else context[_WD], 0 if looks_up else zero, _rounding(core, context),
+            16 if looks_up else context[_WD], 0 if looks_up else zero, rounding,
             overflow, context[_DRAW : _FIRST + 1], va,
         ):  # fmt: skip
             return _SCALE
@@ -335,6 +335,14 @@ def _vector_values(core, context, op, operands, bytes_, bits, table):
                 va[k] += zero
     write_elements(core.memory, bytes_[3], bits[3], n, va, overflow)
     return _NONE
+
+
+@kernel
+def _vector_values(core, context, op, operands, bytes_, bits, table):
+    rounding = _rounding(core, context)
+    if narrow_values(core, context, op, operands[1], bytes_, bits, table, rounding):
+        return _NONE
+    return wide_values(core, context, op, operands, bytes_, bits, table, rounding)
 
 
 @kernel

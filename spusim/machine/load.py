@@ -140,6 +140,14 @@ def _tables(image: CoreImage) -> tuple[np.ndarray, np.ndarray]:
     return rows, memory
 
 
+def table_pairs(table_memory: np.ndarray) -> np.ndarray:
+    """Return each entry with the next in its upper half; nothing where 16 bits hold them not."""
+    if not np.array_equal(table_memory, table_memory.astype(np.int16)):
+        return np.zeros(0, np.int32)
+    following = np.append(table_memory[1:], np.int32(0))[: len(table_memory)]
+    return (table_memory & 0xFFFF) | (following << 16)
+
+
 def _joined(parts: list[np.ndarray], dtype: type) -> tuple[np.ndarray, list[int]]:
     """Flatten and join; return the whole and where each part begins."""
     flat: list[np.ndarray] = [part.ravel().astype(dtype, copy=False) for part in parts]
@@ -267,6 +275,7 @@ def _arrays(
         **joined,
         tables=table_rows,
         table_memory=table_memory,
+        table_pairs=table_pairs(table_memory),
         memory=_memory(image, core, tape.mode),
         acc=np.zeros(rows, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
