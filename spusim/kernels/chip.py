@@ -84,11 +84,10 @@ class K(IntEnum):
     STEPPED = 15  # shared ports: cycles before this one are stepped
     ENGINE_MATRIX = 16
     ENGINE_BEGAN = 17
-    COMPLETES = 18  # when the next of them will if nothing begins, 0: to be found
+    COMPLETES = 18  # none of them does before this cycle; up to STEPPED: to be found
     THREADS = 19
     INSTRUCTIONS = 20
-    FORESEEN_TRANSFER = 21  # first access of the transfer that COMPLETES knows of
-    COUNT = 22
+    COUNT = 21
 
 
 class H(IntEnum):
