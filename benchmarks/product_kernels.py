@@ -1,13 +1,19 @@
 """Compiled entries that time one plane of a product on a loaded core at a time."""
 
+from typing import NamedTuple
+
+import numpy as np
+
+from spusim.kernels.contention import ENGINE_DONE, start_vector, step_cycle, step_window
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import M
 from spusim.kernels.load_phase import load_cycles
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
-from spusim.kernels.stepping import step_alone
+from spusim.kernels.stepping import start_engine, step_alone
 
 _ROWS, _COLUMNS, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS)
+NEVER = 1 << 60
 
 
 @kernel
@@ -52,3 +58,54 @@ def stepped(core):
     columns = core.columns
     n = nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], columns)
     return step_alone(core, 0, 0, columns, n, False)
+
+
+class CompetingUnits(NamedTuple):
+    """State of a core's units and the vector unit's and router's work, as `contention` has it."""
+
+    engine: np.ndarray
+    pes: np.ndarray
+    last: np.ndarray
+    vector: np.ndarray
+    kept: np.ndarray
+    bytes_: np.ndarray
+    bits: np.ndarray
+    transfer: np.ndarray
+    accesses: np.ndarray
+    taken: np.ndarray
+
+
+@kernel
+def _begin(core, units, elements):
+    n = nonzero_columns(core.x[: core.matrices[0, _COLUMNS]], core.columns)
+    start_engine(core, 0, 0, n, False, units.engine, units.pes, units.last)
+    start_vector(core, elements, 0, 0, 0, units.vector)
+
+
+@kernel
+def contended(core, units, elements):
+    """Cycles of a product whose banks a vector instruction and a transfer want as well."""
+    _begin(core, units, elements)
+    now, done = 0, 0
+    while not done & ENGINE_DONE:
+        now, done = step_window(
+            core, now, NEVER, units.engine, units.pes, core.columns, units.last, units.vector,
+            units.kept, units.bytes_, units.bits, units.transfer, units.accesses, core.pe_stalls,
+            core.scanner_stalls,
+        )  # fmt: skip
+    return now
+
+
+@kernel
+def contended_by_cycle(core, units, elements):
+    """Return what `contended` does, with a window for every cycle."""
+    _begin(core, units, elements)
+    now, done = 0, 0
+    while not done & ENGINE_DONE:
+        done = step_cycle(
+            core, now, units.engine, units.pes, core.columns, units.last, units.vector,
+            units.bytes_, units.bits, units.transfer, units.accesses, units.taken, core.pe_stalls,
+            core.scanner_stalls,
+        )  # fmt: skip
+        now += 1
+    return now

@@ -82,12 +82,11 @@ class K(IntEnum):
     STEPPED = 15  # shared ports: cycles before this one are stepped
     ENGINE_MATRIX = 16
     ENGINE_BEGAN = 17
-    COMPLETES = 18  # when the next of them will if nothing begins, 0: to be found
+    COMPLETES = 18  # none of them does before this cycle; up to STEPPED: to be found
     THREADS = 19
     INSTRUCTIONS = 20
-    FORESEEN_TRANSFER = 21  # first access of the transfer that COMPLETES knows of
-    ARRIVED = 22  # tokens that reach it in this cycle
-    COUNT = 23
+    ARRIVED = 21  # tokens that reach it in this cycle
+    COUNT = 22
 
 
 class H(IntEnum):

@@ -11,7 +11,6 @@ from spusim.kernels.contention import (
     ENGINE_DONE,
     PORT,
     PORT_CYCLES,
-    START,
     VECTOR_DONE,
     start_vector,
     step_window,
@@ -24,7 +23,7 @@ from spusim.kernels.stepping import IDLE, PHASE, start_engine
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
 _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)
-_COMPLETES, _FORESEEN = int(K.COMPLETES), int(K.FORESEEN_TRANSFER)
+_COMPLETES = int(K.COMPLETES)
 _READY_AT, _RUNNING = int(F.READY_AT), int(F.RUNNING)
 _LENGTH, _FIXED, _READS, _MATRIX = int(A.LENGTH), int(A.FIXED), int(A.READS), int(A.MATRIX)
 _SOURCE, _ACCUMULATE, _PUSHED = int(A.SOURCE), int(A.ACCUMULATE), int(A.PUSHED)
@@ -103,13 +102,14 @@ def _foresee(chip, c):
 
 @kernel
 def next_completion(chip, c):
-    """Cycle of the next completion of a core's competing units if nothing new begins, or NEVER.
+    """Cycle before which none of a core's competing units completes; NEVER if none is at work.
 
-    It is found anew when an instruction or a transfer has begun since, or one has completed.
+    It is foreseen once for all that is at work: a transfer that begins later makes nothing complete
+    earlier, so that all it costs is to look again when that cycle has come.
     """
-    state, begins = chip.core[c], chip.transfer[c, START]
+    state = chip.core[c]
     if chip.engine[c, PHASE] == IDLE and not chip.vector[c, 0, ACTIVE]:
         return np.int64(NEVER)
-    if state[_COMPLETES] == 0 or state[_FORESEEN] != begins:
-        state[_COMPLETES], state[_FORESEEN] = _foresee(chip, c), begins
+    if state[_COMPLETES] <= state[_STEPPED]:
+        state[_COMPLETES] = _foresee(chip, c)
     return state[_COMPLETES]

@@ -80,6 +80,11 @@ def test_stepped_cycles_are_the_recurrences() -> None:
     assert stepping.stepped(core.state) == stepping.cycles_only(core.state) == cycles
 
 
+def test_a_product_with_rivals_takes_longer_and_is_checked_cycle_by_cycle() -> None:
+    core, alone = stepping.load_product()
+    assert stepping.check_contended(core, stepping.competing_units(core)) > alone
+
+
 def test_what_is_timed_of_a_small_product_is_checked() -> None:
     load_contest(0.3, 64).check()
 

@@ -149,9 +149,8 @@ def stepped(core: LoadedCore, case: Case, ports: PortSchedule, windows: Iterator
     start_engine(core.state, 0, src, len(columns), case.accumulate, state, units, last)
     time = 0
     for cycles, superset in zip(windows, itertools.cycle((0, 0, EVERY_BANK)), strict=False):
-        taken = np.zeros(cycles, np.int64)
-        for cycle in range(cycles):
-            taken[cycle] = sum(1 << bank for bank in ports(time + cycle, []))
+        masks = [sum(1 << bank for bank in ports(time + cycle, [])) for cycle in range(cycles)]
+        taken = np.array(masks, np.uint64).view(np.int64)
         rivals = int(np.bitwise_or.reduce(taken)) | superset
         ran = step_engine(
             core.state, state, units, columns, last, cycles, taken, rivals,
