@@ -3,8 +3,7 @@
 import numpy as np
 
 from spusim.kernels.ahead import prepare_core
-from spusim.kernels.borrow import borrow
-from spusim.kernels.chip import FREE, NEVER, STANDING, ChipState, G, H, K, N, Stop
+from spusim.kernels.chip import FREE, NEVER, STANDING, G, H, K, N, Stop
 from spusim.kernels.compiling import kernel
 from spusim.kernels.dma import grant_channel
 from spusim.kernels.engine import settle
@@ -139,64 +138,3 @@ def close(chip, end):
     for c in range(chip.core.shape[0]):
         account(chip, c, end)
         settle(chip.cores[c])
-
-
-@kernel
-def chip_state(
-    chip, core, cores, code, order, threads, ready, flights, oldest, contexts, steps, unit_free,
-    bank_free, out_free, in_free, messages, data, frames, ports, outputs, began, ended,
-    frame_counts, taken, sequencer_cycles, vector_cycles, port_cycles, engine, pes, last, vector,
-    pending, vector_bytes, vector_bits, transfer, columns, planned, pushed,
-    log, notes, external, homes, transfers, places, overlaps, fetch_banks, bank_words, dma,
-):  # fmt: skip
-    """Return the handle to the chip's arrays, which must outlive it."""
-    return ChipState(
-        borrow(chip),
-        borrow(core),
-        cores,
-        borrow(code),
-        borrow(order),
-        borrow(threads),
-        borrow(ready),
-        borrow(flights),
-        borrow(oldest),
-        borrow(contexts),
-        borrow(steps),
-        borrow(unit_free),
-        borrow(bank_free),
-        borrow(out_free),
-        borrow(in_free),
-        borrow(messages),
-        borrow(data),
-        borrow(frames),
-        borrow(ports),
-        borrow(outputs),
-        borrow(began),
-        borrow(ended),
-        borrow(frame_counts),
-        borrow(taken),
-        borrow(sequencer_cycles),
-        borrow(vector_cycles),
-        borrow(port_cycles),
-        borrow(engine),
-        borrow(pes),
-        borrow(last),
-        borrow(vector),
-        borrow(pending),
-        borrow(vector_bytes),
-        borrow(vector_bits),
-        borrow(transfer),
-        borrow(columns),
-        borrow(planned),
-        borrow(pushed),
-        borrow(log),
-        borrow(notes),
-        borrow(external),
-        borrow(homes),
-        borrow(transfers),
-        borrow(places),
-        borrow(overlaps),
-        borrow(fetch_banks),
-        borrow(bank_words),
-        borrow(dma),
-    )

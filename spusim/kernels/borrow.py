@@ -1,50 +1,32 @@
-"""Arrays and handles without a reference count, whose owner in Python keeps them alive.
+"""Handles to arrays, and bytes seen as elements: compiled code counts no references to either.
 
-Compiled code counts references atomically whenever it takes an array out of a handle or passes a
-handle on, which costs more than most of what the chip's clock does in a cycle. A borrowed array
-has nothing to count, and an uncounted handle is never counted.
+Counting is atomic, and done whenever an array is taken out of a structure or passed on, which costs
+more than most of what the chip's clock does in a cycle. Here Python keeps alive what is pointed to.
 """
 
+import functools
+import hashlib
+import operator
+
 import numba as nb
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.datamodel import default_manager, models
-from numba.core.runtime.nrtdynmod import _meminfo_struct_type
-from numba.core.typing.templates import AttributeTemplate
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global, signature
 from numba.extending import (
     NativeValue,
-    box,
     infer_getattr,
     intrinsic,
+    lower_builtin,
     lower_getattr_generic,
-    lower_setattr_generic,
     unbox,
 )
 
 from spusim.kernels.compiling import inlined
 
-
-@intrinsic
-def _pointer(typing_context, address):
-    """Turn an address into a pointer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
-
-
-@inlined
-def borrow(array):
-    """Return the same C-contiguous array, without a hold on its memory."""
-    return nb.carray(_pointer(array.ctypes.data), array.shape, array.dtype)
-
-
-@inlined
-def seen_as(memory, kind, width):
-    """Return a C-contiguous array as elements (n,) of another kind, `width` bytes wide."""
-    elements = memory.size * memory.itemsize // width
-    return nb.carray(_pointer(memory.ctypes.data), (elements,), kind)
+_WORD = ir.IntType(64)
+WORD_BYTES = 8
 
 
 @inlined
@@ -54,55 +36,114 @@ def overwrite(target, values):
         target[k] = values[k]
 
 
-@intrinsic
-def address_of(typing_context, handle):
-    """Return an uncounted handle as an address."""
+class HandleType(types.Type):
+    """Compiled type of a handle: the address of words, in which its members lie.
 
-    def generate(context, builder, signature, arguments):
-        pointer = cgutils.create_struct_proxy(handle)(context, builder, value=arguments[0]).meminfo
-        return builder.ptrtoint(pointer, context.get_value_type(types.intp))
+    An array's words are its address and its shape; those of another handle, or of a table of
+    handles, its address. The type is named by a digest of them: functions are named by the types
+    of their arguments, and these names are read and compared ten thousands of times.
+    """
 
-    return types.intp(handle), generate
-
-
-@intrinsic
-def handle_at(typing_context, like, address):
-    """Return the uncounted handle at an address; its type is that of `like`."""
-
-    def generate(context, builder, signature, arguments):
-        handle = cgutils.create_struct_proxy(like)(context, builder)
-        handle.meminfo = builder.inttoptr(arguments[1], handle.meminfo.type)
-        return handle._getvalue()
-
-    return like(like, address), generate
+    def __init__(self, title, members):
+        digest = hashlib.sha256(repr(members).encode()).hexdigest()[:8]
+        super().__init__(name=f"{title}{digest}")
+        self.members, self.words, at = dict(members), {}, 0
+        for name, kind in members:
+            self.words[name] = at
+            at += 1 + getattr(kind, "ndim", 0)
 
 
-class HandleType(types.StructRef):
-    """Base of the compiled types of handles."""
+class TableType(types.Type):
+    """Compiled type of handles of one type, which compiled code finds by number."""
 
-    def preprocess_fields(self, fields):
-        """Drop what is only known of a literal."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
+    def __init__(self, handle):
+        super().__init__(name=f"{handle}Table")
+        self.handle = handle
 
 
-def _load_once(builder, pointer, path):
+default_manager.register(HandleType, models.OpaqueModel)
+default_manager.register(TableType, models.OpaqueModel)
+
+
+@functools.cache
+def _array_type(kind, ndim):
+    return types.Array(nb.from_dtype(kind), ndim, "C")
+
+
+@functools.cache
+def _handle_type(title, names, kinds):
+    known = (kind if isinstance(kind, types.Type) else _array_type(*kind) for kind in kinds)
+    return HandleType(title, tuple(zip(names, known, strict=True)))
+
+
+class Table:
+    """Handles of one type by number, for kernels; it keeps them."""
+
+    def __init__(self, handles):
+        self.handles = list(handles)
+        self._words = np.array([handle.address for handle in self.handles], np.int64)
+        self.address = self._words.ctypes.data
+        self._numba_type_ = TableType(self.handles[0]._numba_type_)
+
+
+class Handle:
+    """Arrays behind one pointer, for kernels: cheap to pass, and quick to compile against.
+
+    members: by name, C-contiguous arrays, handles and tables, which must outlive the handle, whose
+    kernels see the same memory. Raises ValueError for an array that is not contiguous.
+    """
+
+    def __init__(self, title, members):
+        words, kinds = [], []
+        for name, member in members.items():
+            if not isinstance(member, np.ndarray):
+                words.append(member.address)
+                kinds.append(member._numba_type_)
+                continue
+            if not member.flags.c_contiguous:
+                raise ValueError(f"{title}.{name} must be C-contiguous; copy it")
+            words += (member.ctypes.data, *member.shape)
+            kinds.append((member.dtype, member.ndim))
+        self._words = np.array(words, np.int64)
+        self.address = self._words.ctypes.data
+        self._numba_type_ = _handle_type(title, tuple(members), tuple(kinds))
+
+
+@unbox(HandleType)
+@unbox(TableType)
+def _address(kind, pointed, c):
+    """Take a handle or a table from Python."""
+    number = c.pyapi.object_getattr_string(pointed, "address")
+    address = c.pyapi.long_as_longlong(number)
+    c.pyapi.decref(number)
+    return NativeValue(c.builder.inttoptr(address, cgutils.voidptr_t))
+
+
+def _load_word(builder, words, at):
     """Load what never changes, so that LLVM need not load it again after any store."""
-    loaded = builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(32), k) for k in path]))
+    place = builder.gep(builder.bitcast(words, _WORD.as_pointer()), [at])
+    loaded = builder.load(place)
     loaded.set_metadata("invariant.load", builder.module.add_metadata([]))
     return loaded
 
 
-def _load_array(context, builder, kind, pointer):
-    """Load an array that nothing holds, member by member."""
+def _pack(context, builder, kind, address, shape):
+    """Make an array that nothing holds out of an address and a shape."""
     model = context.data_model_manager[kind]
-    array = context.make_array(kind)(context, builder)
-    for name in ("nitems", "itemsize", "data"):
-        setattr(array, name, _load_once(builder, pointer, [0, model.get_field_position(name)]))
-    for name in ("shape", "strides"):
-        at = model.get_field_position(name)
-        sizes = [_load_once(builder, pointer, [0, at, axis]) for axis in range(kind.ndim)]
-        setattr(array, name, cgutils.pack_array(builder, sizes))
-    return array._getvalue()
+    width = ir.Constant(_WORD, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    sizes = [*shape, width]  # what a step along the axis before takes, one after another
+    strides = [functools.reduce(builder.mul, sizes[axis + 1 :]) for axis in range(kind.ndim)]
+    members = {
+        "nitems": functools.reduce(builder.mul, shape),
+        "itemsize": width,
+        "data": builder.inttoptr(address, context.get_data_type(kind.dtype).as_pointer()),
+        "shape": cgutils.pack_array(builder, shape),
+        "strides": cgutils.pack_array(builder, strides),
+    }
+    array = ir.Constant(model.get_value_type(), None)  # nothing that holds it, nothing to count
+    for name, value in members.items():
+        array = builder.insert_value(array, value, model.get_field_position(name))
+    return array
 
 
 @infer_getattr
@@ -113,75 +154,54 @@ class _Members(AttributeTemplate):
 
     def generic_resolve(self, handle, name):
         """Return the type of a member, None for no such member."""
-        return handle.field_dict.get(name)
-
-
-def _payload(context, builder, handle, value):
-    """Return a pointer to a handle's members, and their data model."""
-    meminfo = cgutils.create_struct_proxy(handle)(context, builder, value=value).meminfo
-    meminfo = builder.bitcast(meminfo, _meminfo_struct_type.as_pointer())
-    model = context.data_model_manager[handle.get_data_type()]
-    members = _load_once(builder, meminfo, [0, 3])
-    return builder.bitcast(members, model.get_value_type().as_pointer()), model
+        return handle.members.get(name)
 
 
 @lower_getattr_generic(HandleType)
-def _member(context, builder, handle, value, name):
+def _member(context, builder, handle, words, name):
     """Load a member of a handle: set when the handle was made, and never again."""
-    members, model = _payload(context, builder, handle, value)
-    kind, at = handle.field_dict[name], model.get_field_position(name)
+    kind, at = handle.members[name], handle.words[name]
+    loaded = [
+        _load_word(builder, words, ir.Constant(_WORD, at + k))
+        for k in range(1 + getattr(kind, "ndim", 0))
+    ]
     if isinstance(kind, types.Array):
-        place = builder.gep(members, [ir.Constant(ir.IntType(32), k) for k in (0, at)])
-        return _load_array(context, builder, kind, place)
-    return _load_once(builder, members, [0, at])
+        return _pack(context, builder, kind, loaded[0], loaded[1:])
+    return builder.inttoptr(loaded[0], cgutils.voidptr_t)
 
 
-@lower_setattr_generic(HandleType)
-def _set_member(context, builder, signature, arguments, name):
-    """Store a member of a handle that is being made."""
-    members, model = _payload(context, builder, signature.args[0], arguments[0])
-    at = model.get_field_position(name)
-    place = builder.gep(members, [ir.Constant(ir.IntType(32), k) for k in (0, at)])
-    builder.store(arguments[1], place)
+@infer_global(operator.getitem)
+class _Handles(AbstractTemplate):
+    """The type of table[number]."""
+
+    key = operator.getitem
+
+    def generic(self, args, kws):
+        """Return its signature, None for what is no table."""
+        table, number = args
+        if isinstance(table, TableType) and isinstance(number, types.Integer):
+            return signature(table.handle, table, types.int64)
+        return None
 
 
-class _UncountedModel(models.StructRefModel):
-    """A pointer to a structref's payload of which compiled code counts no references."""
-
-    def traverse(self, builder):
-        """Name no member that has a count."""
-        return []
-
-    def inner_models(self):
-        """Name no member that has a count."""
-        return []
+@lower_builtin(operator.getitem, TableType, types.int64)
+def _handle_of(context, builder, signature, args):
+    """Load a handle from a table."""
+    return builder.inttoptr(_load_word(builder, *args), cgutils.voidptr_t)
 
 
-def define_uncounted(struct_type, proxy_class):
-    """Have compiled code count no references to a type of handles, and box it.
+@intrinsic
+def seen_as(typing_context, memory, kind, width):
+    """Return a C-contiguous array as elements (n,) of another kind, `width` bytes wide."""
+    seen = types.Array(kind.dtype, 1, "C")
 
-    The Python object holds the only reference, and must outlive all that compiled code keeps.
-    """
-    default_manager.register(struct_type, _UncountedModel)
-    counted = types.MemInfoPointer(types.voidptr)
+    def generate(context, builder, signature, args):
+        array = context.make_array(memory)(context, builder, args[0])
+        size = builder.mul(
+            array.nitems,
+            ir.Constant(_WORD, context.get_abi_sizeof(context.get_data_type(memory.dtype))),
+        )
+        elements = builder.sdiv(size, args[2])
+        return _pack(context, builder, seen, builder.ptrtoint(array.data, _WORD), [elements])
 
-    @box(struct_type)
-    def _box(typ, handle, c):
-        pointer = cgutils.create_struct_proxy(typ)(c.context, c.builder, value=handle).meminfo
-        objects = (proxy_class._numba_box_, typ)
-        parts = [c.pyapi.unserialize(c.pyapi.serialize_object(known)) for known in objects]
-        parts.append(c.box(counted, pointer))  # takes over the reference that creation made
-        proxy = c.pyapi.call_function_objargs(parts[0], parts[1:])
-        for part in parts:
-            c.pyapi.decref(part)
-        return proxy
-
-    @unbox(struct_type)
-    def _unbox(typ, proxy, c):
-        boxed = c.pyapi.object_getattr_string(proxy, "_meminfo")
-        pointer = c.unbox(counted, boxed).value
-        c.context.nrt.decref(c.builder, counted, pointer)  # the proxy keeps its own
-        c.pyapi.decref(boxed)
-        handle = cgutils.create_struct_proxy(typ)(c.context, c.builder)
-        handle.meminfo = pointer
-        return NativeValue(handle._getvalue())
+    return seen(memory, kind, types.int64), generate

@@ -20,7 +20,7 @@ from numba.core.caching import UserProvidedCacheLocator
 
 PACKAGE = "spusim.kernels"
 SOURCES = Path(__file__).resolve().parent
-HANDLES = ("borrow", "chip", "core")  # their types reach kernels without an import
+HANDLES = ("borrow",)  # what its types compile to reaches kernels without an import
 IMPORT = re.compile(rf"^\s*from {re.escape(PACKAGE)}\.([\w.]+) import", re.MULTILINE)
 LOCATORS = f"{PACKAGE}.cache.KernelLocator,numba.core.caching.InTreeCacheLocator"
 

@@ -1,17 +1,15 @@
-"""ChipState: the arrays of all cores' sequencers and ports, and of the router between them."""
+"""The arrays of all cores' sequencers and ports, and of the router between them."""
 
 from enum import IntEnum
 
-from numba.experimental import structref
-
-from spusim.kernels.borrow import HandleType, define_uncounted
+from spusim.kernels.borrow import Handle
 
 NEVER = 1 << 60  # beyond every cycle
 HOST_BIT = 15  # of a destination mask
 
 
 class G(IntEnum):
-    """Parameters and registers of the chip, in `ChipState.chip`."""
+    """Parameters and registers of the chip, in `chip`."""
 
     CORES = 0
     CONTEXTS = 1
@@ -64,7 +62,7 @@ class G(IntEnum):
 
 
 class K(IntEnum):
-    """Registers of a core, in `ChipState.core` (one row a core)."""
+    """Registers of a core, in `core` (one row a core)."""
 
     NEXT = 0  # cycle of its next event
     ACCOUNTED = 1  # sequencer cycles before this one are attributed
@@ -91,7 +89,7 @@ class K(IntEnum):
 
 
 class H(IntEnum):
-    """A thread's entry of the scoreboard, in `ChipState.threads`."""
+    """A thread's entry of the scoreboard, in `threads`."""
 
     TOKENS = 0
     LEFT = 1  # tokens still missing
@@ -105,7 +103,7 @@ class H(IntEnum):
 
 
 class F(IntEnum):
-    """A thread in flight, in `ChipState.flights` (one row a context)."""
+    """A thread in flight, in `flights` (one row a context)."""
 
     THREAD = 0
     READY_AT = 1
@@ -133,7 +131,7 @@ class A(IntEnum):
 
 
 class N(IntEnum):
-    """A message or a remote token, in `ChipState.messages`."""
+    """A message or a remote token, in `messages`."""
 
     STATE = 0
     SENDER = 1
@@ -198,7 +196,7 @@ class ChipFault(IntEnum):
 
 
 class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one letter
-    """An output port, in `ChipState.ports`."""
+    """An output port, in `ports`."""
 
     CORE = 0
     CHANNEL = 1
@@ -210,7 +208,7 @@ class O(IntEnum):  # noqa: E742 - like all tables of columns, named by one lette
 
 
 class D(IntEnum):
-    """A core's dma unit, in `ChipState.dma`."""
+    """A core's dma unit, in `dma`."""
 
     WAITING = 0  # for the channel
     CONTEXT = 1  # of the flight whose instruction it runs
@@ -224,7 +222,7 @@ class D(IntEnum):
 
 
 class V(IntEnum):
-    """A matrix's image and place, in `ChipState.places`."""
+    """A matrix's image and place, in `places`."""
 
     HOME = 0  # external word, -1: none
     WORDS = 1  # of the image
@@ -250,7 +248,7 @@ class Stop(IntEnum):
 FIELDS = (
     "chip",  # (G.COUNT,)
     "core",  # (cores, K.COUNT)
-    "cores",  # CoreTable
+    "cores",  # a `Table` of their handles
     "code",  # (cores, instructions, operands): as each core's, padded with `end`
     "order",  # (cores,) in which cores are visited; of no consequence
     "threads",  # (cores, threads, H.COUNT)
@@ -299,13 +297,6 @@ FIELDS = (
 )
 
 
-class ChipStateType(HandleType):
-    """Compiled type of `ChipState`."""
-
-
-class ChipState(structref.StructRefProxy):
-    """The chip's arrays behind one pointer."""
-
-
-define_uncounted(ChipStateType, ChipState)
-structref.define_constructor(ChipState, ChipStateType, list(FIELDS))
+def chip_state(members):
+    """Return the handle to the chip's arrays and its table of cores, by name, which outlive it."""
+    return Handle("Chip", {name: members[name] for name in FIELDS})

@@ -6,10 +6,12 @@ by other kernels. Here a function that a kernel calls is typed and lowered, and 
 linked into a kernel that Python calls, which alone is optimised, emitted and cached.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import llvmlite.binding as llvm
 import numba as nb
 from numba import _dynfunc
 from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
@@ -19,11 +21,62 @@ from numba.core.registry import CPUDispatcher
 class _PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types
     """Code that is only ever linked into that of a kernel."""
 
-    def _optimize_final_module(self) -> None:
+    def _optimize_functions(self, ll_module: Any) -> None:
         """Leave it to the kernel."""
+        ll_module.data_layout = self._codegen._data_layout
 
-    def _finalize_final_module(self) -> None:
+    def finalize(self) -> None:
+        """Leave it to the kernel, which links what this calls, once for all that call it."""
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == llvm.Linkage.external:
+                function.linkage = "linkonce_odr"
         self._finalized = True
+
+    def _get_module_for_linking(self) -> Any:
+        """Return it with all that it calls, for a caller that is not one of ours."""
+        if self._shared_module is None:
+            self._shared_module = self._final_module.clone()
+            _link_all(self._shared_module, self)
+        return self._shared_module
+
+
+class _KernelLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """A kernel's code, with all that it calls."""
+
+    def finalize(self) -> None:
+        """Link every part once, then optimise and emit it all."""
+        _link_all(self._final_module, self)
+        self._linking_libraries = []
+        super().finalize()
+
+
+def _callers_first(library: codegen.CodeLibrary) -> Iterator[codegen.CodeLibrary]:
+    """Iterate over the libraries that one calls, and those that parts among them call in turn."""
+    for called in library._linking_libraries:
+        yield called
+        if isinstance(called, _PartLibrary):
+            yield from _callers_first(called)
+
+
+def _link_all(module: Any, library: codegen.CodeLibrary) -> None:
+    """Link all that a library calls to its module; each is only linked if something calls it."""
+    for called in dict.fromkeys(_callers_first(library)):
+        library._reload_init.update(called._reload_init)
+        part = isinstance(called, _PartLibrary)
+        code = called._final_module if part else called._get_module_for_linking()
+        module.link_in(code, preserve=True)
+
+
+@compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
+class _LowerKernel(typed_passes.NativeLowering):  # type: ignore[misc]
+    """Lowers a function that Python calls."""
+
+    _name = "kernel_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
 
 
 @compiler_machinery.register_pass(mutates_CFG=True, analysis_only=False)
@@ -46,17 +99,69 @@ class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
         return True
 
 
-class _PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
+class _Flags(compiler.Flags):  # type: ignore[misc]
+    """Numba's options, which it compares with those of other calls at nearly every operation."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, copy_from: compiler.Flags):
+        super().__init__(copy_from)
+        self._known: tuple[Any, ...] | None = None
+
+    def copy(self) -> "_Flags":
+        """Return the options that the functions of numba's own that are called depend on."""
+        called = _Flags(self)
+        for name in ("no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"):
+            called.discard(name)
+        return called
+
+    def _what(self) -> tuple[Any, ...]:
+        if self._known is None:
+            self._known = tuple(self.values().values())
+        return self._known
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, _Flags) and self._what() == other._what())
+
+
+class _KernelCompiler(compiler.CompilerBase):  # type: ignore[misc]
     """Numba's passes, with another one to lower."""
+
+    lowering = _LowerKernel
+
+    def __init__(
+        self, typing: Any, target: Any, library: Any, args: Any, returned: Any, flags: Any,
+        names: Any,
+    ):  # fmt: skip
+        super().__init__(typing, target, library, args, returned, _Flags(flags), names)
 
     def define_pipelines(self) -> list[Any]:
         whole = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes = compiler_machinery.PassManager("part")
+        passes = compiler_machinery.PassManager("kernel")
         for found, description in whole.passes:
             lowers = found is typed_passes.NativeLowering
-            passes.add_pass(_LowerPart if lowers else found, description)
+            passes.add_pass(self.lowering if lowers else found, description)
         passes.finalize()
         return [passes]
+
+    def _compile_core(self) -> Any:
+        # Looking for garbage, of which there is little before the end, takes a sixth of the time.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return super()._compile_core()
+        finally:
+            if collects:
+                gc.enable()
+
+
+class _PartCompiler(_KernelCompiler):
+    """The same for what only kernels call."""
+
+    lowering = _LowerPart
 
 
 class _Part(CPUDispatcher):  # type: ignore[misc]
@@ -87,7 +192,7 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 
 def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
     """Declare a function that Python and kernels can call; inlined: LLVM has no choice."""
-    declared = nb.njit(cache=True)(function)
+    declared = nb.njit(cache=True, pipeline_class=_KernelCompiler, no_cfunc_wrapper=True)(function)
     declared.__class__ = _Kernel
     declared.part = nb.njit(
         pipeline_class=_PartCompiler,

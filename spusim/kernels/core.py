@@ -1,14 +1,10 @@
 """All of a core's state that kernels work on: arrays, and one handle to them for compiled code."""
 
-import operator
 from typing import NamedTuple
 
 import numpy as np
-from numba.experimental import structref
-from numba.extending import overload
 
-from spusim.kernels.borrow import HandleType, address_of, borrow, define_uncounted, handle_at
-from spusim.kernels.compiling import kernel
+from spusim.kernels.borrow import Handle
 
 
 class CoreArrays(NamedTuple):
@@ -62,96 +58,6 @@ class CoreArrays(NamedTuple):
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
-class CoreStateType(HandleType):
-    """Compiled type of `CoreState`."""
-
-
-class CoreState(structref.StructRefProxy):
-    """The same arrays behind one pointer: cheap to pass, and quick to compile against."""
-
-
-define_uncounted(CoreStateType, CoreState)
-structref.define_constructor(CoreState, CoreStateType, list(CoreArrays._fields))
-
-
-@kernel
 def core_state(arrays):
     """Return the handle to a core's arrays, which must outlive it; both see the same memory."""
-    return CoreState(
-        borrow(arrays.params),
-        borrow(arrays.code),
-        borrow(arrays.matrices),
-        borrow(arrays.w8),
-        borrow(arrays.w16),
-        borrow(arrays.packed_beats),
-        borrow(arrays.byte_beats),
-        borrow(arrays.stats),
-        borrow(arrays.bank_words),
-        borrow(arrays.bias),
-        borrow(arrays.row_abs),
-        borrow(arrays.row_norm),
-        borrow(arrays.fetch),
-        borrow(arrays.tables),
-        borrow(arrays.table_memory),
-        borrow(arrays.memory),
-        borrow(arrays.acc),
-        borrow(arrays.counters),
-        borrow(arrays.bank_busy),
-        borrow(arrays.bank_held),
-        borrow(arrays.pe_stalls),
-        borrow(arrays.scanner_stalls),
-        borrow(arrays.matrix_use),
-        borrow(arrays.beats),
-        borrow(arrays.beat_first),
-        borrow(arrays.entry_rows),
-        borrow(arrays.columns),
-        borrow(arrays.every),
-        borrow(arrays.windows),
-        borrow(arrays.offsets),
-        borrow(arrays.factors),
-        borrow(arrays.uses),
-        borrow(arrays.x),
-        borrow(arrays.acc32),
-        borrow(arrays.va),
-        borrow(arrays.vb),
-        borrow(arrays.pe_done),
-        borrow(arrays.pe_owed),
-        borrow(arrays.release),
-        borrow(arrays.bank_scratch),
-        borrow(arrays.operands),
-        borrow(arrays.vector_memo),
-        borrow(arrays.given),
-        borrow(arrays.tape),
-    )
-
-
-class CoreTableType(HandleType):
-    """Compiled type of `CoreTable`."""
-
-
-class CoreTable(structref.StructRefProxy):
-    """Handles of all cores, by number; a list would count a reference at every access."""
-
-
-define_uncounted(CoreTableType, CoreTable)
-structref.define_constructor(CoreTable, CoreTableType, ["first", "addresses"])
-
-
-@overload(operator.getitem)
-def _core_of(table, number):
-    """Let compiled code write table[number] for a core's handle."""
-    if isinstance(table, CoreTableType):
-        return lambda table, number: handle_at(table.first, table.addresses[number])
-    return None
-
-
-@kernel
-def core_address(core):
-    """Return the address of a core's handle, for `core_table`."""
-    return address_of(core)
-
-
-@kernel
-def core_table(first, addresses):
-    """Return the table of cores with these addresses (cores,) int64, which must outlive it."""
-    return CoreTable(first, borrow(addresses))
+    return Handle("Core", arrays._asdict())

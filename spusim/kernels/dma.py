@@ -193,7 +193,8 @@ def _count(chip, c, context, row):
         counters[_DATA_WRITE if load else _DATA_READ] += words
     if row[0] == _FETCH or not chip.chip[_OWN]:
         _count_banks(chip, c, context, row, core.bank_scratch)
-        core.bank_busy += core.bank_scratch
+        for bank in range(core.bank_busy.shape[0]):
+            core.bank_busy[bank] += core.bank_scratch[bank]
 
 
 @kernel

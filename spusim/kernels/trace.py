@@ -8,10 +8,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba.experimental import structref
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
-from spusim.kernels.borrow import HandleType, borrow, define_uncounted, overwrite
+from spusim.kernels.borrow import Handle, overwrite
 from spusim.kernels.chip import NEVER, A
 from spusim.kernels.compiling import kernel
 from spusim.kernels.contention import (
@@ -75,7 +74,7 @@ class ReplayArrays(NamedTuple):
     """State of a replay of one core's work, and what comes of it."""
 
     state: np.ndarray  # (Y.COUNT,) int64
-    engine: np.ndarray  # as in ChipState
+    engine: np.ndarray  # as the chip has them
     pes: np.ndarray
     last: np.ndarray
     vector: np.ndarray
@@ -95,42 +94,9 @@ class ReplayArrays(NamedTuple):
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
 
 
-class ReplayType(HandleType):
-    """Compiled type of `Replay`."""
-
-
-class Replay(structref.StructRefProxy):
-    """The same arrays behind one pointer."""
-
-
-define_uncounted(ReplayType, Replay)
-structref.define_constructor(Replay, ReplayType, list(ReplayArrays._fields))
-
-
-@kernel
 def replay_state(arrays):
     """Return the handle to a replay's arrays, which must outlive it."""
-    return Replay(
-        borrow(arrays.state),
-        borrow(arrays.engine),
-        borrow(arrays.pes),
-        borrow(arrays.last),
-        borrow(arrays.vector),
-        borrow(arrays.bytes_),
-        borrow(arrays.bits),
-        borrow(arrays.pending),
-        borrow(arrays.transfer),
-        borrow(arrays.columns),
-        borrow(arrays.taken),
-        borrow(arrays.held),
-        borrow(arrays.pe_stalls),
-        borrow(arrays.scanner_stalls),
-        borrow(arrays.vector_stalls),
-        borrow(arrays.before),
-        borrow(arrays.kept),
-        borrow(arrays.current),
-        borrow(arrays.changes),
-    )
+    return Handle("Replay", arrays._asdict())
 
 
 PHASE_SIGNAL, WINDOW_SIGNAL, SCANNER_SIGNAL, VECTOR_SIGNAL, PE_SIGNALS = range(5)

@@ -6,10 +6,10 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.isa import Instruction
-from spusim.kernels.advance import advance, begin_file, chip_state, close
+from spusim.kernels.advance import advance, begin_file, close
 from spusim.kernels.ahead import COLUMNS_A_NOTE, PLAN
+from spusim.kernels.borrow import Table
 from spusim.kernels.chip import (
-    FIELDS,
     NEVER,
     WAITING,
     A,
@@ -22,9 +22,9 @@ from spusim.kernels.chip import (
     Q,
     R,
     Stop,
+    chip_state,
 )
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
-from spusim.kernels.core import core_address, core_table
 from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.log import WIDTH
 from spusim.kernels.sequencer import take_token
@@ -104,9 +104,8 @@ class Chip:
             self.arrays |= log_arrays(self.loaded, arch)
             self.registers[G.LOG_LIMIT] = LOG_ROWS
         # Handles hold nothing, so the chip keeps what they point to.
-        self._addresses = np.array([core_address(core.state) for core in self.loaded], np.int64)
-        self._cores = core_table(self.loaded[0].state, self._addresses)
-        self._state = chip_state(*(self.arrays.get(name, self._cores) for name in FIELDS))
+        self._cores = Table(core.state for core in self.loaded)
+        self._state = chip_state({**self.arrays, "cores": self._cores})
 
     @property
     def now(self) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 
 from spusim.arch.spec import Arch, CoreSpec
 from spusim.isa import Instruction
-from spusim.kernels.core import CoreArrays, CoreState, core_state
+from spusim.kernels.borrow import Handle
+from spusim.kernels.core import CoreArrays, core_state
 from spusim.kernels.lanes import LANES
 from spusim.kernels.layout import COUNTERS, MAC_KINDS, MEMO_BANKS, Given, M, P, S, Tape
 from spusim.machine.decode import decode_program
@@ -26,7 +27,7 @@ class LoadedCore:
     """A core ready to run."""
 
     arrays: CoreArrays
-    state: CoreState  # the same arrays, for kernels
+    state: Handle  # the same arrays, for kernels
     instructions: list[Instruction]
     image: CoreImage
     mac_kinds: tuple[str, ...]  # names of the MAC counters

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from spusim.arch.spec import Arch
+from spusim.kernels.borrow import Handle
 from spusim.kernels.chip import NEVER
 from spusim.kernels.contention import INTERVAL, TRANSFER_STATE, VECTOR_STATE
-from spusim.kernels.core import CoreState
 from spusim.kernels.layout import S
 from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.kernels.trace import (
@@ -122,7 +122,7 @@ class CoreReplay:
         self._replay = replay_state(self._arrays)
 
     @property
-    def _state(self) -> CoreState:
+    def _state(self) -> Handle:
         return self._loaded.state
 
     def run(
