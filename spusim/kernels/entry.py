@@ -15,6 +15,7 @@ from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
 
 from spusim.errors import SpusimError
+from spusim.kernels.compiling import link_all
 from spusim.kernels.declare import Handle, plain
 from spusim.kernels.handles import HandleType
 from spusim.kernels.loading import ARRAY, BOOL, ENTRY, FLOAT, INT, Compiled
@@ -136,6 +137,12 @@ class _EntryLibrary(codegen.JITCodeLibrary):
     """An entry and all that it calls, emitted as an object file and not into this process."""
 
     code: bytes
+
+    def finalize(self):
+        """Link every part once, then optimise and emit it all."""
+        link_all(self._final_module, self)
+        self._linking_libraries = []
+        super().finalize()
 
     def _optimize_final_module(self):
         module = self._final_module

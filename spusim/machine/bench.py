@@ -12,8 +12,8 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.engine import settle
-from spusim.kernels.layout import Fault, M, Op, T, X
-from spusim.kernels.thread import run_thread, start_thread
+from spusim.kernels.layout import Fault, M, Op
+from spusim.kernels.product import run_product
 from spusim.machine.chip import FAULTS
 from spusim.machine.collect import (
     Unskipped,
@@ -39,8 +39,6 @@ class EngineBench:
 
     def __init__(self, loaded: LoadedCore):
         self._loaded = loaded
-        self._context = np.zeros(X.COUNT, np.int64)
-        self._step = np.zeros((1, T.COUNT), np.int64)
 
     def frame(self, words: np.ndarray) -> tuple[int, np.ndarray]:
         """Run all products on an operand (words, word bytes); return cycles and accumulators."""
@@ -51,23 +49,23 @@ class EngineBench:
                 f"{arrays.memory.size // words.shape[1]}; set core.data_memory.words"
             )
         arrays.memory[: words.size] = words.ravel()
-        start_thread(self._context, 0)
         cycles, parts = 0, []
-        for m, acc, last in self._products():
-            count, fault = run_thread(self._loaded.state, self._context, self._step, 1)
-            if fault or not count:
+        for m, src, acc, accumulate, last in self._products():
+            fault, spent = run_product(self._loaded.state, m, src, acc, accumulate)
+            if fault:
                 raise MachineError(f"product {m}: {FAULTS[Fault(fault)]}")
-            cycles += int(self._step[0, T.CYCLES])
+            cycles += spent
             if last:
                 parts.append(arrays.acc[acc : acc + arrays.matrices[m, M.ROWS]].copy())
         return cycles, np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def _products(self) -> Iterator[tuple[int, int, bool]]:
-        """Matrix, accumulator row, and whether the row tile ends with this product."""
+    def _products(self) -> Iterator[tuple[int, int, int, int, bool]]:
+        """Matrix, operand, accumulator row, whether it adds, and whether its row tile ends."""
         code = self._loaded.arrays.code
         for row, following in pairwise(code):
             goes_on = following[0] == Op.MATVEC and following[5]
-            yield int(row[2]), int(row[4]), not goes_on
+            m, src, acc, accumulate = map(int, row[2:6])
+            yield m, src, acc, accumulate, not goes_on
 
 
 def run_layer(program: Program, arch: Arch, frames: np.ndarray) -> RunResult:

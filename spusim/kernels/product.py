@@ -1,0 +1,26 @@
+"""One product on its own, on a core whose other units do nothing."""
+
+import numpy as np
+
+from spusim.kernels.declare import kernel
+from spusim.kernels.engine import matvec_fault, multiply
+from spusim.kernels.layout import C, Fault, P
+from spusim.kernels.thread import hold_banks
+
+_INSTRUCTION, _SHARED = int(C.INSTRUCTION), int(P.SHARED_PORTS)
+_NONE, _MATRIX = int(Fault.NONE), int(Fault.MATRIX)
+
+
+@kernel
+def run_product(core, m, src, acc, accumulate):
+    """Execute one product as a thread without loops would; return (fault, cycles)."""
+    if m >= core.matrices.shape[0]:
+        return _MATRIX, np.int64(0)
+    fault = matvec_fault(core, m, src, acc)
+    if fault != _NONE:
+        return fault, np.int64(0)
+    cycles, mask = multiply(core, m, src, acc, accumulate)
+    if not core.params[_SHARED]:
+        hold_banks(core, mask, cycles)
+    core.counters[_INSTRUCTION] += 1
+    return _NONE, cycles
