@@ -10,7 +10,7 @@ No kernel counts from an array's end: an index is never negative, and nobody loo
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -63,17 +63,26 @@ class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no
         return self._shared_module
 
 
-def _callers_first(library: codegen.CodeLibrary) -> Iterator[codegen.CodeLibrary]:
-    """Iterate over the libraries that one calls, and those that parts among them call in turn."""
-    for called in library._linking_libraries:
-        yield called
-        if isinstance(called, PartLibrary):
-            yield from _callers_first(called)
+def _callers_first(library: codegen.CodeLibrary) -> list[codegen.CodeLibrary]:
+    """Return the libraries that one calls, and those that parts among them call, callers first."""
+    found = list[codegen.CodeLibrary]()
+    seen = set[codegen.CodeLibrary]()
+
+    def visit(caller: codegen.CodeLibrary) -> None:
+        for called in caller._linking_libraries:
+            if called not in seen:
+                seen.add(called)
+                if isinstance(called, PartLibrary):
+                    visit(called)
+                found.append(called)
+
+    visit(library)
+    return found[::-1]
 
 
 def link_all(module: Any, library: codegen.CodeLibrary) -> None:
-    """Link all that a library calls to its module, each once."""
-    for called in dict.fromkeys(_callers_first(library)):
+    """Link all that a library calls to its module, each once; LLVM takes what is called by then."""
+    for called in _callers_first(library):
         library._reload_init.update(called._reload_init)
         part = isinstance(called, PartLibrary)
         code = called._final_module if part else called._get_module_for_linking()
