@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spusim.api import compile_layer, load_arch
-from spusim.kernels.core import core_state
+from spusim.kernels.core import CoreState
 from spusim.kernels.layout import Fault, Op, P, X
 from spusim.kernels.narrow import MOST_FRACTION, TABLE_NONE, TABLE_RELU, narrow_values
 from spusim.kernels.thread import vector_operands, wide_values
@@ -98,7 +98,7 @@ def case(seed, ops, usual):  # type: ignore[no-untyped-def]
 def run(kernel, seed, ops, usual):  # type: ignore[no-untyped-def]
     """Return what a kernel returns for a case, and what memory holds then."""
     arrays, thread, op, operands = case(seed, ops, usual)
-    core = core_state(arrays)
+    core = CoreState(*arrays)
     bytes_, bits = np.zeros(4, np.int64), np.zeros(4, np.int64)
     table, _ = vector_operands(core, thread, op, operands, bytes_, bits)
     rounding = int(thread[X.ROUNDING]) - 1 if thread[X.ROUNDING] else int(arrays.params[P.ROUNDING])
