@@ -6,11 +6,12 @@ import numpy as np
 
 from spusim.kernels.contention import ENGINE_DONE, start_vector, step_cycle, step_window
 from spusim.kernels.declare import kernel
+from spusim.kernels.engine_state import start_engine
 from spusim.kernels.layout import M
 from spusim.kernels.load_phase import load_cycles
 from spusim.kernels.matvec import add_columns, nonzero_columns
 from spusim.kernels.rowtime import product_cycles
-from spusim.kernels.stepping import start_engine, step_alone
+from spusim.kernels.stepping import step_alone
 
 _ROWS, _COLUMNS, _WEIGHTS = int(M.ROWS), int(M.COLUMNS), int(M.WEIGHTS)
 NEVER = 1 << 60

@@ -23,8 +23,12 @@ from spusim.api import (
 )
 from spusim.frontend import quantise_input
 from spusim.kernels.contention import AHEAD, LEVELS, VECTOR_STATE
+from spusim.kernels.engine_state import (
+    ENGINE_STATE,
+    PE_STATE,
+    SPARE_SLOTS,
+)
 from spusim.kernels.layout import P
-from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.machine import run_layer
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core

@@ -278,7 +278,7 @@ FIELDS = (
     "sequencer_cycles",  # (cores, Q.COUNT)
     "vector_cycles",  # (cores, 2): busy, port
     "port_cycles",  # (cores, R.COUNT)
-    "engine",  # shared ports, (cores, ...): see `stepping` and `contention`
+    "engine",  # shared ports, (cores, ...): see `engine_state` and `contention`
     "pes",
     "last",
     "vector",  # (cores, 2, ...): the second one is scratch

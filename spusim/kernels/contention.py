@@ -9,8 +9,7 @@ import numpy as np
 
 from spusim.kernels.borrow import borrow, overwrite
 from spusim.kernels.declare import inlined, kernel
-from spusim.kernels.layout import P
-from spusim.kernels.stepping import (
+from spusim.kernels.engine_state import (
     BY_ENGINE,
     BY_ROUTER,
     BY_VECTOR,
@@ -18,8 +17,9 @@ from spusim.kernels.stepping import (
     GRANTED,
     IDLE,
     PHASE,
-    step_engine,
 )
+from spusim.kernels.layout import P
+from spusim.kernels.stepping import step_engine
 from spusim.kernels.vector import beat_words
 
 # Vector unit. After it, masks of banks: those that its beat has still to access more than 0, 1, ...

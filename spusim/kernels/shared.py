@@ -16,10 +16,14 @@ from spusim.kernels.contention import (
     step_window,
 )
 from spusim.kernels.declare import kernel
+from spusim.kernels.engine_state import (
+    IDLE,
+    PHASE,
+    start_engine,
+)
 from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import occupy
-from spusim.kernels.stepping import IDLE, PHASE, start_engine
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
 _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)

@@ -20,235 +20,49 @@ import numpy as np
 
 from spusim.kernels.borrow import borrow
 from spusim.kernels.declare import inlined, kernel
-from spusim.kernels.layout import M, P, S
-from spusim.kernels.rowtime import cost_of
-
-# Engine state. After it, for each pushed column, the last cycle in which a PE freed its slot.
-(
-    PHASE, OPERAND, OPERANDS, SRC, NEXT, TOTAL, WINDOW, PENDING, SCANNED, SCAN_AT, LEFT, MATRIX,
-    CYCLE, GRANTED,
-) = range(14)  # fmt: skip
-ENGINE_STATE = 14
-IDLE, LOADING, RUNNING, DRAINING = range(4)
-# state of PEs, field by field; AT: the cycle that a PE comes to next
-BANKS, FETCHED, FETCHES, POPPED, COST, BEAT, BEATS_END, ENTRIES, AT, DONE, SPENT = range(11)
-PE_STATE = 11
-
-_PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
-_DEPTH, _DONE, _STAGES = int(P.QUEUE_DEPTH), int(P.RELEASE_DONE), int(P.MAC_STAGES)
-_PRIVATE, _HAZARD = int(P.PRIVATE_WEIGHTS), int(P.HAZARD_STALL)
-_COLUMNS, _COSTS, _ABITS, _FETCH = (
-    int(M.COLUMNS),
-    int(M.COSTS),
-    int(M.ACTIVATION_BITS),
-    int(M.FETCH),
+from spusim.kernels.engine_state import (
+    AT,
+    BANKS,
+    BEAT,
+    BEATS_END,
+    COST,
+    CYCLE,
+    DONE,
+    DRAINING,
+    ENGINE_STATE,
+    ENTRIES,
+    EVERY_BANK,
+    GRANTED,
+    IDLE,
+    LEFT,
+    LOADING,
+    MATRIX,
+    NEVER_UPDATED,
+    NEXT,
+    PE_STATE,
+    PENDING,
+    PHASE,
+    POPPED,
+    RUNNING,
+    SCAN_AT,
+    SCANNED,
+    SPARE_SLOTS,
+    SPENT,
+    TOTAL,
+    WINDOW,
+    start_engine,
 )
-_LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
+from spusim.kernels.layout import M, P, S
+from spusim.kernels.load_window import load
+from spusim.kernels.rowtime import cost_of
+from spusim.kernels.scanner import push_next, scan_rest
+
+_PES, _DEPTH, _DONE = int(P.PES), int(P.QUEUE_DEPTH), int(P.RELEASE_DONE)
+_STAGES, _HAZARD, _COSTS = int(P.MAC_STAGES), int(P.HAZARD_STALL), int(M.COSTS)
+_BUSY, _EMPTY, _STARVED = int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _HAZARD_WAIT, _PORT, _IMBALANCE = int(S.HAZARD), int(S.PORT), int(S.IMBALANCE)
 _DRAIN, _FULL, _WAIT = int(S.DRAIN), int(S.QUEUE_FULL), int(S.PE_WAIT)
-BY_ROUTER, BY_VECTOR, BY_ENGINE = 1, 2, 3  # who was granted a bank in a cycle
-SPARE_SLOTS = 64  # places of a short pencil may lie beyond the last accumulator
-EVERY_BANK = -1  # as a mask
-_NEVER = np.int64(-(1 << 40))
 _ENDLESS = np.int64(1 << 40)
-
-
-@kernel
-def start_engine(core, m, src, n, accumulate, state, pes, last):
-    """Set the stepping state to the first cycle of a product of n pushed columns.
-
-    state (ENGINE_STATE + columns,), pes (PE_STATE, pes), last (pes, slots): cycle of the last
-    update of a row; all int64.
-    """
-    matrix = core.matrices[m]
-    state[:] = 0
-    pes[:] = 0
-    if core.params[_HAZARD]:
-        last[:] = _NEVER
-    state[PHASE] = LOADING
-    state[SRC], state[TOTAL], state[MATRIX] = src, n, m
-    state[WINDOW] = -1
-    count = core.params[_PES]
-    if not core.params[_PRIVATE]:
-        word_bits = 8 * core.params[_WORD_BYTES]
-        state[OPERANDS] = (matrix[_COLUMNS] * matrix[_ABITS] + word_bits - 1) // word_bits
-        for bank in range(core.params[_BANKS]):
-            pes[BANKS, bank % count] |= np.int64(1) << bank
-    for p in range(count):
-        pes[FETCHES, p] = core.fetch[matrix[_FETCH] + (count if accumulate else 0) + p]
-
-
-@kernel
-def _own_words(core, first, words, p):
-    """How many of consecutive operand words lie in banks of a PE."""
-    count = core.params[_PES]
-    return max(words - (p - first) % count + count - 1, 0) // count
-
-
-@kernel
-def _load_freely(core, state, pes, cycles):
-    """Load with no bank refused, for so many cycles at most; return for how many (T7)."""
-    private, first = core.params[_PRIVATE], state[SRC] + state[OPERAND]
-    words = state[OPERANDS] - state[OPERAND]
-    needed = words
-    for p in range(pes.shape[1]):
-        own = 0 if private else _own_words(core, first, words, p)
-        needed = max(needed, pes[FETCHES, p] - pes[FETCHED, p] + own)
-    cycles = min(cycles, needed)
-    words = min(words, cycles)
-    state[OPERAND] += words
-    for p in range(pes.shape[1]):
-        own = 0 if private else _own_words(core, first, words, p)
-        pes[FETCHED, p] = min(pes[FETCHED, p] + cycles - own, pes[FETCHES, p])
-    return cycles
-
-
-@kernel
-def _stream_words(core, state, begin, until, taken, stalls):
-    """Copy operand words whose banks are not refused (T19); return the cycle after the last."""
-    banks, at = core.params[_BANKS], begin
-    bank = (state[SRC] + state[OPERAND]) % banks
-    while at < until and state[OPERAND] < state[OPERANDS]:
-        if taken[at - begin] >> bank & 1:
-            stalls[_PORT] += 1
-            stalls[_LOAD] -= 1
-        else:
-            state[OPERAND] += 1
-            state[GRANTED] |= np.int64(1) << bank
-            bank = bank + 1 if bank + 1 < banks else 0
-        at += 1
-    return at
-
-
-@kernel
-def _fetch_words(core, state, pes, p, begin, until, taken, stalls):
-    """Let a PE fetch while the operand's words go by (T7, T19); return the cycle after the last."""
-    banks, count, at = core.params[_BANKS], core.params[_PES], begin
-    words, fetches = state[OPERANDS] - state[OPERAND], pes[FETCHES, p] - pes[FETCHED, p]
-    streamed = (state[SRC] + state[OPERAND]) % banks
-    bank = (p + count * pes[FETCHED, p]) % banks
-    fetched, ports, granted = np.int64(0), np.int64(0), np.int64(0)
-    while at < until and fetched < fetches:
-        refused, mine = taken[at - begin], False
-        if words and not refused >> streamed & 1:
-            mine = streamed % count == p
-            words -= 1
-            streamed = streamed + 1 if streamed + 1 < banks else 0
-        if not mine and refused >> bank & 1:
-            ports += 1
-        elif not mine:
-            fetched += 1
-            granted |= np.int64(1) << bank
-            bank = bank + count if bank + count < banks else p
-        at += 1
-    pes[FETCHED, p] += fetched
-    stalls[_PORT] += ports
-    stalls[_LOAD] -= ports
-    state[GRANTED] |= granted
-    return at
-
-
-@kernel
-def _load(core, state, pes, begin, until, taken, rivals, pe_stalls, scanner_stalls):
-    """Step the load phase (T7, T19); return whether it ends before `until`."""
-    end = begin
-    if rivals and not core.params[_PRIVATE]:
-        for p in range(pes.shape[1]):
-            stalls = pe_stalls[p]
-            end = max(end, _fetch_words(core, state, pes, p, begin, until, taken, stalls))
-        end = max(end, _stream_words(core, state, begin, until, taken, scanner_stalls))
-    else:
-        end += _load_freely(core, state, pes, until - begin)
-    scanner_stalls[_LOAD] += end - begin
-    for p in range(pes.shape[1]):
-        pe_stalls[p, _LOAD] += end - begin
-        pes[AT, p] = end
-    state[SCAN_AT] = state[CYCLE] = end
-    return end < until
-
-
-@kernel
-def _window_banks(core, state, window):
-    """Mask of the banks in which the words of a window of activations lie."""
-    matrix = core.matrices[state[MATRIX]]
-    width = core.params[_WIDTH]
-    word_bits = 8 * core.params[_WORD_BYTES]
-    last = min((window + 1) * width, matrix[_COLUMNS]) - 1
-    banks = np.int64(0)
-    for word in range(window * width * matrix[_ABITS] // word_bits,
-                      last * matrix[_ABITS] // word_bits + 1):  # fmt: skip
-        banks |= np.int64(1) << ((state[SRC] + word) % core.params[_BANKS])
-    return banks
-
-
-@kernel
-def _examine(core, state, target, begin, until, taken, rivals, scanner_stalls):
-    """Examine windows up to `target`, or stay in it for a cycle (T8); whether before `until`.
-
-    A scanner that reads the data memory has all words of a window in a cycle, or waits (T19).
-    """
-    if not (rivals and core.params[_PRIVATE]) or state[WINDOW] == target:
-        wanted = max(target - state[WINDOW], 1)
-        cycles = min(wanted, until - state[SCAN_AT])
-        state[WINDOW] = min(state[WINDOW] + cycles, target)
-        state[SCAN_AT] += cycles
-        scanner_stalls[_BUSY] += cycles
-        return cycles == wanted
-    while state[WINDOW] < target and state[SCAN_AT] < until:
-        banks = _window_banks(core, state, state[WINDOW] + 1)
-        if taken[state[SCAN_AT] - begin] & banks:
-            scanner_stalls[_PORT] += 1
-        else:
-            state[GRANTED] |= banks
-            state[WINDOW] += 1
-            scanner_stalls[_BUSY] += 1
-        state[SCAN_AT] += 1
-    return state[WINDOW] == target
-
-
-@inlined
-def _room_from(core, state, pes, until):
-    """First cycle in which all queues have a slot for the next column (T10, T12), or `until`."""
-    freed = state[NEXT] - core.params[_DEPTH]
-    if freed < 0:
-        return np.int64(0)
-    for p in range(pes.shape[1]):
-        # with release `done`, the column that a PE works on holds its slot
-        holds = np.int64(core.params[_DONE] and pes[COST, p] > 0)
-        if pes[POPPED, p] - holds <= freed:
-            return until
-    return min(state[ENGINE_STATE + freed] + 1, until)
-
-
-@inlined
-def _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls):
-    """Bring the scanner to its next push (T8 to T10); return its cycle, `until` if not before."""
-    found = state[SCAN_AT]
-    if not state[PENDING]:
-        target = core.windows[columns[state[NEXT]]]
-        if not _examine(core, state, target, begin, until, taken, rivals, scanner_stalls):
-            return until
-        state[PENDING] = 1
-        found = state[SCAN_AT] - 1
-    push = max(found, _room_from(core, state, pes, until))
-    next_at = min(push + 1, until)
-    scanner_stalls[_FULL] += next_at - state[SCAN_AT]
-    state[SCAN_AT] = next_at
-    if push < until:
-        state[PENDING] = 0
-        state[NEXT] += 1
-    return push
-
-
-@kernel
-def _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls):
-    """Let the scanner examine what follows its last push (T8)."""
-    width = core.params[_WIDTH]
-    last = (core.matrices[state[MATRIX], _COLUMNS] + width - 1) // width - 1
-    state[SCANNED] = np.int64(
-        state[WINDOW] == last
-        or _examine(core, state, last, begin, until, taken, rivals, scanner_stalls)
-    )
 
 
 @inlined
@@ -273,7 +87,7 @@ def _pop(core, state, pes, p, column):
 @inlined
 def _hazard_ends(core, beat, last):
     """First cycle in which all rows of a beat may be updated again (T13)."""
-    latest = _NEVER
+    latest = NEVER_UPDATED
     for k in range(core.beats[beat, 0], core.beats[beat + 1, 0]):
         row = core.entry_rows[k]
         if row >= 0:
@@ -433,12 +247,12 @@ def _run(core, state, pes, columns, last, begin, until, taken, rivals, pe_stalls
             _run_freely(core, state, pes, columns, until, pe_stalls, scanner_stalls)
         if state[NEXT] == state[TOTAL]:
             break
-        push = _push(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls)
+        push = push_next(core, state, pes, columns, begin, until, taken, rivals, scanner_stalls)
         if push >= until:
             break
         _wait_for_push(pes, min(push + 1, until), pe_stalls)
     if state[NEXT] == state[TOTAL] and not state[SCANNED]:
-        _scan_rest(core, state, begin, until, taken, rivals, scanner_stalls)
+        scan_rest(core, state, begin, until, taken, rivals, scanner_stalls)
     return _close(state, pes, until, pe_stalls, scanner_stalls)
 
 
@@ -486,7 +300,7 @@ def step_engine(
     taken, pe_stalls, scanner_stalls = borrow(taken), borrow(pe_stalls), borrow(scanner_stalls)
     begin, until = state[CYCLE], state[CYCLE] + cycles
     state[GRANTED] = 0
-    if state[PHASE] == LOADING and _load(
+    if state[PHASE] == LOADING and load(
         core, state, pes, begin, until, taken, rivals, pe_stalls, scanner_stalls
     ):
         state[PHASE] = RUNNING

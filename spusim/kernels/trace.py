@@ -30,9 +30,7 @@ from spusim.kernels.contention import (
     BEAT as VECTOR_BEAT,
 )
 from spusim.kernels.declare import Handle, kernel
-from spusim.kernels.layout import M, S, Unit
-from spusim.kernels.rowtime import cost_of
-from spusim.kernels.stepping import (
+from spusim.kernels.engine_state import (
     COST,
     IDLE,
     LOADING,
@@ -44,6 +42,8 @@ from spusim.kernels.stepping import (
     WINDOW,
     start_engine,
 )
+from spusim.kernels.layout import M, S, Unit
+from spusim.kernels.rowtime import cost_of
 
 
 class W(IntEnum):

@@ -8,8 +8,12 @@ from spusim.arch.spec import Arch
 from spusim.kernels.chip import NEVER
 from spusim.kernels.contention import INTERVAL, LEVELS, TRANSFER_STATE, VECTOR_STATE
 from spusim.kernels.core import CoreState
+from spusim.kernels.engine_state import (
+    ENGINE_STATE,
+    PE_STATE,
+    SPARE_SLOTS,
+)
 from spusim.kernels.layout import S
-from spusim.kernels.stepping import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.kernels.trace import (
     NOTHING,
     P_IDLE,

@@ -16,9 +16,7 @@ from spusim.kernels.contention import (
     step_cycle,
     step_window,
 )
-from spusim.kernels.layout import P
-from spusim.kernels.matvec import nonzero_columns
-from spusim.kernels.stepping import (
+from spusim.kernels.engine_state import (
     ENGINE_STATE,
     IDLE,
     PE_STATE,
@@ -26,6 +24,8 @@ from spusim.kernels.stepping import (
     SPARE_SLOTS,
     start_engine,
 )
+from spusim.kernels.layout import P
+from spusim.kernels.matvec import nonzero_columns
 from spusim.machine.host import pack_frames
 from spusim.machine.load import load_core
 

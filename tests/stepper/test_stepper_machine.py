@@ -15,8 +15,7 @@ from stepper import StepResult, step
 from spusim.formats import pack_elements
 from spusim.isa import encode, load_isa
 from spusim.kernels.engine import run_matvec
-from spusim.kernels.layout import MAC_KINDS, C
-from spusim.kernels.stepping import (
+from spusim.kernels.engine_state import (
     ENGINE_STATE,
     EVERY_BANK,
     IDLE,
@@ -24,8 +23,9 @@ from spusim.kernels.stepping import (
     PHASE,
     SPARE_SLOTS,
     start_engine,
-    step_engine,
 )
+from spusim.kernels.layout import MAC_KINDS, C
+from spusim.kernels.stepping import step_engine
 from spusim.machine import beats
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.stalls import engine_stalls

@@ -10,8 +10,10 @@ from test_stepper_machine import loaded
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
 from spusim.kernels.chip import A
+from spusim.kernels.engine_state import (
+    BY_ENGINE,
+)
 from spusim.kernels.layout import S, Unit
-from spusim.kernels.stepping import BY_ENGINE
 from spusim.kernels.trace import (
     HELD,
     P_IDLE,
