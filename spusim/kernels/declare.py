@@ -40,8 +40,10 @@ class Handle:
     """Arrays and other handles behind one pointer: cheap to pass, and quick to compile against.
 
     Compiled code counts no references to what a handle holds; the handle in Python keeps it alive,
-    and must itself outlive all that compiled code keeps. Its words are, member after member, of an
-    array the number of its elements, its address, shape and strides; of a handle its address.
+    and must itself outlive all that compiled code keeps. Which arrays may be written to is not a
+    matter of their kind here, or one that came from a file would make another kernel. Its words
+    are, member after member, of an array the number of its elements, its address, shape and
+    strides; of a handle its address.
     """
 
     fields: tuple[str, ...]
@@ -53,7 +55,7 @@ class Handle:
         words = [word for member in members for word in _words(member)]
         self._words = np.array(words, np.int64)
         self.address = int(self._words.__array_interface__["data"][0])
-        kinds = ",".join(_told(member) for member in members)
+        kinds = ",".join(_member_told(member) for member in members)
         self.kind = sys.intern(f"{type(self).__name__}({kinds})")
 
     @property
@@ -70,12 +72,22 @@ def _words(member: "np.ndarray | Handle") -> list[int]:
     return [member.size, data, *member.shape, *member.strides]
 
 
+def _member_told(member: "np.ndarray | Handle") -> str:
+    if isinstance(member, Handle):
+        return member.kind
+    return f"{member.dtype.str}{member.ndim}{order_of(member)}"
+
+
+def order_of(array: np.ndarray) -> str:
+    """Return numba's letter for how an array lies: C or F where it is contiguous, else A."""
+    flags = array.flags.num
+    return "C" if flags & C_ORDER else "F" if flags & F_ORDER else "A"
+
+
 def _told(argument: Any) -> str:
     """Return an argument's kind as a text that means the same in every process."""
     if isinstance(argument, np.ndarray):
-        flags = argument.flags.num
-        order = "C" if flags & C_ORDER else "F" if flags & F_ORDER else "A"
-        return f"{argument.dtype.str}{argument.ndim}{order}{'w' if flags & WRITEABLE else 'r'}"
+        return f"{_member_told(argument)}{'w' if argument.flags.writeable else 'r'}"
     if isinstance(argument, Handle):
         return argument.kind
     if isinstance(argument, tuple):

@@ -4,7 +4,6 @@ import hashlib
 import operator
 
 from llvmlite import ir
-from numba import typeof
 from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.core.typing.templates import AttributeTemplate
@@ -17,9 +16,9 @@ from numba.extending import (
     register_model,
     unbox,
 )
-from numba.np.numpy_support import as_dtype
+from numba.np.numpy_support import as_dtype, from_dtype
 
-from spusim.kernels.declare import Handle
+from spusim.kernels.declare import Handle, order_of
 
 _WORD = ir.IntType(64)
 _SHAPE = 2  # words of an array before its shape: its elements and its address
@@ -44,8 +43,14 @@ class HandleType(types.Type):
 
 def handle_type(handle: Handle) -> HandleType:
     """Return numba's type of a handle."""
-    kinds = [typeof(member) for member in handle.members]
+    kinds = [_member_type(member) for member in handle.members]
     return HandleType(type(handle).__name__, list(zip(handle.fields, kinds, strict=True)))
+
+
+def _member_type(member):
+    if isinstance(member, Handle):
+        return handle_type(member)
+    return types.Array(from_dtype(member.dtype), member.ndim, order_of(member))
 
 
 @register_model(HandleType)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba.core import event
 
-from spusim.kernels.declare import inlined, kernel, tell_when_compiling
+from spusim.kernels.declare import Handle, inlined, kernel, tell_when_compiling
 from spusim.kernels.entry import KernelError, compile_entry
 
 
@@ -190,3 +190,46 @@ def test_who_asks_is_told_of_what_is_compiled(monkeypatch, tmp_path):
         end()
     assert kernel(twice.py_func)(2.5) == 5.0
     assert told == ["twice"]
+
+
+class Pair(Handle):
+    """Two arrays."""
+
+    fields = ("few", "many")
+
+
+class Nest(Handle):
+    """A handle in a handle."""
+
+    fields = ("pair", "last")
+
+
+@kernel
+def through(nest, at):
+    """Read and write members."""
+    nest.last[0] += nest.pair.many[at, 1] + len(nest.pair.few)
+    return nest.last[0]
+
+
+def test_members_of_handles_are_seen_through_them():
+    few, many = np.zeros(3, np.uint8), np.arange(8, dtype=np.int16).reshape(2, 4)
+    last = np.array([10], np.int64)
+    nest = Nest(Pair(few, many[:, ::2]), last)
+    assert through(nest, 1) == 10 + 6 + 3 == last[0]
+    assert through(Nest(Pair(few, many[:, 1:3]), last), 0) == 19 + 2 + 3
+
+
+def test_an_array_that_cannot_be_written_to_makes_no_other_kind_of_handle():
+    frozen = np.zeros(3, np.uint8)
+    frozen.flags.writeable = False
+    many = np.zeros((1, 2), np.int16)
+    assert Pair(frozen, many).kind == Pair(frozen.copy(), many).kind == "Pair(|u11C,<i22C)"
+    assert Pair(frozen, many).kind != Pair(many[0], many).kind
+
+
+def test_a_handle_keeps_its_arrays_and_wants_them_all():
+    nest = Nest(Pair(np.zeros(1 << 20, np.uint8), np.ones((1 << 17, 4), np.int16)), np.zeros(1))
+    waste = [np.full(1 << 20, 7, np.uint8) for _ in range(20)]  # would lie where those lay
+    assert through(nest, 5) == 1 + (1 << 20) and len(waste) == 20
+    with pytest.raises(TypeError, match="has 2 members"):
+        Pair(np.zeros(3))
