@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from spusim.kernels.cache import folder
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("spusim", "configs", "isa", "setup.cfg", "pyproject.toml", "README.md")
+KERNELS = folder("advance").parent
 CLI = "from spusim.cli.main import main; main()"
 
 
@@ -20,7 +23,8 @@ def python(
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     environment["PYTHONIOENCODING"] = "utf-8"
     if path:
-        environment["PYTHONPATH"] = str(path)
+        # kernels are those of the tree, and go by their contents: compiled there, they are here
+        environment |= {"PYTHONPATH": str(path), "NUMBA_CACHE_DIR": str(KERNELS)}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=300,
@@ -31,8 +35,8 @@ def python(
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the tree, and install it into a folder of its own."""
     pytest.importorskip("setuptools", minversion="77", reason="building a wheel takes setuptools")
-    folder = tmp_path_factory.mktemp("wheel")
-    tree, target = folder / "tree", folder / "site"
+    built_in = tmp_path_factory.mktemp("wheel")
+    tree, target = built_in / "tree", built_in / "site"
     tree.mkdir()
     for name in SOURCES:
         source = ROOT / name
@@ -43,14 +47,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, tree / name)
     pip = ("-m", "pip", "--disable-pip-version-check", "--no-input")
     built = python(
-        *pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", str(folder),
-        str(tree), cwd=folder,
+        *pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", str(built_in),
+        str(tree), cwd=built_in,
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    (wheel,) = folder.glob("spusim-*.whl")
+    (wheel,) = built_in.glob("spusim-*.whl")
     done = python(
-        *pip, "install", "--no-index", "--no-deps", "--target", str(target), str(wheel), cwd=folder
-    )
+        *pip, "install", "--no-index", "--no-deps", "--target", str(target), str(wheel),
+        cwd=built_in,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return target
 

@@ -35,11 +35,17 @@ def tiled_planes(program: Program) -> int:
 
 def checked(network: Network, arch: Arch, stream: Stream) -> Program:
     """Compile, and compare golden (races checked) with the integer reference."""
+    return checked_run(network, arch, stream)[0]
+
+
+def checked_run(network: Network, arch: Arch, stream: Stream) -> tuple[Program, np.ndarray]:
+    """Return also the outputs on which they agree."""
     codes = quantise_input(stream, network)
     program = compile_network(network, arch)
     expected = evaluate(network, codes.frames, codes.starts, numerics_of(arch.numerics))
-    np.testing.assert_array_equal(run(program, codes.frames, codes.starts).outputs, expected)
-    return program
+    found = run(program, codes.frames, codes.starts).outputs
+    np.testing.assert_array_equal(found, expected)
+    return program, found
 
 
 def smallest(network: Network, *how: str) -> int:
@@ -117,13 +123,12 @@ def test_tiles_of_any_size(words: int) -> None:
     network = load_network("cnn_small")
     stream = load_stream("noise:frames=2,seed=3", network)
     arch = load_arch("smartskip", [f"core.data_memory.words={words}", "link.channel_words=16"])
-    program = checked(network, arch, stream)
+    program, found = checked_run(network, arch, stream)
     assert tiled_planes(program) > 4
     assert all(address + size <= 64 * words for _, address, size in program.cores[0].symbols)
     codes, row = quantise_input(stream, network), load_arch("row64")
     whole = run(compile_network(network, row), codes.frames, codes.starts)
-    found = run(program, codes.frames, codes.starts)
-    np.testing.assert_array_equal(found.outputs, whole.outputs)
+    np.testing.assert_array_equal(found, whole.outputs)
 
 
 def test_machine_equals_golden_and_bandwidth_only_costs_time() -> None:
@@ -176,12 +181,12 @@ def test_whole_networks_stream(name: str) -> None:
     network = load_network(name, settings=settings)
     stream = load_stream("noise:frames=1,seed=3", network)
     room = ["core.data_memory.words=130", "core.index_memory.words=131072"]
-    program = checked(network, load_arch("smartskip", [*room, "link.channel_words=100"]), stream)
+    arch = load_arch("smartskip", [*room, "link.channel_words=100"])
+    program, found = checked_run(network, arch, stream)
     assert program.input.external == 0 and tiled_planes(program) > 5
     codes = quantise_input(stream, network)
     whole = run(compile_network(network, load_arch("row64_lpddr4")), codes.frames, codes.starts)
-    found = run(program, codes.frames, codes.starts)
-    np.testing.assert_array_equal(found.outputs, whole.outputs)
+    np.testing.assert_array_equal(found, whole.outputs)
 
 
 def test_the_schedule_is_explained() -> None:
