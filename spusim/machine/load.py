@@ -61,6 +61,11 @@ def load_core(
         load_matrix(matrix, arch, program.numerics, kinds, number in multiplied)
         for number, matrix in enumerate(image.matrices)
     ]
+    if len(kinds) > MAC_KINDS:
+        raise MachineError(
+            f"program {program.name} mixes {len(kinds)} precisions; the counters hold "
+            f"{MAC_KINDS}: use fewer"
+        )
     arrays = _arrays(image, program, arch, code, matrices, tape)
     return LoadedCore(
         arrays, core_state(arrays), instructions, image, kinds, tape.images, program.numerics
@@ -209,11 +214,6 @@ def _arrays(
     longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
     rows = max(program.accumulators, 1)
     table_rows, table_memory = _tables(image)
-    if len(mac_kinds(program)) > MAC_KINDS:
-        raise MachineError(
-            f"program {program.name} mixes {len(mac_kinds(program))} precisions; the counters hold "
-            f"{MAC_KINDS}: use fewer"
-        )
     return CoreArrays(
         params=_params(program, arch, tape.mode),
         code=code,
@@ -235,8 +235,8 @@ def _arrays(
         windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
         x=np.zeros(longest, np.int32),
         acc32=np.zeros(rows, np.int32),
-        va=np.zeros(LONGEST_VECTOR, np.int64),
-        vb=np.zeros(LONGEST_VECTOR, np.int64),
+        va=np.empty(LONGEST_VECTOR, np.int64),
+        vb=np.empty(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
         pe_owed=np.zeros(LANES, np.uint8),
         release=np.zeros(core.queue.depth, np.int64),
