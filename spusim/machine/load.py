@@ -145,7 +145,7 @@ def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec)
     return {**joined, "matrices": table, "byte_beats": byte_beats, "uses": uses}
 
 
-@lru_cache(maxsize=32)  # of matrices that are timed again and again; nobody writes to them
+@lru_cache(maxsize=128)  # of matrices that are timed again and again; nobody writes to them
 def _joined_once(loaded: tuple[Itself[LoadedMatrix], ...]) -> Joined:
     return _joined_parts([each.thing for each in loaded])
 
