@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spusim.arch import Arch
+from spusim.arch.reuse import OfArch
 from spusim.machine import Recording, RecordingError
 from spusim.network.records import Stream
 from spusim.numerics.contents import KeptByContent
@@ -30,7 +31,14 @@ def check_recording(recording: Recording, what: str, recorded: str, asked: str) 
 
 def numerics_hash(arch: Arch) -> str:
     """Return the hash of an architecture's arithmetic, on which a recording's values depend."""
+    return _NUMERICS_HASH(arch)
+
+
+def _hash_numerics(arch: Arch) -> str:
     return hashlib.sha256(arch.numerics.model_dump_json().encode()).hexdigest()
+
+
+_NUMERICS_HASH = OfArch(_hash_numerics)
 
 
 def stream_hash(stream: Stream) -> str:

@@ -1,5 +1,7 @@
 """What a computation reads of an architecture, so that its result can stand for other ones."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 from types import FunctionType, MethodType
 from typing import Any, cast
@@ -16,7 +18,8 @@ class Reads:
 
     def __init__(self) -> None:
         self._told: dict[Path, object] = {}
-        self._getter: attrgetter[tuple[object, ...]] | None = None  # of all that was read
+        self._plain: list[Path] = []  # fields that are what is told of them
+        self._checks: _Checks | None = None  # of all that was read
 
     def watch(self, arch: Arch) -> Arch:
         """Return a stand-in that gives what `arch` does, and notes it here."""
@@ -24,8 +27,10 @@ class Reads:
 
     def note(self, path: Path, value: object) -> None:
         """Keep what a field was; what holds it was noted before, since it was read before."""
-        self._told.setdefault(path, _told(value))
-        self._getter = None
+        if path not in self._told:
+            told = self._told[path] = _told(value)
+            self._plain += [path] if told is value else []
+            self._checks = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -34,13 +39,32 @@ class Reads:
 
     def hold(self, arch: Arch) -> bool:
         """Tell whether all that was read is the same in another architecture."""
-        if self._getter is None:
-            self._getter = attrgetter(*self.paths, "name")  # a tuple, however few were read
+        checks = self._checks = self._checks or _Checks.of(self._told, self._plain)
         try:
-            *values, _ = self._getter(arch)
+            return checks.plain(arch) == checks.values and all(
+                _told(read(arch)) == told for read, told in checks.others
+            )
         except AttributeError:
             return False  # it lacks a spec that was read in
-        return all(map(_same, values, self._told.values()))
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """Fields to be compared: plain ones at once, others as what is told of them."""
+
+    plain: Callable[[Arch], object]
+    values: object
+    others: tuple[tuple[Callable[[Arch], object], object], ...]
+
+    @classmethod
+    def of(cls, told: dict[Path, object], plain: list[Path]) -> "_Checks":
+        values = [told[path] for path in plain]
+        others = [path for path in told if path not in set(plain)]
+        return cls(
+            attrgetter(*map(".".join, plain)) if plain else lambda _: (),
+            values[0] if len(values) == 1 else tuple(values),
+            tuple((attrgetter(".".join(path)), told[path]) for path in others),
+        )
 
 
 def unwatched(arch: Arch) -> Arch:
@@ -53,10 +77,6 @@ def _told(value: object) -> object:
     if isinstance(value, Spec):
         return type(value)
     return tuple(value.items()) if isinstance(value, dict) else value
-
-
-def _same(value: object, told: object) -> bool:
-    return _told(value) == told
 
 
 class _Watched:

@@ -1,6 +1,7 @@
 """One random convolution of given shape and densities, alone on an architecture."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def record_conv(
     """Return what `run_conv` does, and the recording from which other machines are timed."""
     shape = layer.shape()
     bits = check_conv(layer, arch, shape)
-    weight, frames = draw_conv(layer, shape, bits)
+    weight, frames = _drawn(layer, shape, bits)
     program = compile_conv_layer(weight, shape, *bits, arch)
     result, patterns, order = record_conv_layer(program, arch, frames)
     told = layer_hash(weight, *bits, ()), array_hash(frames), numerics_hash(arch)
@@ -89,7 +90,7 @@ def retime_conv(
     """Return what `run_conv` does, timed from a recording; raises RecordingError as well."""
     shape = layer.shape()
     bits = check_conv(layer, arch, shape)
-    weight, _ = draw_conv(replace(layer, frames=0), shape, bits)
+    weight, _ = _drawn(layer, shape, bits)
     hashed = layer_hash(weight, *bits, ())
     check_recording(recording, "network", recording.network, hashed)
     check_recording(recording, "numerics", recording.numerics, numerics_hash(arch))
@@ -159,6 +160,13 @@ def draw_conv(
     image = (-1, shape.channels, shape.height, shape.width)
     drawn = np.stack(frames) if frames else np.zeros(0, np.int32)
     return weight.reshape(shape.weight_shape), drawn.reshape(image)
+
+
+@lru_cache(maxsize=1)  # a sweep runs one layer on many architectures; nobody writes to it
+def _drawn(
+    layer: RandomConv, shape: Convolution, bits: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    return draw_conv(layer, shape, bits)
 
 
 def _told(layer: RandomConv, shape: Convolution, bits: tuple[int, int]) -> str:

@@ -328,7 +328,7 @@ def _router_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndarray
         "out_free": np.zeros(arch.cores + 1, np.int64),
         "in_free": np.zeros(arch.cores + 1, np.int64),
         "messages": np.zeros((MESSAGES, N.COUNT), np.int64),
-        "data": np.zeros((MESSAGES, longest * word_bytes), np.uint8),
+        "data": np.empty((MESSAGES, longest * word_bytes), np.uint8),  # of messages, as sent
         "taken": np.zeros((arch.cores, arch.link.channels), np.int64),
     }
 

@@ -75,6 +75,11 @@ def load_core(
         load_matrix(matrix, arch, program.numerics, kinds, number in multiplied)
         for number, matrix in enumerate(image.matrices)
     ]
+    if len(kinds) > MAC_KINDS:
+        raise MachineError(
+            f"program {program.name} mixes {len(kinds)} precisions; the counters hold "
+            f"{MAC_KINDS}: use fewer"
+        )
     arrays = _arrays(image, program, arch, code, matrices, tape)
     return LoadedCore(
         arrays, CoreState(*arrays), instructions, image, kinds, tape.images, program.numerics
@@ -188,7 +193,7 @@ def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec)
     }
 
 
-@lru_cache(maxsize=32)  # of matrices that are timed again and again; nobody writes to them
+@lru_cache(maxsize=128)  # of matrices that are timed again and again; nobody writes to them
 def _joined_once(loaded: tuple[Itself[LoadedMatrix], ...]) -> Joined:
     return _joined_parts([each.thing for each in loaded])
 
@@ -264,11 +269,6 @@ def _arrays(
     words = -(-longest // WORD)  # of patterns
     rows = max(program.accumulators, 1)
     table_rows, table_memory = _tables(image)
-    if len(mac_kinds(program)) > MAC_KINDS:
-        raise MachineError(
-            f"program {program.name} mixes {len(mac_kinds(program))} precisions; the counters hold "
-            f"{MAC_KINDS}: use fewer"
-        )
     return CoreArrays(
         params=_params(program, arch, tape.mode),
         code=code,
@@ -295,8 +295,8 @@ def _arrays(
         pattern=np.zeros(words, np.uint64),
         x16=np.zeros(words * WORD, np.int16),
         acc32=np.zeros(-(-rows // TILE) * TILE, np.int32),
-        va=np.zeros(LONGEST_VECTOR, np.int64),
-        vb=np.zeros(LONGEST_VECTOR, np.int64),
+        va=np.empty(LONGEST_VECTOR, np.int64),
+        vb=np.empty(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
         pe_owed=np.zeros(LANES, np.uint8),
         pe_ahead=np.zeros(FEW, np.uint16),

@@ -58,13 +58,11 @@ def _by_cause(units: Sequence[str], causes: Causes, spent: np.ndarray, cycles: i
     """Name the cycles (units, causes) that units spent: busy, idle, then causes that there were."""
     at = causes.index(BUSY)
     waits = [(n, cause) for n, cause in enumerate(causes) if cause not in (BUSY, IDLE)]
-    idle = cycles - spent[:, at] - spent[:, [n for n, _ in waits]].sum(axis=1)
     named: Stalls = {}
-    for unit, row, rest in zip(units, spent.tolist(), idle.tolist(), strict=True):
-        named[unit] = found = {BUSY: row[at], IDLE: rest}
-        for n, cause in waits:
-            if row[n]:
-                found[cause] = row[n]
+    for unit, row in zip(units, spent.tolist(), strict=True):
+        found = {cause: row[n] for n, cause in waits if row[n]}
+        busy = row[at]
+        named[unit] = {BUSY: busy, IDLE: cycles - busy - sum(found.values()), **found}
     return named
 
 

@@ -18,15 +18,20 @@ layer: {inputs: 40, outputs: 24, weight_density: 0.3, activation_density: 0.5, f
 arch: row64
 grid: {core.pes: [8, 64], core.hazard: [bypass, stall]}
 """
+CONV = """
+conv: {in_channels: 6, out_channels: 10, kernel: 3, size: 7, weight_density: 0.4,
+       activation_density: 0.5, frames: 2, weight_bits: 8, activation_bits: 8}
+grid: {arch: [smartskip, row64], core.queue.depth: [1, 8], core.queue.release: [pop, done]}
+"""
 
 
-@pytest.mark.parametrize("text", [NETWORK, LAYER], ids=["network", "layer"])
+@pytest.mark.parametrize("text", [NETWORK, LAYER, CONV], ids=["network", "layer", "conv"])
 def test_points_from_a_recording_equal_full_ones(text, tmp_path, monkeypatch):
     jobs = [point.job for point in points_of(write_sweep(tmp_path, text))]
     monkeypatch.setattr(worker, "RECORDINGS", Recordings(0))
     full = [worker.run_job(job) for job in jobs]
     monkeypatch.setattr(worker, "RECORDINGS", Recordings())
-    for name in ("simulate_recorded", "record_linear"):
+    for name in ("simulate_recorded", "record_linear", "record_conv"):
         monkeypatch.setattr(worker, name, _only_before(getattr(worker, name), name))
     timed = [worker.run_job(job) for job in jobs]
     assert [o.status for o in full] == ["done"] * len(jobs)

@@ -22,7 +22,7 @@ from spusim.arch import ArchError
 from spusim.compiler import CompileError
 from spusim.errors import SpusimError
 from spusim.experiments.case import clipping_notes, with_files
-from spusim.experiments.conv_layers import RandomConv, run_conv
+from spusim.experiments.conv_layers import RandomConv, record_conv, retime_conv
 from spusim.experiments.fidelity import float_outputs, signal_to_noise_db
 from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
@@ -107,13 +107,19 @@ def measure(job: Job) -> RunResult:
 
 
 def _lone_result(job: Job, layer: RandomLinear | RandomConv) -> RunResult:
-    if isinstance(layer, RandomConv):
-        return run_conv(layer, job.arch, baseline=job.baseline)
-    return RECORDINGS.result(
-        job.group,
-        lambda: record_linear(layer, job.arch, baseline=job.baseline),
-        lambda recording: retime_linear(layer, job.arch, recording, baseline=job.baseline),
-    )
+    arch, baseline = job.arch, job.baseline
+
+    def full() -> tuple[RunResult, Recording]:
+        if isinstance(layer, RandomConv):
+            return record_conv(layer, arch, baseline=baseline)
+        return record_linear(layer, arch, baseline=baseline)
+
+    def again(recording: Recording) -> RunResult:
+        if isinstance(layer, RandomConv):
+            return retime_conv(layer, arch, recording, baseline=baseline)
+        return retime_linear(layer, arch, recording, baseline=baseline)
+
+    return RECORDINGS.result(job.group, full, again)
 
 
 def _network_result(job: Job, network: Network, stream: Stream) -> RunResult:
