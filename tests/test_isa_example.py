@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from spusim.isa import diff_tables, load_isa
+from spusim.isa import diff_tables, load_isa, shipped_versions
+from spusim.isa.versions import check_versions
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -72,6 +73,13 @@ def test_patch_adds_one_instruction_and_breaks_nothing(patched):
     ]
     assert found.compatible
     assert load_isa(patched / "isa/spu.isa").instructions["vmac"].operand_mask == (1 << 48) - 1
+
+
+def test_page_shows_what_the_patched_table_is_told_as(patched):
+    isa = load_isa(patched / "isa/spu.isa")
+    (check,) = [s for s in sessions(PAGE) if s.command == "spusim isa check"]
+    assert check.shown[1].startswith(f"{len(isa.instructions)} instructions: ")
+    assert check.shown[-1] == check_versions(isa, shipped_versions())[-1]
 
 
 def test_page_shows_lines_of_the_patch():

@@ -84,6 +84,7 @@ def test_every_room_is_in_the_wheel(installed: Path) -> None:
         return {str(path) for path in found if "_shipped" not in path.parts}
 
     assert modules(installed) == modules(ROOT)
+    assert (installed / "spusim/py.typed").exists()
 
 
 def test_shipped_files_are_those_of_the_tree(installed: Path) -> None:
