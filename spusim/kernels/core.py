@@ -65,7 +65,8 @@ class CoreArrays(NamedTuple):
     pe_done: np.ndarray  # scratch (pes,) int32
     pe_owed: np.ndarray  # scratch (LANES,) uint8
     pe_ahead: np.ndarray  # scratch (FEW,) uint16
-    release: np.ndarray  # scratch (queue depth,) int64
+    steps: np.ndarray  # scratch (longest,) int64
+    release: np.ndarray  # scratch (longest + queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
     operands: np.ndarray  # scratch (2, 4) int64: byte addresses and widths of vector operands
     vector_memo: np.ndarray  # (instructions, MEMO_BANKS + banks) int64, see `vector_time`
@@ -138,6 +139,7 @@ def core_state(arrays):
         borrow(arrays.pe_done),
         borrow(arrays.pe_owed),
         borrow(arrays.pe_ahead),
+        borrow(arrays.steps),
         borrow(arrays.release),
         borrow(arrays.bank_scratch),
         borrow(arrays.operands),
