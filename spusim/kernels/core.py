@@ -61,7 +61,8 @@ class CoreArrays(NamedTuple):
     pe_done: np.ndarray  # scratch (pes,) int32
     pe_owed: np.ndarray  # scratch (LANES,) uint8
     pe_ahead: np.ndarray  # scratch (FEW,) uint16
-    release: np.ndarray  # scratch (queue depth,) int64
+    steps: np.ndarray  # scratch (longest,) int64
+    release: np.ndarray  # scratch (longest + queue depth,) int64
     bank_scratch: np.ndarray  # (banks,) int64
     bound: np.ndarray  # (instructions, B.COUNT + banks) int64: what `thread` binds
     given: np.ndarray  # (Given.COUNT,) int64

@@ -23,13 +23,7 @@ from spusim.kernels.matvec import (
     first_boundary,
     requantise_partial,
 )
-from spusim.kernels.rowtime import (
-    even_cycles,
-    queued_cycles,
-    settle_pes,
-    settle_stalls,
-    used_windows,
-)
+from spusim.kernels.rowtime import even_cycles, product_cycles, settle_pes, settle_stalls
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.survey import (
     largest_magnitude,
@@ -66,7 +60,7 @@ _ROUNDED_UP = 1.0 + 1e-9
 _NONE, _MEMORY, _ACCUMULATOR = int(Fault.NONE), int(Fault.MEMORY), int(Fault.ACCUMULATOR)
 _TAPE, _NOT_RESIDENT, _ABSENT = int(Fault.TAPE), int(Fault.ABSENT), int(M.ABSENT)
 _TILES, _TILED = int(M.TILES), int(M.TILED)
-_STARTS, _EVEN, _SAFE = int(P.WINDOW_STARTS), int(M.EVEN), int(M.SAFE)
+_EVEN, _SAFE = int(M.EVEN), int(M.SAFE)
 MOST_FACTOR = (1 << 15) - 1  # of an activation that goes in pairs
 NEAR = 1 << 19  # weights that a second-level cache surely holds, so that strips cost nothing
 
@@ -179,24 +173,37 @@ def _add_in_parts(core, matrix, n, sums, x_max, position):
 
 
 @kernel
-def _values(core, matrix, n, acc, accumulate, position):
+def _surely_small(core, matrix, accumulate, zero):
+    """Whether any operand of the matrix's width fits 16 bits, and its sums from the bias 32."""
+    widest = np.int64(1) << (matrix[_ABITS] - 1)
+    return not (accumulate or zero or core.params[_EVERY]) and widest <= matrix[_SAFE]
+
+
+@kernel
+def _values(core, matrix, n, acc, accumulate, zero, position):
     """Value plane: accumulators acc .. acc + rows, from bias or as they are, plus M x."""
     rows, total = matrix[_ROWS], matrix[_COLUMNS]
     bits, overflow = core.params[_BITS], core.params[_OVERFLOW]
     sums = core.acc[acc : acc + rows]
+    bias = core.bias[matrix[_BIAS] : matrix[_BIAS] + rows]
+    by_tiles = matrix[_TILES] >= 0 and matrix[_TILED] <= n * rows
+    fast, x_max = _surely_small(core, matrix, accumulate, zero), np.int64(MOST_FACTOR)
+    if fast and by_tiles:
+        add_tiles(core, matrix, bias, sums)
+        return
     if not accumulate:
-        overwrite(sums, core.bias[matrix[_BIAS] : matrix[_BIAS] + rows])
-    x_max = largest_magnitude(core.x, total)
-    parts = core.params[_EVERY]
-    anyway = bits == 32 and overflow == WRAP
-    fast = bits <= 32 and not parts
-    fast = fast and (anyway or _no_overflow(core, matrix, sums, accumulate, x_max))
-    if matrix[_TILES] >= 0:
-        if fast and x_max <= MOST_FACTOR and matrix[_TILED] <= n * rows:
-            add_tiles(core, matrix, sums)
+        overwrite(sums, bias)
+    if not fast:
+        x_max = largest_magnitude(core.x, total)
+        anyway = bits == 32 and overflow == WRAP
+        fast = bits <= 32 and not core.params[_EVERY]
+        fast = fast and (anyway or _no_overflow(core, matrix, sums, accumulate, x_max))
+        if fast and by_tiles and x_max <= MOST_FACTOR:
+            add_tiles(core, matrix, sums, sums)
             return
+    if matrix[_TILES] >= 0:
         list_columns(core, total)  # which may have been left out
-    if parts:
+    if core.params[_EVERY]:
         _add_in_parts(core, matrix, n, sums, x_max, position)
         return
     _add(core, matrix, core.columns, n, sums, fast, x_max)
@@ -232,13 +239,10 @@ def _cycles(core, m, src, n, accumulate, load):
         return np.int64(0)  # found cycle by cycle, in `contention`
     if params[_HAZARD]:
         return step_alone(core, m, src, columns, n, accumulate)
-    if params[_STARTS]:
-        used, window = scanned_windows(core, matrix[_COLUMNS])
-    else:
-        used, window = used_windows(core, columns, n)
     if matrix[_EVEN]:
+        used, window = scanned_windows(core, matrix[_COLUMNS])
         return even_cycles(core, matrix, n, used, window, load)
-    return queued_cycles(core, matrix, columns, n, used, window, load)
+    return product_cycles(core, matrix, columns, n, load)
 
 
 @kernel
@@ -256,7 +260,7 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     if not (matrix[_EVEN] and (replays(core) or matrix[_TILES] >= 0)):
         list_columns(core, total)
     if not replays(core):
-        _values(core, matrix, nonzero, acc, accumulate, position)
+        _values(core, matrix, nonzero, acc, accumulate, zero, position)
     n = total if params[_ALL] else nonzero
     memo = load_phase(core, m, src, accumulate)
     cycles = _cycles(core, m, src, n, accumulate, memo[LOAD_CYCLES])

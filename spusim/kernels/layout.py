@@ -84,7 +84,8 @@ class P(IntEnum):
     PARTIAL_BITS = 24
     PARTIAL_ROUNDING = 25
     WINDOW_STARTS = 26  # of 64 columns, those that begin a window; 0 where windows do not fill 64
-    COUNT = 27
+    WINDOW_SHIFT = 27  # logarithm of SCAN_WIDTH, -1 where it is no power of two
+    COUNT = 28
 
 
 class Tape(IntEnum):

@@ -55,7 +55,7 @@ def add_columns(weights, x, columns, n, acc):
 
 @kernel
 def add_in_pairs(weights, rows, x, columns, n, acc, offsets, factors):
-    """Do as `add_columns`, for x above -2**15 and below 2**15, with sums kept in registers.
+    """Do as `add_columns`, for x of 16 bits, with sums kept in registers.
 
     weights (columns * rows,); offsets int32 and factors int16 (n + 3,) are scratch. A tile of rows
     goes over all columns, two a step, so all weights should be close by: they are read in strips.

@@ -24,6 +24,7 @@ _LENGTH, _SA, _SB, _SD = int(X.LENGTH), int(X.SA), int(X.SB), int(X.SD)
 _NORM, _ZERO = int(X.NORM), int(X.ZERO_D)
 _ROUNDING, _OVERFLOW = int(P.ROUNDING), int(P.RESULT_OVERFLOW)
 TABLE_NONE, TABLE_RELU = 63, 62  # for a table, none, and max(0, .)
+_NEVER = -(1 << 31)  # a lower bound that bounds nothing
 MOST_SHIFT = 30  # of 32 bits, with a half added
 MOST_FRACTION = 14  # bits by which a rise of 17 bits may be multiplied
 
@@ -92,30 +93,35 @@ def _halved(value, half, shift):
     return shifted(np.int32(value + half), shift)
 
 
+@inlined
+def _part(value, shift):
+    return shifted(np.int32(value), shift)
+
+
 @kernel
-def _combine(op, a, b, sa, sb, sd, half):
-    """Put the elementwise result of a and b (n,) int32 in a, before it is saturated."""
+def _combine(op, a, b, sa, sb, sd, half, out):
+    """Put the elementwise result of a and b (n,) in out (n,) int32, before it is saturated."""
     half = np.int32(half)
-    n = a.shape[0]
+    n = out.shape[0]
     if op == _MUL:
         for k in range(n):
-            a[k] = _halved(np.int32(a[k] * b[k]), half, sd)
+            out[k] = _halved(np.int32(np.int32(a[k]) * np.int32(b[k])), half, sd)
     elif op == _ADD:
         for k in range(n):
-            a[k] = _halved(np.int32(shifted(a[k], sa) + shifted(b[k], sb)), half, sd)
+            out[k] = _halved(np.int32(_part(a[k], sa) + _part(b[k], sb)), half, sd)
     elif op == _SUB:
         for k in range(n):
-            a[k] = _halved(np.int32(shifted(a[k], sa) - shifted(b[k], sb)), half, sd)
+            out[k] = _halved(np.int32(_part(a[k], sa) - _part(b[k], sb)), half, sd)
     elif op == _MAX:
         for k in range(n):
-            a[k] = _halved(max(shifted(a[k], sa), shifted(b[k], sb)), half, sd)
+            out[k] = _halved(max(_part(a[k], sa), _part(b[k], sb)), half, sd)
     elif op == _MIN:
         for k in range(n):
-            a[k] = _halved(min(shifted(a[k], sa), shifted(b[k], sb)), half, sd)
+            out[k] = _halved(min(_part(a[k], sa), _part(b[k], sb)), half, sd)
     else:
-        least = np.int32(0) if op == _RELU else np.int32(-(1 << 31))
+        least = np.int32(0) if op == _RELU else np.int32(_NEVER)
         for k in range(n):
-            a[k] = max(_halved(a[k], half, sd), least)
+            out[k] = max(_halved(np.int32(a[k]), half, sd), least)
 
 
 @kernel
@@ -135,10 +141,16 @@ def _combined(core, context, op, bytes_, bits, rounding, out):
     narrow = narrow and (bits[1] == 0 or bits[1] == 8 or bits[1] == 16)
     if not narrow or min(min(sa, sb), sd) < 0 or max(max(sa, sb), sd) > MOST_SHIFT:
         return False
+    half = (np.int64(rounding) << sd) >> 1
+    if bits[0] == 16 and bits[1] == 16:
+        halves = seen_as(core.memory, np.int16, 2)
+        one, two = halves[bytes_[0] >> 1 :], halves[bytes_[1] >> 1 :]
+        _combine(op, one[:n], two[:n], sa, sb, sd, half, out)
+        return True
     read_elements(core.memory, bytes_[0], bits[0], n, out)
     if bits[1]:
         read_elements(core.memory, bytes_[1], bits[1], n, other)
-    _combine(op, out, other, sa, sb, sd, (np.int64(rounding) << sd) >> 1)
+    _combine(op, out, other, sa, sb, sd, half, out)
     return True
 
 
@@ -194,10 +206,12 @@ def _look_up(core, table, values):
 
 
 @kernel
-def _saturate(values, target, bits):
-    low, high = np.int32(-(1 << (bits - 1))), np.int32((1 << (bits - 1)) - 1)
+def _finish(values, more, least, bits, target):
+    """Store values (n,) plus a number, at least another one, and saturated to bits."""
+    low, high = np.int32(max(least, -(np.int64(1) << (bits - 1)))), np.int32((1 << (bits - 1)) - 1)
+    more = np.int32(more)
     for k in range(target.shape[0]):
-        target[k] = min(max(values[k], low), high)
+        target[k] = min(max(np.int32(values[k] + more), low), high)
 
 
 @kernel
@@ -207,30 +221,30 @@ def narrow_values(core, context, op, first, bytes_, bits, table, rounding):
     first: its first accumulator; bytes_, bits (4,): of operands a, b, scale, d. Nothing is stored
     that could not be computed.
     """
-    n, zero, width = context[_LENGTH], np.int64(0), bits[3]
+    n, more, least, width = context[_LENGTH], np.int64(0), np.int64(_NEVER), bits[3]
     looks = table < TABLE_RELU
     if core.params[_OVERFLOW] != SATURATE or rounding > 1 or not (width == 8 or width == 16):
         return False
     if looks and not _looks_up(core, table):
         return False
     values = seen_as(core.va, np.int32, 4)[:n]
+    if table == TABLE_RELU:
+        least = np.int64(0)
     if op >= _FIRST and op <= _CHANNEL:
         zero = context[_ZERO]
-        before, to = (np.int64(0), np.int64(16)) if looks else (zero, width)
+        to, before = (np.int64(16), np.int64(0)) if looks else (width, zero)
         if not _scaled(core, context, op, first, bytes_[2], to, before, rounding, values):
             return False
+        more = zero if looks else np.int64(0)
+        least = zero if table == TABLE_RELU else least
     elif not _combined(core, context, op, bytes_, bits, rounding, values):
         return False
     if looks:
         _look_up(core, table, values)
-    if looks or table == TABLE_RELU:
-        least = np.int32(zero) if table == TABLE_RELU else np.int32(-(1 << 31))
-        more = np.int32(zero) if looks else np.int32(0)
-        for k in range(n):
-            values[k] = max(np.int32(values[k] + more), least)
     if width == 16:
         at = bytes_[3] >> 1
-        _saturate(values, seen_as(core.memory, np.int16, 2)[at : at + n], width)
+        _finish(values, more, least, width, seen_as(core.memory, np.int16, 2)[at : at + n])
     else:
-        _saturate(values, seen_as(core.memory, np.int8, 1)[bytes_[3] : bytes_[3] + n], width)
+        at = bytes_[3]
+        _finish(values, more, least, width, seen_as(core.memory, np.int8, 1)[at : at + n])
     return True

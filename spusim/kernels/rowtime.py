@@ -29,7 +29,7 @@ _FULL, _WAIT = int(S.QUEUE_FULL), int(S.PE_WAIT)
 _PES, _WIDTH, _DEPTH = int(P.PES), int(P.SCAN_WIDTH), int(P.QUEUE_DEPTH)
 _DONE, _STAGES = int(P.RELEASE_DONE), int(P.MAC_STAGES)
 _COLUMNS, _COSTS, _BYTES = int(M.COLUMNS), int(M.COSTS), int(M.BYTE_BEATS)
-_SHORTS = int(M.SHORT_BEATS)
+_SHORTS, _SHIFT = int(M.SHORT_BEATS), int(P.WINDOW_SHIFT)
 BYTE = 255
 _BEFORE = np.int64(-1)  # the cycle before the first
 
@@ -60,22 +60,20 @@ def _step(packed, done, first, release_done):
 def _in_words(core, matrix, columns, n):
     """Let n columns go through the queues; return the last push.
 
-    `core.pe_done` comes out with the cycle in which each PE is done.
+    `core.steps` has the cycles from one to the next; `core.pe_done` comes out with the cycle in
+    which each PE is done.
     """
-    params, release, done = core.params, core.release, core.pe_done
+    params, done = core.params, core.pe_done
     pes, total, begin = params[_PES], matrix[_COLUMNS], matrix[_COSTS]
     packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
     release_done, depth = params[_DONE], params[_DEPTH]
-    push, window = _BEFORE, _BEFORE
+    push, release = _BEFORE, core.release[:depth]
     slot = 0  # of column i in the ring of the last `depth` releases
     done[:] = 0
     release[:] = _BEFORE
     for i in range(n):
-        j = columns[i]
-        found = push + max(core.windows[j] - window, 1)
-        window = core.windows[j]
-        push = max(found, release[slot] + 1)
-        release[slot] = _step(packed[j], done, np.int32(push + 1), release_done)
+        push = max(push + core.steps[i], release[slot] + 1)
+        release[slot] = _step(packed[columns[i]], done, np.int32(push + 1), release_done)
         slot = slot + 1 if slot + 1 < depth else 0
     return push
 
@@ -83,23 +81,20 @@ def _in_words(core, matrix, columns, n):
 @kernel
 def _in_bytes(core, matrix, columns, n):
     """Do as `_in_words`."""
-    params, release, owed, windows = core.params, core.release, core.pe_owed, core.windows
+    params, owed = core.params, core.pe_owed
     release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
-    push, window = _BEFORE, _BEFORE
+    push, release = _BEFORE, core.release[:depth]
     slot = np.uint64(0)  # without a sign nobody looks for a negative index
     last = np.uint64(depth - 1)
     owed[:] = 0
     release[:] = _BEFORE
     busy_until = load_lanes(owed, 0)
     for i in range(n):
-        j = columns[i]
-        here = windows[np.uint64(j)]
-        found = push + max(here - window, 1)
-        window = here
-        now = max(found, release[slot] + 1)
+        at = np.uint64(i)
+        now = max(push + core.steps[at], release[slot] + 1)
         backlog = less(busy_until, min(now - push, BYTE))
         push = now
-        busy_until = plus(backlog, load_lanes(core.byte_beats, begin + j * LANES))
+        busy_until = plus(backlog, load_lanes(core.byte_beats, begin + columns[at] * LANES))
         release[slot] = push + 1 + highest(busy_until if release_done else backlog)
         slot = slot + np.uint64(1) if slot < last else np.uint64(0)
     store_lanes(busy_until, owed)
@@ -109,27 +104,44 @@ def _in_bytes(core, matrix, columns, n):
 
 
 @kernel
-def _in_shorts(core, matrix, columns, n):
-    """Do as `_in_words`.
-
-    A PE's number is FULL less its backlog, so that the latest PE has the lowest.
-    """
-    params, release, windows = core.params, core.release, core.windows
-    release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_SHORTS]
-    push, window = _BEFORE, _BEFORE
-    slot, last = np.uint64(0), np.uint64(depth - 1)
-    release[:] = _BEFORE
-    ahead = full_shorts()
+def _note_steps(core, columns, n):
+    """Note in `core.steps` the cycles from push to push (T8) of n columns; return their sum."""
+    steps, windows, shift = core.steps, core.windows, core.params[_SHIFT]
+    if n == 0:
+        return np.int64(0)
+    if shift < 0:
+        for i in range(1, n):
+            steps[i] = max(windows[columns[i]] - windows[columns[i - 1]], 1)
+    else:
+        later = columns[1:n]
+        for i in range(n - 1):
+            steps[1 + i] = max((later[i] >> shift) - (columns[i] >> shift), 1)
+    steps[0] = windows[columns[0]] + 1
+    total = np.int64(0)
     for i in range(n):
-        j = columns[np.uint64(i)]
-        here = windows[np.uint64(j)]
-        now = max(push + max(here - window, 1), release[slot] + 1)
-        window = here
-        backlog = grow(ahead, min(now - push, FULL))
+        total += steps[i]
+    return total
+
+
+@kernel
+def _in_shorts(core, matrix, columns, n):
+    """Do as `_in_words`, with `core.steps` noted.
+
+    A PE's number is FULL less its backlog, so that the latest PE has the lowest. The cycles after
+    all releases lie in a line, in which a push finds its own.
+    """
+    params, free = core.params, core.release
+    release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_SHORTS]
+    push, ahead = _BEFORE, full_shorts()
+    free[:depth] = 0
+    used = free[depth:]
+    for i in range(n):
+        at = np.uint64(i)  # without a sign nobody looks for a negative index
+        now = max(push + core.steps[at], free[at])
+        backlog = grow(ahead, now - push)
         push = now
-        ahead = shrink(backlog, core.short_beats, begin + j * FEW)
-        release[slot] = push + 1 + FULL - lowest(ahead if release_done else backlog)
-        slot = slot + np.uint64(1) if slot < last else np.uint64(0)
+        ahead = shrink(backlog, core.short_beats, begin + columns[at] * FEW)
+        used[at] = push + (FULL + 2) - lowest(ahead if release_done else backlog)
     store_shorts(ahead, core.pe_ahead)
     for p in range(params[_PES]):
         core.pe_done[p] = push + 1 + FULL - core.pe_ahead[p]
@@ -137,17 +149,16 @@ def _in_shorts(core, matrix, columns, n):
 
 
 @kernel
-def _charge(core, matrix, n, used, window, push, load):
+def _charge(core, matrix, found, window, push, load):
     """Attribute a product's cycles, with `core.pe_done` given; return its duration.
 
-    n: pushed columns; used: windows that they lie in; window: the last of them.
+    found: cycles in which the scanner would have found all columns; window: of the last.
     """
     params, owing, done = core.params, core.owing, core.pe_done
     scanner_stalls = core.scanner_stalls
     width, stages = params[_WIDTH], params[_STAGES]
     windows = (matrix[_COLUMNS] + width - 1) // width
-    # A window takes a cycle, and one more for each push but its first.
-    full = push + 1 - (n + window + 1 - used)
+    full = push + 1 - found
     scanned = push + 1 + windows - 1 - window
     finish = scanned
     for p in range(params[_PES]):
@@ -169,34 +180,13 @@ def even_cycles(core, matrix, n, used, window, load):
     """Do as `product_cycles` where every column costs every PE one beat, and no queue can fill.
 
     Pushes are then found as if no queue were there, and each PE is done two cycles after the last.
+    A window takes a cycle, and one more for each push but its first. n: columns, in `used` windows,
+    of which `window` is the last.
     """
-    push = n + window - used
+    found = n + window + 1 - used
     for p in range(core.params[_PES]):
-        core.pe_done[p] = push + 2 if n else 0
-    return _charge(core, matrix, n, used, window, push, load)
-
-
-@kernel
-def used_windows(core, columns, n):
-    """Count the windows that n columns lie in; return them and the last one's number, or -1."""
-    used, window = np.int64(0), _BEFORE
-    for i in range(n):
-        here = core.windows[columns[np.uint64(i)]]
-        used += np.int64(here != window)
-        window = here
-    return used, window
-
-
-@kernel
-def queued_cycles(core, matrix, columns, n, used, window, load):
-    """Do as `product_cycles`, where the columns' windows have been counted."""
-    if matrix[_SHORTS] >= 0:
-        push = _in_shorts(core, matrix, columns, n)
-    elif matrix[_BYTES] >= 0:
-        push = _in_bytes(core, matrix, columns, n)
-    else:
-        push = _in_words(core, matrix, columns, n)
-    return _charge(core, matrix, n, used, window, push, load)
+        core.pe_done[p] = found + 1 if n else 0
+    return _charge(core, matrix, found, window, found - 1, load)
 
 
 @kernel
@@ -206,8 +196,15 @@ def product_cycles(core, matrix, columns, n, load):
     columns (n,) int64: pushed columns, ascending; load: cycles of the load phase. Adds to the
     core's stalls, but for what `settle_stalls` and `settle_pes` add.
     """
-    used, window = used_windows(core, columns, n)
-    return queued_cycles(core, matrix, columns, n, used, window, load)
+    found = _note_steps(core, columns, n)
+    if matrix[_SHORTS] >= 0:
+        push = _in_shorts(core, matrix, columns, n)
+    elif matrix[_BYTES] >= 0:
+        push = _in_bytes(core, matrix, columns, n)
+    else:
+        push = _in_words(core, matrix, columns, n)
+    window = core.windows[columns[n - 1]] if n else _BEFORE
+    return _charge(core, matrix, found, window, push, load)
 
 
 @kernel

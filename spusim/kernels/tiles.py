@@ -85,10 +85,10 @@ def _sum_tiles(core, matrix, tile_weights):
 
 
 @kernel
-def add_tiles(core, matrix, sums):
-    """Add a tiled matrix's products with x, all of which fit 16 bits, to sums (rows,) int64.
+def add_tiles(core, matrix, start, sums):
+    """Put start (rows,) plus a tiled matrix's product with x in sums (rows,) int64.
 
-    `core.x` must have zeros up to a whole mask. Sums are modulo 2**32.
+    All of x must fit 16 bits; `core.x` must have zeros up to a whole mask. Sums are modulo 2**32.
     """
     _compact_all(core, matrix)
     if matrix[_WIDE]:
@@ -98,4 +98,4 @@ def add_tiles(core, matrix, sums):
     rows = matrix[_ROWS]
     found = core.acc32[:rows]
     for r in range(rows):
-        sums[r] = np.int32(np.int32(sums[r]) + found[r])
+        sums[r] = np.int32(np.int32(start[r]) + found[r])

@@ -23,12 +23,13 @@ def beats_in_words(counts: ColumnCounts, core: CoreSpec, per_beat: int) -> np.nd
 def beats_in_lanes(packed_beats: np.ndarray, core: CoreSpec) -> tuple[np.ndarray, np.ndarray]:
     """Return the beats as (columns, LANES) uint8 and (columns, FEW) uint16, at most one not empty.
 
-    Each holds where no PE's backlog can exceed its numbers: a column and what its queue holds.
+    Each holds where no PE's backlog can exceed its numbers: a column and what its queue holds. The
+    few also hold the cycles from one push to the next.
     """
     beats = packed_beats & 0xFFFFFFFF
     columns, pes = beats.shape
     backlog = (core.queue.depth + 1) * int(beats.max(initial=0))
-    in_shorts = pes <= FEW and backlog <= FULL
+    in_shorts = pes <= FEW and max(backlog, columns) <= FULL
     in_bytes = not in_shorts and pes <= LANES and backlog <= BYTE
     lanes = np.zeros((columns if in_bytes else 0, LANES), np.uint8)
     few = np.zeros((columns if in_shorts else 0, FEW), np.uint16)

@@ -123,8 +123,14 @@ def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
         P.PARTIAL_BITS: numerics.partial_sums.bits,
         P.PARTIAL_ROUNDING: ROUNDING[numerics.partial_sums.rounding],
         P.WINDOW_STARTS: _window_starts(core.scanner.width),
+        P.WINDOW_SHIFT: _logarithm(core.scanner.width),
     }
     return np.array([int(values[p]) for p in P if p is not P.COUNT], np.int64)
+
+
+def _logarithm(number: int) -> int:
+    """Return the logarithm of a power of two, -1 of any other number."""
+    return number.bit_length() - 1 if number & (number - 1) == 0 else -1
 
 
 def _window_starts(width: int) -> int:
@@ -146,7 +152,7 @@ def _tables(image: CoreImage) -> tuple[np.ndarray, np.ndarray]:
 
 
 def table_pairs(table_memory: np.ndarray) -> np.ndarray:
-    """Return each entry with the next in its upper half; nothing where 16 bits hold them not."""
+    """Return every entry with the next in its upper half, none where 16 bits do not hold them."""
     if not np.array_equal(table_memory, table_memory.astype(np.int16)):
         return np.zeros(0, np.int32)
     following = np.append(table_memory[1:], np.int32(0))[: len(table_memory)]
@@ -300,7 +306,8 @@ def _arrays(
         pe_done=np.zeros(core.pes, np.int32),
         pe_owed=np.zeros(LANES, np.uint8),
         pe_ahead=np.zeros(FEW, np.uint16),
-        release=np.zeros(core.queue.depth, np.int64),
+        steps=np.zeros(longest, np.int64),
+        release=np.zeros(longest + core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
         bound=np.zeros((len(code), B.COUNT + core.data_memory.banks), np.int64),
         given=np.zeros(Given.COUNT, np.int64),

@@ -58,7 +58,7 @@ def test_pairs_of_columns_equal_columns(seed, kind):
     total, rows = rng.integers(1, 300, 2).tolist()
     limits = np.iinfo(kind)
     weights = rng.integers(limits.min, limits.max + 1, (total, rows)).astype(kind)
-    x = rng.integers(-(2**15) + 1, 2**15, total).astype(np.int32)
+    x = rng.integers(-(2**15), 2**15, total).astype(np.int32)
     columns = np.flatnonzero(rng.random(total) < rng.random())
     start = rng.integers(-(2**31), 2**31, rows).astype(np.int32)
     plain, paired = start.copy(), start.copy()
