@@ -7,6 +7,7 @@ more than most of what the chip's clock does in a cycle. Here Python keeps alive
 import functools
 import hashlib
 import operator
+from collections.abc import Iterable, Mapping
 
 import numba as nb
 import numpy as np
@@ -79,7 +80,7 @@ def _handle_type(title, names, kinds):
 class Table:
     """Handles of one type by number, for kernels; it keeps them."""
 
-    def __init__(self, handles):
+    def __init__(self, handles: "Iterable[Handle]"):
         self.handles = list(handles)
         self._words = np.array([handle.address for handle in self.handles], np.int64)
         self.address = self._words.ctypes.data
@@ -93,7 +94,7 @@ class Handle:
     kernels see the same memory. Raises ValueError for an array that is not contiguous.
     """
 
-    def __init__(self, title, members):
+    def __init__(self, title: str, members: "Mapping[str, np.ndarray | Handle | Table]"):
         words, kinds = [], []
         for name, member in members.items():
             if not isinstance(member, np.ndarray):

@@ -1,8 +1,11 @@
 """The arrays of all cores' sequencers and ports, and of the router between them."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
-from spusim.kernels.borrow import Handle
+import numpy as np
+
+from spusim.kernels.borrow import Handle, Table
 
 NEVER = 1 << 60  # beyond every cycle
 HOST_BIT = 15  # of a destination mask
@@ -297,6 +300,6 @@ FIELDS = (
 )
 
 
-def chip_state(members):
+def chip_state(members: Mapping[str, "np.ndarray | Table"]) -> Handle:
     """Return the handle to the chip's arrays and its table of cores, by name, which outlive it."""
     return Handle("Chip", {name: members[name] for name in FIELDS})

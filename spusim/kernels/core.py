@@ -58,6 +58,6 @@ class CoreArrays(NamedTuple):
     tape: np.ndarray  # uint8, (products, columns) of each matrix: whether an activation is not zero
 
 
-def core_state(arrays):
+def core_state(arrays: CoreArrays) -> Handle:
     """Return the handle to a core's arrays, which must outlive it; both see the same memory."""
     return Handle("Core", arrays._asdict())

@@ -94,7 +94,7 @@ class ReplayArrays(NamedTuple):
     changes: np.ndarray  # (rows, 3) int64: cycle, signal, its value from then on
 
 
-def replay_state(arrays):
+def replay_state(arrays: ReplayArrays) -> Handle:
     """Return the handle to a replay's arrays, which must outlive it."""
     return Handle("Replay", arrays._asdict())
 

@@ -65,7 +65,8 @@ class EngineBench:
         code = self._loaded.arrays.code
         for row, following in pairwise(code):
             goes_on = following[0] == Op.MATVEC and following[5]
-            yield *map(int, row[2:6]), not goes_on
+            m, src, acc, accumulate = map(int, row[2:6])
+            yield m, src, acc, accumulate, not goes_on
 
 
 def run_layer(
