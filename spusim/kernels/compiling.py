@@ -183,7 +183,7 @@ class _Part(CPUDispatcher):  # type: ignore[misc]
         return template, signature, args, kws
 
 
-class _Kernel(CPUDispatcher):  # type: ignore[misc]
+class Kernel(CPUDispatcher):  # type: ignore[misc]
     """A function that Python calls; kernels that call it meet its part instead."""
 
     part: _Part
@@ -200,7 +200,7 @@ class _Kernel(CPUDispatcher):  # type: ignore[misc]
 def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
     """Declare a function that Python and kernels can call; inlined: LLVM has no choice."""
     declared = nb.njit(cache=True, pipeline_class=_KernelCompiler, no_cfunc_wrapper=True)(function)
-    declared.__class__ = _Kernel
+    declared.__class__ = Kernel
     declared.part = nb.njit(
         pipeline_class=_PartCompiler,
         no_cpython_wrapper=True,
@@ -213,3 +213,17 @@ def kernel(function: Callable[..., Any], inlined: bool = False) -> Any:
 
 # a kernel of a few operations; unlike numba's own way of inlining this costs no compile time
 inlined = partial(kernel, inlined=True)
+
+
+def called_by(declared: Any) -> list[Any]:
+    """Return the kernels that a kernel calls, itself or through others; each once."""
+    found: dict[str, Any] = {}
+    waiting = [declared.py_func]
+    while waiting:
+        function = waiting.pop()
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        for called in named:
+            if isinstance(called, Kernel) and called.__module__ + called.__name__ not in found:
+                found[called.__module__ + called.__name__] = called
+                waiting.append(called.py_func)
+    return list(found.values())
