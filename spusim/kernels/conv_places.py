@@ -117,7 +117,8 @@ def _need(first, last, sizes, needed):
         for ky in range(sizes[_KERNEL_H]):
             iy = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
             if 0 <= iy < sizes[_HEIGHT]:
-                needed[iy] |= columns
+                for ix in range(columns.shape[0]):
+                    needed[iy, ix] |= columns[ix]
                 top, bottom = min(top, iy), max(bottom, iy + 1)
     return min(top, bottom), bottom
 

@@ -10,6 +10,7 @@ cycle after its push, and no queue of two entries (three where slots free at `do
 
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.conv_layout import F, G, Stall
 from spusim.kernels.conv_places import sum_windows
 from spusim.kernels.conv_scan import RUN, visit
@@ -69,7 +70,7 @@ def row_passes_bytes(
     depth, empty = ring.shape[0], spans.shape[0] - 1
     # those of a position's slices, behind those of the last `depth` before it
     releases = np.empty(depth + costs.shape[0] // LANES, np.int64)
-    releases[:depth] = ring
+    overwrite(releases, ring)
     ends, owed = np.empty(RUN, np.int64), np.zeros(LANES, np.uint8)
     busy_until = load_lanes(owed, 0)  # counted from the last push + 1
     push, scanned, empties = feeder[_PUSH], feeder[_PUSH], np.int64(0)
@@ -114,8 +115,13 @@ def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feede
     starts, _, _, spans, tails = pushed
     width = sizes[_OUT_W]
     slices, cycles = np.empty(width, np.int64), np.empty(width, np.int64)
-    found, spent = np.diff(starts[:-1]), spans + tails
-    pixels = np.ones(spans.shape[0], np.int32)
+    pixels = spans.shape[0]
+    found, spent = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
+    ones = np.empty(pixels, np.int32)
+    for pixel in range(pixels):
+        found[pixel] = starts[pixel + 1] - starts[pixel]
+        spent[pixel] = spans[pixel] + tails[pixel]
+        ones[pixel] = 1
     empties, passed = np.int64(0), np.int64(0)
     for y in range(first // width, -(-last // width)):
         begin, end = max(first - y * width, 0), min(last - y * width, width)
@@ -126,8 +132,9 @@ def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feede
             passed += max(np.int64(1), cycles[x])  # also to see that all places are outside
             if max(np.int64(1), slices[x]) < shortest:
                 return np.int64(-1)
-        sum_windows(pixels, sizes, y, cycles)
-        feeder[_WINDOWS] += cycles[begin:end].sum() * windows
+        sum_windows(ones, sizes, y, cycles)
+        for x in range(begin, end):
+            feeder[_WINDOWS] += cycles[x] * windows
     examined = feeder[_WINDOWS]
     visit(last - 1, last, sizes, pushed, windows, feeder, slices[:1], visits)
     feeder[_WINDOWS] = examined

@@ -8,7 +8,7 @@ import numpy as np
 from spusim.kernels.conv_layout import FREE, F, G, Stall
 from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
 from spusim.kernels.conv_scan import RUN, scan_position
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import inlined, kernel
 
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)
@@ -29,6 +29,15 @@ def idle_feeder(feeder, ring):
     ring[:] = FREE
 
 
+@inlined
+def largest(values):
+    """Return the largest of values (n,), at least one."""
+    found = values[0]
+    for k in range(1, values.shape[0]):
+        found = max(found, values[k])
+    return found
+
+
 @kernel
 def finish(load, stages, drained, last_drain, feeder, done, stalls, feeder_stalls):
     """Add the end of a tile to the stalls (T40); return the instruction's duration.
@@ -37,8 +46,8 @@ def finish(load, stages, drained, last_drain, feeder, done, stalls, feeder_stall
     last one takes. stalls (pes, causes) hold cycles of work and waits for accumulators.
     """
     scanned = feeder[_PUSH] + 1 + feeder[_BEHIND]
-    end = max(scanned, done.max())
-    over = max(end + stages, drained.max()) + last_drain.max()
+    end = max(scanned, largest(done))
+    over = max(end + stages, largest(drained)) + largest(last_drain)
     feeder_stalls[_LOAD] = load
     feeder_stalls[_QUEUE_FULL] = feeder[_FULL]
     feeder_stalls[_BUSY] = scanned - feeder[_FULL]
@@ -67,8 +76,9 @@ def add_work(beats, counted, groups, times, stalls):
             spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
             busy[p] += spent if counted[i, p] else np.int64(0)
             empty[p] += np.int64(0) if counted[i, p] else spent
-    stalls[:, _BUSY] += busy
-    stalls[:, _EMPTY] += empty
+    for p in range(pes):
+        stalls[p, _BUSY] += busy[p]
+        stalls[p, _EMPTY] += empty[p]
 
 
 @kernel
@@ -93,7 +103,8 @@ def row_passes(
             beats, 1, columns, scans, n, before, release_done, feeder, ring, done, entered, stalls
         )
         if position > first:
-            before[:] = entered + drain
+            for p in range(done.shape[0]):
+                before[p] = entered[p] + drain[p]
     return empties
 
 
@@ -113,7 +124,7 @@ def row_tile(
     before = np.zeros(done.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0
-    empties, shortest = np.int64(-1), drain.max()
+    empties, shortest = np.int64(-1), largest(drain)
     if even:
         empties = row_passes_even(
             first, last, sizes, pushed, windows, visits, shortest, feeder, done
@@ -147,8 +158,10 @@ def pixel_tile(
     """
     pes, blocks = done.shape[0], groups.shape[0]
     entered, before = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    drains = np.zeros(pes, np.int64)  # of the last block
     times = np.zeros(beats.shape[0], np.int64)
-    times[kinds] = 1
+    for k in range(kinds.shape[0]):
+        times[kinds[k]] = 1
     scans = np.empty(kinds.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0
@@ -160,7 +173,8 @@ def pixel_tile(
         )  # fmt: skip
         add_work(beats, counted, groups[block], times, stalls)
         if block:
-            before[:] = entered + heights * groups[block - 1]
-    return finish(
-        load, stages, before, heights * groups[blocks - 1], feeder, done, stalls, feeder_stalls
-    )
+            for p in range(pes):
+                before[p] = entered[p] + drains[p]
+        for p in range(pes):
+            drains[p] = heights[p] * groups[block]
+    return finish(load, stages, before, drains, feeder, done, stalls, feeder_stalls)

@@ -9,6 +9,7 @@ pitch; what is computed between them is never looked at.
 import numpy as np
 
 from spusim.kernels.arithmetic import fold
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.conv_layout import G
 from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import NARROW, WIDE, add_narrow, add_wide
@@ -54,7 +55,7 @@ def fill_planes(x, sizes, phases, rows, pitch, buffer):
     sy, sx = sizes[_STRIDE_Y], sizes[_STRIDE_X]
     pads = sizes[_TOP] + sizes[_LEFT]
     if sy * sx == 1 and pads == 0 and rows == sizes[_HEIGHT] and pitch == sizes[_WIDTH]:
-        buffer[: x.size] = x.reshape(x.size)
+        overwrite(buffer, x.reshape(x.size))
         buffer[x.size :] = 0
         return
     for c in range(sizes[_CHANNELS]):
@@ -73,7 +74,7 @@ def fill_planes(x, sizes, phases, rows, pitch, buffer):
                 plane[:left] = 0
                 plane[right:] = 0
                 if sx == 1:
-                    plane[left:right] = x[c, y, left + shift : right + shift]
+                    overwrite(plane[left:], x[c, y, left + shift : right + shift])
                 else:
                     for j in range(left, right):
                         plane[j] = x[c, y, j * sx + shift]

@@ -17,7 +17,9 @@ def count_owned(marks, owner, counts):
         own = owner[row]
         for column in range(columns):
             found[own, column] += marks[row, column]
-    counts[:] = found.T
+    for column in range(columns):
+        for p in range(pes):
+            counts[column, p] = found[p, column]
 
 
 @kernel

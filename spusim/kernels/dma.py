@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import C, M, Op, P, Unit, X
@@ -43,7 +44,8 @@ def _bank_words(words, runs, stride, address, counts):
     counts[:] = 0
     mask = np.int64(0)
     for run in range(runs):
-        counts += words // banks
+        for bank in range(banks):
+            counts[bank] += words // banks
         first = address + run * stride
         for k in range(words % banks):
             counts[(first + k) % banks] += 1
@@ -58,7 +60,7 @@ def _count_banks(chip, c, context, row, counts):
     """Count an instruction's words in each data bank, none of a private weight memory's."""
     if row[0] == _FETCH:
         if row[2] < chip.places.shape[1]:
-            counts[:] = chip.fetch_banks[c, row[2]]
+            overwrite(counts, chip.fetch_banks[c, row[2]])
             return chip.places[c, row[2], _V_BANKS]
     elif row[4] < chip.transfers.shape[1]:
         words, runs, stride, _ = chip.transfers[c, row[4]]
@@ -107,9 +109,9 @@ def _copy(chip, c, row, address):
     for run in range(runs):
         here, there = (address + run * inside) * width, (row[3] + run * outside) * width
         if load:
-            core.memory[here : here + size] = chip.external[there : there + size]
+            overwrite(core.memory[here:], chip.external[there : there + size])
         else:
-            chip.external[there : there + size] = core.memory[here : here + size]
+            overwrite(chip.external[there:], core.memory[here : here + size])
     return True
 
 
@@ -121,7 +123,7 @@ def _lay(chip, c, place):
     image = chip.external[place[_HOME] * width :]
     for k in range(place[_WEIGHTS]):
         at = chip.bank_words[place[_FIRST] + k] * width
-        core.memory[at : at + width] = image[k * width : k * width + width]
+        overwrite(core.memory[at:], image[k * width : k * width + width])
 
 
 @kernel

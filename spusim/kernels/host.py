@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import COUNTERS
@@ -41,7 +42,7 @@ def land_frame(chip, frame):
     """Write a frame to external memory (T60)."""
     words = chip.frames[frame]
     at = chip.chip[_INPUT_WORD] * words.shape[1]
-    chip.external[at : at + words.size] = words.reshape(-1)
+    overwrite(chip.external[at:], words.reshape(words.size))
 
 
 @kernel

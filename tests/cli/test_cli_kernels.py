@@ -25,3 +25,12 @@ def test_nobody_is_told_afterwards(capsys, monkeypatch, tmp_path):
         pass
     assert declare.kernel(addition)(1, 2) == 3
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_is_told_which_kernel_and_it_is_wiped(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "_root", lambda: tmp_path)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with tell_of_compiling():
+        assert declare.kernel(addition)(1, 2) == 3
+    told = capsys.readouterr().err
+    assert told.endswith("  addition ...\r\x1b[2K")
