@@ -33,7 +33,8 @@ kernels: $(SETUP)
 # Only what compares the implementations, more of it than `make test` runs; ends with how many
 # programs and cycles agreed.
 verify: $(SETUP)
-	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow" $(AGREEMENT)
+	$(MAKE) --jobs $(JOBS) $(AHEAD)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "slow or not slow" $(AGREEMENT)
 
 # The same on fresh programs, for MINUTES; SEED=n draws those of an earlier soak.
 soak: $(SETUP)

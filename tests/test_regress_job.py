@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,31 +69,47 @@ def test_job_asks_for_the_version_that_it_is_documented_for():
     assert JOB[True if True in JOB else "on"] == ["push", "pull_request"]
 
 
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    """A user's repository: a network, a machine, and a baseline of them."""
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A user's repository: a network, a machine, and a baseline of them; and the command."""
+    folder = tmp_path_factory.mktemp("recorded")
     rng = np.random.default_rng(1)
     weights = {"fc.weight": rng.normal(size=(4, 8)), "fc.bias": rng.normal(size=4)}
-    save_file({k: v.astype(np.float32) for k, v in weights.items()}, tmp_path / "mini.safetensors")
-    np.savez(tmp_path / "mini.npz", frames=rng.normal(size=(5, 8)))
-    (tmp_path / "mini.yaml").write_text(NETWORK)
-    (tmp_path / "machine.yaml").write_text("base: tiny\n")
-    (tmp_path / "run.yaml").write_text(
+    save_file({k: v.astype(np.float32) for k, v in weights.items()}, folder / "mini.safetensors")
+    np.savez(folder / "mini.npz", frames=rng.normal(size=(5, 8)))
+    (folder / "mini.yaml").write_text(NETWORK)
+    (folder / "machine.yaml").write_text("base: tiny\n")
+    (folder / "run.yaml").write_text(
         "network: mini.yaml\narch: machine.yaml\nstream: mini.npz:frames\n"
     )
-    binary = tmp_path / ".bin" / "spusim"
+    binary = folder / ".bin" / "spusim"
     binary.parent.mkdir()
     binary.write_text(
         f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "
         "'from spusim.cli.main import main; main()' \"$@\"\n"
     )
     binary.chmod(0o755)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{binary.parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
-    shell("spusim regress baseline --record run.yaml")
-    return tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch)
+        assert shell("spusim regress baseline --record run.yaml") == 0
+    return folder
+
+
+@pytest.fixture
+def repository(recorded, tmp_path, monkeypatch):
+    """A copy of the repository, as the working folder."""
+    folder = tmp_path / "repository"
+    shutil.copytree(recorded, folder)
+    enter(folder, monkeypatch)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary"))
+    return folder
+
+
+def enter(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Make a repository the working folder, and its command the one that is found."""
+    patch.chdir(folder)
+    patch.setenv("PATH", f"{folder / '.bin'}:{os.environ['PATH']}")
+    patch.setenv("PYTHONPATH", str(ROOT))
 
 
 def shell(text: str) -> int:

@@ -201,10 +201,14 @@ def main() -> int:
     """Build every set, and those of the conformance programs, several at a time."""
     from rtl_conformance import conformance_products
 
+    runtime_header()  # which, as what follows, all would find missing at the same time
+    for name in RUNTIME:
+        runtime_object(name)
     sets = [*SETS, *conformance_products()]
+    missing = [one for one in sets if not library_path(one).exists()]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for parameter_set, library in zip(sets, pool.map(build, sets), strict=True):
-            sys.stdout.write(f"set {parameter_set.number}: {library}\n")
+        list(pool.map(build, missing))
+    sys.stdout.write(f"{len(sets)} engines are in {CACHE}, {len(missing)} of them built now\n")
     return 0
 
 
