@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_patch_adds_one_instruction_and_breaks_nothing(patched):
     ]
     assert found.compatible
     assert load_isa(patched / "isa/spu.isa").instructions["vmac"].operand_mask == (1 << 48) - 1
+
+
+def test_page_counts_the_instructions_of_today(patched):
+    """What `isa check` tells first, without the minutes that the whole page takes."""
+    isa = load_isa(patched / "isa/spu.isa")
+    units = Counter(each.unit for each in isa.instructions.values())
+    told = ", ".join(f"{unit} {count}" for unit, count in units.items())
+    assert f"\n{len(isa.instructions)} instructions: {told}\n" in PAGE
 
 
 def test_page_shows_lines_of_the_patch():
