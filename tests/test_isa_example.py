@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,14 @@ def test_page_shows_what_the_patched_table_is_told_as(patched):
     (check,) = [s for s in sessions(PAGE) if s.command == "spusim isa check"]
     assert check.shown[1].startswith(f"{len(isa.instructions)} instructions: ")
     assert check.shown[-1] == check_versions(isa, shipped_versions())[-1]
+
+
+def test_page_counts_the_instructions_of_today(patched):
+    """What `isa check` tells first, without the minutes that the whole page takes."""
+    isa = load_isa(patched / "isa/spu.isa")
+    units = Counter(each.unit for each in isa.instructions.values())
+    told = ", ".join(f"{unit} {count}" for unit, count in units.items())
+    assert f"\n{len(isa.instructions)} instructions: {told}\n" in PAGE
 
 
 def test_page_shows_lines_of_the_patch():

@@ -5,5 +5,5 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
 
-ROOMS = ("agreement", "stepper", "machine", "rtl", "compiler", "network", "mutants")
+ROOMS = ("agreement", "stepper", "machine", "rtl", "compiler", "network", "retime", "mutants")
 sys.path += [str(TESTS / room) for room in ROOMS]

@@ -15,18 +15,21 @@ from compiler_networks import NetworkBuilder, arch_of, reference
 from generators import random_case as random_product
 from generators import random_ports
 from parameter_sets import SETS
+from result_differences import differences
 from rtl_build import missing_tool
 from rtl_engine import RtlEngine
 from rtl_machine import check
 from rtl_programs import Program, choices, random_program
+from soak_images import ImageCase, image_case, machine_of, smaller_cases
 from stepper import step
 from test_stepper_machine import loaded, same, step_engine
 
-from spusim import machine
+from spusim import api, machine
 from spusim.compiler import compile_network
 from spusim.errors import SpusimError
 from spusim.isa import decode_all, encode, load_isa
 from spusim.kernels.engine import run_matvec
+from spusim.machine import RecordingError
 
 MOST_SHRINKS = 300  # runs spent on making a failure small
 
@@ -256,6 +259,39 @@ class SingleProducts(Kind):
         tally.compared("single products", expected.cycles)
 
 
+class Images(Kind):
+    """Random networks over images, on machines of both dataflows and with memories too small."""
+
+    name, batch = "images", 1
+
+    def draw(self, seed: int) -> ImageCase:
+        """Return network, frames, and two machines."""
+        return image_case(seed)
+
+    def compare(self, program: ImageCase) -> None:
+        """Compare stepper, machine, golden, the integer reference, and the other's recording."""
+        network, codes = program.network()
+        arch, other = machine_of(program.settings), machine_of(program.recorder)
+        whole = compile_network(network, arch)
+        found = disagreements(whole, arch, codes.frames, codes.starts, kind="networks over images")
+        if found:
+            raise Differs(found)
+        result = api.simulate(network, arch, codes)
+        if result.outputs.tolist() != reference(network, arch, codes.frames, codes.starts).tolist():
+            raise Differs("outputs are not the integer reference's")
+        try:
+            again = api.retime(network, arch, api.record_values(network, other, codes))
+        except RecordingError:  # layers that one of them computes in parts
+            return
+        if fields := differences(result, again):
+            raise Differs(f"timed from the other machine's recording differ {fields}")
+
+    def smaller(self, program: ImageCase) -> list[ImageCase]:
+        """Return the case with fewer layers, frames or settings."""
+        return smaller_cases(program)
+
+
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (WholePrograms(), Networks(), EnginePrograms(), SingleProducts())
+    kind.name: kind
+    for kind in (WholePrograms(), Networks(), Images(), EnginePrograms(), SingleProducts())
 }
