@@ -173,8 +173,8 @@ def activations_inside(window: Window, shape: Convolution) -> np.ndarray:
 def met_pixels(window: Window, shape: Convolution) -> np.ndarray:
     """Return which pixels of the input some place of the kernel meets, (height, width) bool."""
     met = np.zeros((window.height, window.width), bool)
-    for rows, columns in places_inside(window, shape):
-        met[np.ix_(rows, columns)] = True
+    rows, columns = (np.concatenate(parts) for parts in places_inside(window, shape))
+    met[np.ix_(rows, columns)] = True
     return met
 
 
