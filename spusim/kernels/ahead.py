@@ -10,19 +10,15 @@ import numpy as np
 
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
+from spusim.kernels.context import address_offset
 from spusim.kernels.declare import kernel
 from spusim.kernels.dma import dma_mask
+from spusim.kernels.elementwise import table_reads, vector_operands
 from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.router import bind_transfer
 from spusim.kernels.sequencer import fail
-from spusim.kernels.thread import (
-    address_offset,
-    run_thread,
-    synchronises,
-    table_reads,
-    vector_operands,
-)
+from spusim.kernels.thread import run_thread, synchronises
 from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)

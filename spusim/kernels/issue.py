@@ -9,6 +9,7 @@ import numpy as np
 
 from spusim.kernels.ahead import know_step, next_row
 from spusim.kernels.chip import NEVER, ChipFault, F, G, H, K, Q
+from spusim.kernels.context import next_instruction
 from spusim.kernels.declare import kernel
 from spusim.kernels.dma import issue_dma
 from spusim.kernels.layout import C, Op, T, Unit, X
@@ -24,7 +25,6 @@ from spusim.kernels.sequencer import (
     take_token,
 )
 from spusim.kernels.shared import begin_planned
-from spusim.kernels.thread import next_instruction
 
 _NEXT, _ACCOUNTED, _CAUSE, _FLIGHTS = int(K.NEXT), int(K.ACCOUNTED), int(K.CAUSE), int(K.FLIGHTS)
 _RECEIVING, _ARRIVED = int(K.RECEIVING), int(K.ARRIVED)

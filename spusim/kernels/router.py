@@ -18,13 +18,14 @@ from spusim.kernels.chip import (
     R,
 )
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
+from spusim.kernels.context import address_offset, next_instruction
 from spusim.kernels.declare import kernel
 from spusim.kernels.host import frame_granted, land_frame, take_output
 from spusim.kernels.layout import B, C, Op, P, Unit, X
 from spusim.kernels.load_phase import access_words
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy, take_token
-from spusim.kernels.thread import address_offset, hold_banks, next_instruction
+from spusim.kernels.thread import hold_banks
 
 _CORES, _HOP, _CHANNELS, _ROOM = (
     int(G.CORES),

@@ -3,10 +3,10 @@
 import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
+from spusim.kernels.context import start_thread
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.thread import start_thread
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
 _FLIGHTS, _CORE_ARRIVED = int(K.FLIGHTS), int(K.ARRIVED)

@@ -25,12 +25,12 @@ from spusim.kernels.chip import (
     Stop,
 )
 from spusim.kernels.contention import AHEAD, INTERVAL, LEVELS, TRANSFER_STATE, VECTOR_STATE
+from spusim.kernels.context import address_offset
 from spusim.kernels.core import CoreTable
 from spusim.kernels.engine_state import ENGINE_STATE, PE_STATE, SPARE_SLOTS
 from spusim.kernels.layout import Fault, Op, T, Unit, X
 from spusim.kernels.log import WIDTH
 from spusim.kernels.sequencer import take_token
-from spusim.kernels.thread import address_offset
 from spusim.machine.decode import CODE_WIDTH, OPERANDS
 from spusim.machine.errors import MachineError
 from spusim.machine.external import absent_text, dma_complaint

@@ -7,8 +7,8 @@ import numpy as np
 
 from spusim.arch.spec import Arch
 from spusim.kernels.arithmetic import NULLIFY, STOCHASTIC
+from spusim.kernels.context import address_offset
 from spusim.kernels.layout import Given, Op, P, X
-from spusim.kernels.thread import address_offset
 from spusim.machine.errors import MachineError
 from spusim.machine.load import LoadedCore
 from spusim.machine.progress import tell

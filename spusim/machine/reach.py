@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spusim.kernels.context import address_offset
 from spusim.kernels.layout import M, P, X
-from spusim.kernels.thread import address_offset
 from spusim.kernels.vector import SCALE_BYTES
 from spusim.machine.load import LoadedCore
 

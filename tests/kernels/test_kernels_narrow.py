@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from spusim.api import compile_layer, load_arch
 from spusim.kernels.core import CoreState
+from spusim.kernels.elementwise import vector_operands, wide_values
 from spusim.kernels.layout import Fault, Op, P, X
 from spusim.kernels.narrow import MOST_FRACTION, TABLE_NONE, TABLE_RELU, narrow_values
-from spusim.kernels.thread import vector_operands, wide_values
 from spusim.machine.load import load_core, table_pairs
 
 SEEDS = st.integers(0, 2**32 - 1)
