@@ -22,9 +22,9 @@ from spusim.api import (
     load_arch,
     load_network,
     load_stream,
-    quantise_input,
     simulate_program,
 )
+from spusim.frontend import quantise_input
 from spusim.kernels.engine import run_matvec
 from spusim.machine.host import pack_frames
 from spusim.machine.load import LoadedCore, load_core

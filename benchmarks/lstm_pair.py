@@ -11,7 +11,8 @@ from torch import nn
 from benchmarks.frames import ROUNDS, frame_row
 from benchmarks.rows import Row
 from spusim import golden
-from spusim.api import compile_network, load_arch, load_network, quantise_input
+from spusim.api import compile_network, load_arch, load_network
+from spusim.frontend import quantise_input
 from spusim.machine.spu import Spu
 from spusim.network.records import Network, Stream
 from spusim.result import RunResult

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from safetensors.numpy import save_file
-from typer.main import get_command
 
-from spusim.cli.app import app
+from spusim.cli.commands import load_command
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB = YAML(typ="safe").load((ROOT / "docs/examples/regress.yml").read_text())
@@ -55,10 +54,8 @@ def test_commands_are_found():
 
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_commands_parse(words):
-    command = get_command(app)
     name, rest = words[0], words[1:]
-    sub = command.commands[name]
-    context = sub.make_context(name, list(rest))
+    context = load_command(name).make_context(name, list(rest))
     assert context.params["baseline"]
 
 

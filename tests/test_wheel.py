@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from spusim.kernels.cache import folder
+from spusim.kernels import cache
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("spusim", "configs", "isa", "setup.cfg", "pyproject.toml", "README.md")
-KERNELS = folder("advance").parent
+KERNELS = cache.folder(cache.SOURCES / "advance.py").parent
 CLI = "from spusim.cli.main import main; main()"
 
 

@@ -156,7 +156,7 @@ REFUSED = {
     r"there are 30 even when all other .*set core.weight_memory.words=65",
     ("core.data_memory.words=24", "external_memory.words=1000"): r"needs 2048 words of external "
     r"memory, and external_memory.words is 1000; set external_memory.words=2048",
-    ("core.data_memory.words=24", "numerics.rounding=stochastic"): r"stochastically by bits",
+    ("core.data_memory.words=24", "numerics.rounding=stochastic"): r"have no stochastic rounding",
 }
 
 

@@ -83,7 +83,7 @@ MISTAKES = [
         10,
         ["concat along positions takes inputs of as many channels", "masked has 2 channels, sum"],
     ),
-    ("output: all", "output: al", 11, ["output (=al) is no layer; did you mean all or half?"]),
+    ("output: all", "output: al", 11, ["output (=al) is no layer; did you mean all?"]),
     ("name: relu}", "name: input}", 5, ["name (=input) is taken: the frame is called so"]),
     ("name: gate", "name: up", 8, ["name (=up) is taken: layer up has it"]),
     ("output: all", "output: sum", 12, ["labels (=6 of them)", "layer sum, which has 4"]),

@@ -65,7 +65,9 @@ def test_every_field(case: str) -> None:
         try:
             wanted = full(arch)
         except SpusimError as error:
-            with pytest.raises(type(error)):
+            # a recording of another arithmetic may be refused before the machine is
+            kinds = (RecordingError,) if path.startswith("numerics.") else ()
+            with pytest.raises((type(error), *kinds)):
                 again(arch)
             continue
         try:

@@ -1,11 +1,13 @@
 """Runs a program on the machine's compiled engine as well, and compares it with stepper and RTL."""
 
+import random
+
 import tally
 from rtl_compare import check_equal, run_both
 from rtl_engine import RtlEngine
 from rtl_programs import Placed, Program
 from stepper import StepResult
-from test_stepper_machine import loaded, same, step_engine
+from test_stepper_machine import loaded, random_windows, same, stepped
 
 from spusim.kernels.engine import run_matvec
 
@@ -26,5 +28,5 @@ def check_machine(placed: Placed, expected: StepResult) -> None:
         src = case.config.operand_address
         cycles = int(run_matvec(core.state, 0, src, 0, case.accumulate)[0])
     else:
-        cycles = step_engine(core, case, placed.ports)
+        cycles = stepped(core, case, placed.ports, random_windows(random.Random(case.config.pes)))
     same(case, core, cycles, expected)
