@@ -22,7 +22,7 @@ from rtl_machine import check
 from rtl_programs import Program, choices, random_program
 from soak_images import ImageCase, image_case, machine_of, smaller_cases
 from stepper import step
-from test_stepper_machine import loaded, same, step_engine
+from test_stepper_machine import loaded, random_windows, same, stepped
 
 from spusim import api, machine
 from spusim.compiler import compile_network
@@ -254,7 +254,7 @@ class SingleProducts(Kind):
             src = case.config.operand_address
             cycles = int(run_matvec(core.state, 0, src, 0, case.accumulate)[0])
         else:
-            cycles = step_engine(core, case, ports)
+            cycles = stepped(core, case, ports, random_windows(random.Random(case.config.pes)))
         same(case, core, cycles, expected)
         tally.compared("single products", expected.cycles)
 
