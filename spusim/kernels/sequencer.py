@@ -135,7 +135,7 @@ def occupy(chip, c, unit, banks, until):
     if banks and not chip.chip[_SHARED]:
         free = chip.bank_free[c]
         for bank in range(free.shape[0]):
-            free[bank] += (banks >> bank & 1) * (until - free[bank])
+            free[bank] = until if banks >> bank & 1 else free[bank]
 
 
 @kernel
@@ -145,5 +145,5 @@ def banks_free_at(chip, c, banks):
     if banks and not chip.chip[_SHARED]:
         free = chip.bank_free[c]
         for bank in range(free.shape[0]):
-            time = max(time, (banks >> bank & 1) * free[bank])
+            time = max(time, free[bank] if banks >> bank & 1 else 0)
     return time

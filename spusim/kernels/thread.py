@@ -25,8 +25,8 @@ _CYCLES, _BANKS = int(Given.CYCLES), int(Given.BANKS)
 @kernel
 def hold_banks(core, mask, cycles):
     """Count the cycles for which an instruction holds its banks (T18)."""
-    for bank in range(core.bank_held.shape[0]):
-        core.bank_held[bank] += (mask >> bank & 1) * cycles
+    for bank in range(core.bank_held.shape[0] if mask else 0):
+        core.bank_held[bank] += cycles if mask >> bank & 1 else 0
 
 
 @kernel
