@@ -5,11 +5,11 @@
 
 import dataclasses
 import json
-import resource
 import sys
 
 import numpy as np
 
+from benchmarks.machine import peak_bytes
 from spusim.api import compile_network, load_arch, load_network, simulate_program
 from spusim.network.records import Stream
 from spusim.result import RunResult
@@ -31,7 +31,7 @@ def main() -> None:
     frames = np.random.default_rng(1).integers(-999, 1000, (int(sys.argv[1]), width), np.int16)
     stream = Stream(frames, (0,), ("noise",))
     result = simulate_program(program, arch, stream)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_bytes() / 1e6
     sys.stdout.write(json.dumps({"peak": peak, "kept": kept_bytes(result, stream)}))
 
 

@@ -5,13 +5,12 @@ not zero. `python -m benchmarks.resnet_layers` runs all of them on both presets 
 process's peak memory in MB.
 """
 
-import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.machine import peak_bytes
 from spusim.arch import Arch, load_arch
 from spusim.compiler.storage import layout_for
 from spusim.experiments.resnet50 import resnet50_convolutions
@@ -86,18 +85,6 @@ def main() -> None:
         for run in layer.times.values():
             run()
     print(f"{peak_bytes() / MEGABYTE:.0f}")
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process has had.
-
-    Of Linux's two counts the one that a new program begins anew; the other goes on from its parent.
-    """
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return 1024 * int(lines["VmHWM"].split()[0])
 
 
 if __name__ == "__main__":
