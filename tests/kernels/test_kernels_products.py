@@ -243,3 +243,18 @@ def test_an_operand_elsewhere_is_loaded_anew(seed):
         assert run_matvec(together.state, 0, src, 0, src % 2) == alone
     sums = {name: sum(getattr(core.arrays, name) for core in apart) for name in LEDGER[1:]}
     assert_equal(ledger(together), {**sums, "acc": together.arrays.acc})
+
+
+def test_an_operand_that_has_moved_is_loaded_from_where_it_is():
+    def after(*sources):  # type: ignore[no-untyped-def]
+        core = loaded(3)
+        operand = core.arrays.memory[:512].copy()
+        for src in sources:
+            core.arrays.memory[8 * src : 8 * src + 512] = operand
+            run_matvec(core.state, 0, src, 0, False)
+        return ledger(core)
+
+    both, first, second = after(0, 67), after(0), after(67)
+    assert first["bank_busy"].tolist() != second["bank_busy"].tolist()
+    for name in ("bank_busy", "counters", "pe_stalls", "scanner_stalls"):
+        assert np.array_equal(both[name], first[name] + second[name]), name
