@@ -11,12 +11,13 @@ unexport PYTHONDONTWRITEBYTECODE
 MINUTES ?= 5
 SILERO := .cache/silero
 PEER := .cache/peer
+INDEXED := tests/kernels tests/machine tests/stepper tests/retime tests/compiler tests/convnet
 AGREEMENT := tests/stepper tests/rtl tests/machine tests/agreement
 
 # what tests build where they find it missing; RTL only with its tools
 AHEAD = kernels $$(command -v verilator >/dev/null && command -v g++ >/dev/null && echo rtl)
 
-.PHONY: run test kernels verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
+.PHONY: run test bounds kernels verify soak mutants check format bench bench-check bench-record peer rtl-tools browser-tools rtl isa-example silero clean
 
 run: $(SETUP)
 	$(BIN)/spusim run kws -o out/kws
@@ -39,6 +40,12 @@ verify: $(SETUP)
 # The same on fresh programs, for MINUTES; SEED=n draws those of an earlier soak.
 soak: $(SETUP)
 	$(BIN)/python tests/agreement/soak.py --minutes $(MINUTES) --jobs $(JOBS) $(SEED:%=--seed %)
+
+# The same with every index of every kernel checked: a read beyond an array is an error, and so is
+# a negative index. Some minutes, and kernels of its own.
+bounds: $(SETUP)
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/bounds \
+	    $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(INDEXED)
 
 # Plants faults in a copy, one after the other, and sees a test notice each; takes a quarter of an hour.
 mutants: $(SETUP)

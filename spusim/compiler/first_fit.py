@@ -40,11 +40,3 @@ def first_fit(spans: Sequence[Span]) -> tuple[int, ...]:
 def end_of(spans: Sequence[Span], places: Sequence[int]) -> int:
     """Return the words that all take together."""
     return max((place + span.words for span, place in zip(spans, places, strict=True)), default=0)
-
-
-def most_at_once(spans: Sequence[Span]) -> int:
-    """Return the words of the spans that are there together when that is most."""
-    times = {span.first for span in spans}
-    return max(
-        (sum(s.words for s in spans if s.first <= time <= s.last) for time in times), default=0
-    )

@@ -16,9 +16,9 @@ from spusim.kernels.dma import dma_mask
 from spusim.kernels.elementwise import table_reads, vector_operands
 from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.router import bind_transfer
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
+from spusim.kernels.transfers import bind_transfer
 from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)

@@ -52,14 +52,14 @@ def _count_rectangle(x, sizes, top, bottom, left, right, met):
 def _inside(first, last, stride, offset, size):
     """Return where first * stride + offset and so on up to last's begin and end within the image.
 
-    The end is a stride behind the last one, the beginning where there is none.
+    The end is a stride behind the last one; 0 and 0 where there is none.
     """
     begin, end = first * stride + offset, last * stride + offset
     if begin < 0:
         begin += -(begin // stride) * stride
     if end - stride >= size:
         end -= -(-(end - stride - size + 1) // stride) * stride
-    return begin, max(begin, end)
+    return (begin, end) if begin < end else (np.int64(0), np.int64(0))
 
 
 @kernel

@@ -14,7 +14,8 @@ from spusim.kernels.declare import kernel
 from spusim.kernels.dma import issue_dma
 from spusim.kernels.layout import C, Op, T, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.router import issue_transfer, post_remote, receive
+from spusim.kernels.ports import issue_transfer, receive
+from spusim.kernels.router import post_remote
 from spusim.kernels.sequencer import (
     apply_tokens,
     banks_free_at,

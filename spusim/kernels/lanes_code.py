@@ -6,9 +6,10 @@ from typing import Any
 import numba as nb
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from spusim.kernels.emitting import call, mask, pointer, splat
 from spusim.kernels.lanes import LANES, MULTIPLY_ADD, NARROW, PLACES, SLIM, WIDE
 
 _BYTE, _SHORT, _WORD, _LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -31,32 +32,12 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, _BYTES)
 
 
-def _mask(places):
-    return ir.Constant(ir.VectorType(_WORD, len(places)), list(places))
-
-
-def _splat(builder, value, kind):
-    undefined = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(first, undefined, _mask([0] * kind.count))
-
-
-def _call(builder, name, result, *args):
-    kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _pointer(context, builder, kind, array, index, to):
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), to.as_pointer())
-
-
 @intrinsic
 def load_lanes(_context, array, at):
     """Return array[at : at + 64], a flat array of uint8, as lanes."""
 
     def generate(context, builder, signature, args):
-        place = _pointer(context, builder, signature.args[0], *args, _BYTES)
+        place = pointer(context, builder, signature.args[0], *args, _BYTES)
         return builder.load(place, align=1)
 
     return lanes(array, types.int64), generate
@@ -68,7 +49,7 @@ def store_lanes(_context, value, array):
 
     def generate(context, builder, signature, args):
         at = ir.Constant(_LONG, 0)
-        place = _pointer(context, builder, signature.args[1], args[1], at, _BYTES)
+        place = pointer(context, builder, signature.args[1], args[1], at, _BYTES)
         builder.store(args[0], place, align=1)
         return context.get_dummy_value()
 
@@ -90,8 +71,8 @@ def less(_context, value, amount):
     """Subtract an amount up to 255 from all lanes, down to zero."""
 
     def generate(_context, builder, _signature, args):
-        amounts = _splat(builder, builder.trunc(args[1], _BYTE), _BYTES)
-        return _call(builder, f"llvm.usub.sat.v{LANES}i8", _BYTES, args[0], amounts)
+        amounts = splat(builder, builder.trunc(args[1], _BYTE), LANES)
+        return call(builder, f"llvm.usub.sat.v{LANES}i8", _BYTES, args[0], amounts)
 
     return lanes(lanes, types.int64), generate
 
@@ -102,7 +83,7 @@ def highest(_context, value):
 
     def generate(_context, builder, _signature, args):
         name = f"llvm.vector.reduce.umax.v{LANES}i8"
-        return builder.zext(_call(builder, name, _BYTE, args[0]), _LONG)
+        return builder.zext(call(builder, name, _BYTE, args[0]), _LONG)
 
     return types.int64(lanes), generate
 
@@ -153,7 +134,7 @@ class _PairLoop:
             runs.append(builder.gep(buffer, [builder.sext(builder.load(at), _LONG)]))
         kind = ir.VectorType(runs[0].type.pointee, PLACES)  # of 16 bits, or of 8 to be widened
         both = builder.bitcast(builder.gep(weights, [i]), _WORD.as_pointer())
-        pair = _splat(builder, builder.load(both, align=2), self.words)
+        pair = splat(builder, builder.load(both, align=2), self.words.count)
         pairs = builder.bitcast(pair, self.shorts)
         added = []
         for block in range(self.blocks):
@@ -165,8 +146,8 @@ class _PairLoop:
             one, two = (run if kind == self.shorts else builder.sext(run, self.shorts)
                         for run in loaded)  # fmt: skip
             for shuffle in (self.low, self.high):
-                mixed = builder.shuffle_vector(one, two, _mask(shuffle))
-                product = _call(builder, MULTIPLY_ADD[PLACES][1], self.words, mixed, pairs)
+                mixed = builder.shuffle_vector(one, two, mask(shuffle))
+                product = call(builder, MULTIPLY_ADD[PLACES][1], self.words, mixed, pairs)
                 added.append(builder.add(sofar[len(added)], product))
         return added
 
@@ -177,7 +158,7 @@ class _PairLoop:
                 at = ir.Constant(_LONG, PLACES * block + self.words.count * half)
                 place = builder.bitcast(builder.gep(sums, [at]), self.words.as_pointer())
                 ordered = builder.shuffle_vector(
-                    added[2 * block], added[2 * block + 1], _mask(shuffle)
+                    added[2 * block], added[2 * block + 1], mask(shuffle)
                 )
                 builder.store(builder.add(builder.load(place, align=4), ordered), place, align=4)
 

@@ -1,9 +1,10 @@
 """The code of `registers`: what numba makes of its operations."""
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
+from spusim.kernels.emitting import call, pointer, splat
 from spusim.kernels.registers import FEW, FULL, WORD
 
 _SHORT, _INT, _LONG = (ir.IntType(bits) for bits in (16, 32, 64))
@@ -26,16 +27,6 @@ class _ShortsModel(models.PrimitiveModel):
         super().__init__(manager, kind, _SHORTS)
 
 
-def _call(builder, name, result, *args):
-    kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _place(context, builder, kind, array, index, to):
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), to.as_pointer())
-
-
 @intrinsic
 def full_shorts(_context):
     """Return eight times the largest number."""
@@ -51,12 +42,8 @@ def grow(_context, value, amount):
     """Add an amount from 0 to FULL to all numbers, up to FULL."""
 
     def generate(_context, builder, _signature, args):
-        amount = builder.trunc(args[1], _SHORT)
-        undefined = ir.Constant(_SHORTS, ir.Undefined)
-        first = builder.insert_element(undefined, amount, ir.Constant(_INT, 0))
-        zeros = ir.Constant(ir.VectorType(_INT, FEW), [0] * FEW)
-        amounts = builder.shuffle_vector(first, undefined, zeros)
-        return _call(builder, f"llvm.uadd.sat.v{FEW}i16", _SHORTS, args[0], amounts)
+        amounts = splat(builder, builder.trunc(args[1], _SHORT), FEW)
+        return call(builder, f"llvm.uadd.sat.v{FEW}i16", _SHORTS, args[0], amounts)
 
     return shorts(shorts, types.int64), generate
 
@@ -66,7 +53,7 @@ def shrink(_context, value, array, at):
     """Subtract array[at : at + 8], a flat array of uint16; no result is below zero."""
 
     def generate(context, builder, signature, args):
-        place = _place(context, builder, signature.args[1], *args[1:], _SHORTS)
+        place = pointer(context, builder, signature.args[1], *args[1:], _SHORTS)
         return builder.sub(args[0], builder.load(place, align=2))
 
     return shorts(shorts, array, types.int64), generate
@@ -78,7 +65,7 @@ def lowest(_context, value):
 
     def generate(_context, builder, _signature, args):
         name = f"llvm.vector.reduce.umin.v{FEW}i16"
-        return builder.zext(_call(builder, name, _SHORT, args[0]), _LONG)
+        return builder.zext(call(builder, name, _SHORT, args[0]), _LONG)
 
     return types.int64(shorts), generate
 
@@ -89,7 +76,7 @@ def store_shorts(_context, value, array):
 
     def generate(context, builder, signature, args):
         at = ir.Constant(_LONG, 0)
-        place = _place(context, builder, signature.args[1], args[1], at, _SHORTS)
+        place = pointer(context, builder, signature.args[1], args[1], at, _SHORTS)
         builder.store(args[0], place, align=2)
         return context.get_dummy_value()
 
@@ -102,7 +89,7 @@ def nonzero_word(_context, array, at):
     numbers = ir.VectorType(_INT, WORD)
 
     def generate(context, builder, signature, args):
-        place = _place(context, builder, signature.args[0], *args, numbers)
+        place = pointer(context, builder, signature.args[0], *args, numbers)
         zeros = ir.Constant(numbers, [0] * WORD)
         on = builder.icmp_unsigned("!=", builder.load(place, align=4), zeros)
         return builder.bitcast(on, _LONG)

@@ -1,4 +1,4 @@
-"""The router: requests, the arbiter, deliveries, and the cores' ports to it (T25, T27 to T30)."""
+"""The router: requests, the arbiter and deliveries (T25, T27, T28, T31)."""
 
 import numpy as np
 
@@ -11,67 +11,32 @@ from spusim.kernels.chip import (
     STANDING,
     WAITING,
     ChipFault,
-    F,
     G,
     K,
     N,
     R,
 )
-from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
-from spusim.kernels.context import address_offset, next_instruction
 from spusim.kernels.declare import kernel
 from spusim.kernels.host import frame_granted, land_frame, take_output
-from spusim.kernels.layout import B, C, Op, P, Unit, X
-from spusim.kernels.load_phase import access_words
+from spusim.kernels.layout import C
 from spusim.kernels.log import L, note
-from spusim.kernels.sequencer import fail, occupy, take_token
-from spusim.kernels.thread import hold_banks
+from spusim.kernels.sequencer import fail, take_token
+from spusim.kernels.transfers import complete
 
-_CORES, _HOP, _CHANNELS, _ROOM = (
-    int(G.CORES),
-    int(G.HOP_CYCLES),
-    int(G.CHANNELS),
-    int(G.CHANNEL_WORDS),
-)
-_HOST_CYCLES, _ROUTER_NEXT, _SEQUENCE = int(G.HOST_CYCLES), int(G.ROUTER_NEXT), int(G.SEQUENCE)
-_WORDS_SENT, _LINK_WORDS = int(G.ROUTER_WORDS), int(G.LINK_WORDS)
-_OUT_BUSY, _OUT_BLOCKED, _IN_BUSY = (
-    int(G.HOST_OUT_BUSY),
-    int(G.HOST_OUT_BLOCKED),
-    int(G.HOST_IN_BUSY),
-)
-_NEXT, _RECEIVING, _K_CHANNEL, _K_ADDRESS = (
-    int(K.NEXT),
-    int(K.RECEIVING),
-    int(K.CHANNEL),
-    int(K.ADDRESS),
-)
-_K_WORDS, _K_ISSUED, _K_BANKS = int(K.WORDS), int(K.ISSUED), int(K.BANKS)
-_ROOM_AT, _ROOM_CHANNEL, _ROOM_WORDS = int(K.ROOM_AT), int(K.ROOM_CHANNEL), int(K.ROOM_WORDS)
-_READY_AT, _RUNNING = int(F.READY_AT), int(F.RUNNING)
-_STATE, _SENDER, _MASK, _CHANNEL = int(N.STATE), int(N.SENDER), int(N.MASK), int(N.CHANNEL)
-_WORDS, _THREAD, _REQUESTED, _ARRIVES = (
-    int(N.WORDS),
-    int(N.THREAD),
-    int(N.REQUESTED),
-    int(N.ARRIVES),
-)
-_N_SEQUENCE, _CONTEXT, _ADDRESS = int(N.SEQUENCE), int(N.CONTEXT), int(N.ADDRESS)
-_BANKS, _READERS = int(N.BANKS), int(N.READERS)
-_R_BUSY, _BLOCKED, _MESSAGE = int(R.BUSY), int(R.BLOCKED), int(R.MESSAGE)
-_ROUTER = int(Unit.ROUTER)
-_SEND = int(Op.SEND)
-_WORD_BYTES, _SHARED = int(P.WORD_BYTES), int(G.SHARED)
-_SLOTS, _SENT, _DUE = int(G.SLOTS), int(G.SENT), int(G.FRAME_DUE)
-_READ, _WRITE, _INSTRUCTION = int(C.DATA_READ), int(C.DATA_WRITE), int(C.INSTRUCTION)
-_UNKNOWN_CORE, _UNKNOWN_CHANNEL = int(ChipFault.UNKNOWN_CORE), int(ChipFault.UNKNOWN_CHANNEL)
-_LENGTH, _TOO_LONG = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.MESSAGE_TOO_LONG)
-_DESTINATIONS, _TRANSFER = int(ChipFault.DESTINATIONS), int(ChipFault.TRANSFER)
+_CORES, _HOP, _CHANNELS = int(G.CORES), int(G.HOP_CYCLES), int(G.CHANNELS)
+_ROOM, _HOST_CYCLES, _ROUTER_NEXT = int(G.CHANNEL_WORDS), int(G.HOST_CYCLES), int(G.ROUTER_NEXT)
+_SEQUENCE, _WORDS_SENT, _LINK_WORDS = int(G.SEQUENCE), int(G.ROUTER_WORDS), int(G.LINK_WORDS)
+_OUT_BUSY, _OUT_BLOCKED = int(G.HOST_OUT_BUSY), int(G.HOST_OUT_BLOCKED)
+_IN_BUSY, _ROOM_AT, _ROOM_CHANNEL = int(G.HOST_IN_BUSY), int(K.ROOM_AT), int(K.ROOM_CHANNEL)
+_ROOM_WORDS, _STATE, _SENDER, _MASK = int(K.ROOM_WORDS), int(N.STATE), int(N.SENDER), int(N.MASK)
+_CHANNEL, _WORDS, _THREAD = int(N.CHANNEL), int(N.WORDS), int(N.THREAD)
+_REQUESTED, _ARRIVES, _N_SEQUENCE = int(N.REQUESTED), int(N.ARRIVES), int(N.SEQUENCE)
+_CONTEXT, _ADDRESS, _BANKS, _READERS = int(N.CONTEXT), int(N.ADDRESS), int(N.BANKS), int(N.READERS)
+_R_BUSY, _BLOCKED, _SLOTS, _SENT = int(R.BUSY), int(R.BLOCKED), int(G.SLOTS), int(G.SENT)
+_DUE, _READ, _UNKNOWN_CORE = int(G.FRAME_DUE), int(C.DATA_READ), int(ChipFault.UNKNOWN_CORE)
+_UNKNOWN_CHANNEL, _TOO_LONG = int(ChipFault.UNKNOWN_CHANNEL), int(ChipFault.MESSAGE_TOO_LONG)
 _FULL, _INFORMED, _INPUT_WORD = int(ChipFault.MESSAGES), int(N.INFORMED), int(G.INPUT_WORD)
-_L_ISSUE, _L_TRANSFER, _L_GRANT = int(L.ISSUE), int(L.TRANSFER), int(L.GRANT)
-_PC, _F_BANKS = int(X.PC), int(F.BANKS)
-_B_SETTINGS, _B_OFFSET = int(B.SETTINGS), int(B.OFFSET)
-_B_MASK, _B_BANKS = int(B.MASK), int(B.BANKS)
+_L_GRANT = int(L.GRANT)
 
 
 @kernel
@@ -189,7 +154,7 @@ def _grant(chip, message, now):
     else:
         chip.port_cycles[sender, _R_BUSY] += free - now
         chip.port_cycles[sender, _BLOCKED] += now + 1 - waits
-        _complete(
+        complete(
             chip, sender, message[_CONTEXT], _READ, message[_ADDRESS], words, message[_BANKS],
             message[_REQUESTED], now + 1, free,
         )  # fmt: skip
@@ -227,7 +192,6 @@ def arbitrate(chip, now):
             chip.chip[_ROUTER_NEXT] = min(chip.chip[_ROUTER_NEXT], ready)
         elif _has_room(chip, message):
             _grant(chip, message, now)
-        # A full channel is looked at again when its room is given back.
 
 
 @kernel
@@ -272,146 +236,3 @@ def send_frame(chip, mask, channel, thread, now):
             chip.messages[slot, _INFORMED] = mask
             return
         overwrite(chip.data[slot], chip.frames[frame].reshape(-1))
-
-
-@kernel
-def transfer_operands(chip, c, context, row):
-    """Word address and number of words of a send or recv."""
-    at = 4 if row[0] == _SEND else 3
-    return row[at] + address_offset(chip.contexts[c, context]), row[at + 1]
-
-
-@kernel
-def bind_transfer(chip, c, context, row):
-    """Return the row of `bound` that says which banks a send or recv accesses, and how often."""
-    core = chip.cores[c]
-    address, words = transfer_operands(chip, c, context, row)
-    bound = core.bound[chip.contexts[c, context, _PC]]
-    if bound[_B_SETTINGS] == 0 or bound[_B_OFFSET] != address:
-        bound[_B_BANKS:] = 0
-        bound[_B_MASK] = access_words(bound[_B_BANKS:], address, words)
-        bound[_B_SETTINGS], bound[_B_OFFSET] = 1, address
-    return bound
-
-
-@kernel
-def issue_transfer(chip, c, context, row, now):
-    """Begin a send or recv in this cycle."""
-    core = chip.cores[c]
-    address, words = transfer_operands(chip, c, context, row)
-    if words < 1 or (address + words) * core.params[_WORD_BYTES] > core.memory.shape[0]:
-        fail(chip, _TRANSFER, c, context, words)
-        return
-    banks = chip.flights[c, context, _F_BANKS]
-    occupy(chip, c, _ROUTER, banks, NEVER)
-    note(chip, _L_ISSUE, now, c, context, chip.contexts[c, context, _PC], _ROUTER, NEVER, banks)
-    flight = chip.flights[c, context]
-    flight[_RUNNING], flight[_READY_AT] = _ROUTER, NEVER
-    if row[0] == _SEND:
-        _send(chip, c, context, row, address, words, banks, now)
-    else:
-        state = chip.core[c]
-        if row[2] >= chip.chip[_CHANNELS]:
-            fail(chip, _UNKNOWN_CHANNEL, c, context, row[2])
-            return
-        state[_RECEIVING], state[_K_CHANNEL] = context, row[2]
-        state[_K_ADDRESS], state[_K_WORDS] = address, words
-        state[_K_ISSUED], state[_K_BANKS] = now, banks
-        receive(chip, c, now)
-
-
-@kernel
-def _send(chip, c, context, row, address, words, banks, now):
-    mask = row[2]
-    to_host = mask >> HOST_BIT & 1
-    if mask == 0 or (to_host and mask != 1 << HOST_BIT):
-        fail(chip, _DESTINATIONS, c, context, mask)
-        return
-    slot = request(chip, c, context, mask, row[3], words, row[6], now)
-    if slot < 0:
-        return
-    message = chip.messages[slot]
-    message[_CONTEXT], message[_ADDRESS], message[_BANKS] = context, address, banks
-    width = chip.cores[c].params[_WORD_BYTES]
-    size = words * width
-    begin = address * width
-    overwrite(chip.data[slot], chip.cores[c].memory[begin : begin + size])
-
-
-@kernel
-def _oldest_message(chip, c, channel):
-    """Slot of the message that stands longest in a channel of a core, or -1."""
-    best = np.int64(-1)
-    for slot in range(chip.chip[_SLOTS]):
-        message = chip.messages[slot]
-        if (
-            message[_STATE] != STANDING
-            or message[_CHANNEL] != channel
-            or not message[_MASK] >> c & 1
-        ):
-            continue
-        if best < 0:
-            best = slot
-            continue
-        other = chip.messages[best]
-        if message[_ARRIVES] < other[_ARRIVES] or (
-            message[_ARRIVES] == other[_ARRIVES] and message[_SENDER] < other[_SENDER]
-        ):
-            best = slot
-    return best
-
-
-@kernel
-def receive(chip, c, now):
-    """Take the message that a recv waits for, if it has been delivered (T30)."""
-    state = chip.core[c]
-    context = state[_RECEIVING]
-    if context < 0:
-        return
-    slot = _oldest_message(chip, c, state[_K_CHANNEL])
-    if slot < 0:
-        return
-    message = chip.messages[slot]
-    words, address = state[_K_WORDS], state[_K_ADDRESS]
-    if message[_WORDS] != words:
-        fail(chip, _LENGTH, c, context, message[_WORDS])
-        return
-    core = chip.cores[c]
-    width = core.params[_WORD_BYTES]
-    size = words * width
-    overwrite(core.memory[address * width :], chip.data[slot, :size])
-    message[_MASK] &= ~(1 << c)
-    message[_READERS] -= 1
-    if message[_READERS] == 0:
-        message[_STATE] = FREE
-    state[_RECEIVING] = -1
-    done = now + words
-    chip.port_cycles[c, _R_BUSY] += words
-    chip.port_cycles[c, _MESSAGE] += now - state[_K_ISSUED]
-    state[_ROOM_AT], state[_ROOM_CHANNEL], state[_ROOM_WORDS] = done, message[_CHANNEL], words
-    _complete(
-        chip, c, context, _WRITE, address, words, state[_K_BANKS], state[_K_ISSUED], now, done
-    )
-
-
-@kernel
-def _complete(chip, c, context, counter, address, words, banks, issued, first, done):
-    """Count a transfer's accesses, from cycle `first` on, and let it complete in `done`."""
-    note(chip, _L_TRANSFER, issued, c, context, address, words, first, done)
-    core = chip.cores[c]
-    core.counters[counter] += words
-    core.counters[_INSTRUCTION] += 1
-    bound = core.bound[chip.contexts[c, context, _PC]]
-    for bank in range(core.bank_busy.shape[0]):
-        core.bank_busy[bank] += bound[_B_BANKS + bank]
-    next_instruction(chip.contexts[c, context])
-    occupy(chip, c, _ROUTER, banks, done)
-    chip.flights[c, context, _READY_AT] = done
-    if chip.chip[_SHARED]:
-        transfer = chip.transfer[c]
-        transfer[START], transfer[ADDRESS], transfer[WORDS] = first, address, words
-        transfer[INTERVAL] = (done - first) // words
-        chip.core[c, _NEXT] = min(chip.core[c, _NEXT], first)
-    else:
-        hold_banks(core, banks, done - issued)
-        chip.core[c, _NEXT] = min(chip.core[c, _NEXT], done)

@@ -5,7 +5,7 @@ import numpy as np
 from spusim.kernels.chip import ChipFault, F, G, H, K
 from spusim.kernels.context import start_thread
 from spusim.kernels.declare import kernel
-from spusim.kernels.layout import Unit, X
+from spusim.kernels.layout import X
 from spusim.kernels.log import L, note
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
@@ -19,7 +19,6 @@ _FAULT_DETAIL, _CONTEXTS = int(G.FAULT_DETAIL), int(G.CONTEXTS)
 _DISPATCH = int(G.DISPATCH_CYCLES)
 _UNKNOWN_THREAD, _DOUBLE = int(ChipFault.UNKNOWN_THREAD), int(ChipFault.DOUBLE_ARMING)
 _SHARED = int(G.SHARED)
-_SEQUENCER = int(Unit.SEQUENCER)
 _L_READY, _L_DISPATCH, _L_RETIRE = int(L.READY), int(L.DISPATCH), int(L.RETIRE)
 _NOW = int(G.NOW)
 

@@ -3,26 +3,14 @@
 import functools
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 
+from spusim.kernels.emitting import call, splat
 from spusim.kernels.lanes import MULTIPLY_ADD, PLACES
 from spusim.kernels.tiles import GROUP, MASK, TILE
 
 _SHORT, _INT, _LONG = (ir.IntType(bits) for bits in (16, 32, 64))
-
-
-def _call(builder, name, result, *args):
-    kind = ir.FunctionType(result, [arg.type for arg in args])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
-
-
-def _splat(builder, value, count):
-    kind = ir.VectorType(value.type, count)
-    undefined = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(_INT, 0))
-    zeros = ir.Constant(ir.VectorType(_INT, count), [0] * count)
-    return builder.shuffle_vector(first, undefined, zeros)
 
 
 def _data(context, builder, signature, args, k):
@@ -40,7 +28,7 @@ def compact_quickly(_context, x, at, mask, out, to):
         values = builder.load(builder.bitcast(source, shorts.as_pointer()), align=2)
         wanted = builder.bitcast(args[2], ir.VectorType(ir.IntType(1), MASK))
         name = "llvm.x86.avx512.mask.compress.v32i16"
-        kept = _call(builder, name, shorts, values, ir.Constant(shorts, [0] * MASK), wanted)
+        kept = call(builder, name, shorts, values, ir.Constant(shorts, [0] * MASK), wanted)
         builder.store(kept, builder.bitcast(target, shorts.as_pointer()), align=2)
         return builder.zext(builder.ctpop(args[2]), _LONG)
 
@@ -91,7 +79,7 @@ class _TileLoop:
         for pair in range(GROUP // 2):
             place = builder.gep(x, [builder.add(i, ir.Constant(_LONG, 2 * pair))])
             both = builder.load(builder.bitcast(place, _INT.as_pointer()), align=2)
-            factors = builder.bitcast(_splat(builder, both, PLACES // 2), self.shorts)
+            factors = builder.bitcast(splat(builder, both, PLACES // 2), self.shorts)
             for part in range(self.parts):
                 at = builder.add(first, ir.Constant(_LONG, 2 * TILE * pair + PLACES * part))
                 kind = ir.VectorType(weights.type.pointee, PLACES)  # of 16 bits, or of 8
@@ -100,7 +88,7 @@ class _TileLoop:
                 if kind != self.shorts:
                     loaded = builder.sext(loaded, self.shorts)
                 name = MULTIPLY_ADD[PLACES][1]
-                products.append(_call(builder, name, self.ints, loaded, factors))
+                products.append(call(builder, name, self.ints, loaded, factors))
         return products
 
 

@@ -19,14 +19,10 @@ from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
 
-_SHIFT, _TENSOR, _CHANNEL = (
-    int(Op.QUANTISE_SHIFT),
-    int(Op.QUANTISE_TENSOR),
-    int(Op.QUANTISE_CHANNEL),
-)
-_ADD, _SUB, _MUL, _MAX, _MIN = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX), int(Op.MIN)
+_TENSOR, _CHANNEL = int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)
+_ADD, _SUB, _MUL, _MAX = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX)
 _MOVE, _RELU = int(Op.MOVE), int(Op.RELU)
-_THRESHOLD, _TOP = int(Op.THRESHOLD), int(Op.TOP)
+_TOP = int(Op.TOP)
 _NORMALISE = int(Op.NORMALISE)
 _BANKS, _LANES = int(P.BANKS), int(P.VECTOR_LANES)
 _STAGES, _TABLE_READS, _WORD_SHIFT = int(P.VECTOR_STAGES), int(P.TABLE_READS), int(P.WORD_SHIFT)

@@ -9,7 +9,7 @@ from random_graphs import GraphBuilder
 
 from spusim import machine
 from spusim.compiler import CompileError, compile_network, explain
-from spusim.compiler.first_fit import Span, end_of, first_fit, most_at_once
+from spusim.compiler.first_fit import Span, end_of, first_fit
 from spusim.machine.memory import memory_use
 from spusim.network.records import Network
 from spusim.program import Program
@@ -59,6 +59,14 @@ def test_sharing_changes_no_output(seed: int, nodes: int, chosen: tuple[str, ...
     np.testing.assert_array_equal(golden(shared, frames, STARTS).outputs, expected)
     found = machine.run(shared, arch, frames, STARTS)
     np.testing.assert_array_equal(found.outputs, expected)
+
+
+def most_at_once(spans: list[Span]) -> int:
+    """Return the words of the spans that are there together when that is most."""
+    times = {span.first for span in spans}
+    return max(
+        (sum(s.words for s in spans if s.first <= time <= s.last) for time in times), default=0
+    )
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -1,11 +1,16 @@
 """What a kernel calls is compiled once for all integers, and emitted with the kernel alone."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numba.core import event
 
 from spusim.kernels.declare import Handle, inlined, kernel, tell_when_compiling
 from spusim.kernels.entry import KernelError, compile_entry
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @kernel
@@ -233,3 +238,19 @@ def test_a_handle_keeps_its_arrays_and_wants_them_all():
     assert through(nest, 5) == 1 + (1 << 20) and len(waste) == 20
     with pytest.raises(TypeError, match="has 2 members"):
         Pair(np.zeros(3))
+
+
+def test_no_kernel_counts_from_an_arrays_end():
+    """Nobody looks whether an index is negative (`compiling`), so none may be."""
+    counted = [
+        f"{path.name}:{node.lineno}"
+        for path in (ROOT / "spusim/kernels").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Subscript) and _negative(node.slice)
+    ]
+    assert counted == []
+
+
+def _negative(index):
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return any(isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub) for part in parts)

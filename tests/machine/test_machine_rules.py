@@ -127,6 +127,13 @@ def test_T16_a_beat_accesses_every_word_its_elements_lie_in() -> None:
     assert body_cycles(vset(8, 8, 8, 8) + "vmov d=4, a=0", hand_arch()) == VSET + 2 + 2 + 3
 
 
+def test_T16_an_instruction_is_timed_by_the_vset_before_it_in_time_not_in_text() -> None:
+    # in the first round that of before the loop, 4 elements, and then the body's own, 16
+    body = vset(4) + "loop count=3, body=2, bump=0\nvfill d=0, value=3\n" + vset(16)
+    rounds = (1 + 3 + VSET) + 2 * (4 + 3 + VSET)
+    assert body_cycles(body, hand_arch()) == VSET + 1 + rounds
+
+
 def test_T16_an_instruction_without_elements_takes_one_beat() -> None:
     assert body_cycles(vset(0) + "vadd d=0, a=4, b=8", hand_arch()) == VSET + 1 + 3
 
