@@ -33,14 +33,25 @@ class Entry:
     origin: str
     layer: int = 0
 
-    @property
+    @functools.cached_property  # trees share most of their entries, as a sweep's machines do
     def plain(self) -> Any:
-        """The value without its origins; lists become tuples, as the frozen specs hold them."""
+        """The value without its origins; lists become tuples, as the frozen specs hold them.
+
+        Not to be changed by whoever asks.
+        """
         if isinstance(self.value, dict):
             return {key: entry.plain for key, entry in self.value.items()}
         if isinstance(self.value, list):
             return tuple(entry.plain for entry in self.value)
         return self.value
+
+    @functools.cached_property
+    def has_null(self) -> bool:
+        """Whether it or anything in it is null."""
+        if isinstance(self.value, dict | list):
+            inside = self.value.values() if isinstance(self.value, dict) else self.value
+            return any(entry.has_null for entry in inside)
+        return self.value is None
 
     def deepest(self, path: Sequence[str | int]) -> "Entry":
         """Return the entry at path, or its nearest ancestor that exists."""

@@ -47,7 +47,7 @@ def build(model: type[AnySpec], tree: Entry, error: type[SpusimError]) -> AnySpe
 
 def drop_nulls(tree: Entry, model: type[BaseModel]) -> Entry:
     """Remove nulls over sections and over entries of open mappings: the default holds."""
-    if not isinstance(tree.value, dict):
+    if not isinstance(tree.value, dict) or not tree.has_null:
         return tree
     kept: dict[str, Entry] = {}
     for key, entry in tree.value.items():

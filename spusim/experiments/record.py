@@ -84,7 +84,7 @@ def per_frame(result: RunResult) -> dict[str, dict[str, float]]:
 
 
 def _integers(counts: dict[str, int]) -> dict[str, int]:
-    return {key: int(value) for key, value in counts.items()}
+    return dict(zip(counts, map(int, counts.values()), strict=True))
 
 
 def _speedup(result: RunResult) -> dict[str, float | None] | None:

@@ -1,10 +1,11 @@
 """Computing jobs on a pool: in chunks, to the end, whatever dies on the way."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 
 from spusim.experiments.sweep.identity import versions
 from spusim.experiments.sweep.jobs import Job
@@ -13,6 +14,7 @@ from spusim.experiments.sweep.pools import Pool, PoolError, Seat, check_versions
 from spusim.experiments.sweep.worker import Outcome, run_jobs
 
 CHUNK_S = 0.25  # what a chunk should take: long against its overhead, short against patience
+CHUNK_OF_SLOT_S = 0.05  # less where few workers share us: 20 chunks a second are cheap
 MOST_JOBS = 64  # of a chunk
 AHEAD = 2  # chunks in flight for each slot, so that no worker waits for us
 DEATHS = 2  # of workers, by which a job is given up
@@ -34,8 +36,10 @@ class _Place:
 class Execution:
     """Jobs on their way through a pool; each is delivered once.
 
-    deliver: takes an outcome; idle: is called at least every LOOK_S. Jobs of one group (the same
-    network and stream) go to one seat as long as there are other groups for the others.
+    deliver: takes an outcome; idle: is called when workers have their jobs and there is nothing to
+    do but to wait, at least every LOOK_S. Jobs of one group (the same network and stream) go to one
+    seat as long as there are other groups for the others. A chunk is as many jobs as should take
+    CHUNK_S by the latest ones; a worker that meets slower ones hands the rest of it back.
     """
 
     def __init__(
@@ -49,8 +53,8 @@ class Execution:
         self._groups: deque[Group] = deque()
         self._suspects: Group = deque()  # whose worker died: each flies in a chunk of its own
         self._deaths: Counter[str] = Counter()
-        self._left = self._timed = 0
-        self._seconds = 0.0
+        self._left, self._chunk_s = 0, CHUNK_S
+        self._job_s: float | None = None  # what one of the latest took
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Compute all jobs. Raises PoolError if the pool is gone, and what `deliver` raises."""
@@ -58,9 +62,9 @@ class Execution:
         self._left = sum(map(len, self._groups))
         while self._left:
             self._launch()
+            self._idle()
             flying = [future for place in self._places for future in place.flying]
             done, _ = wait(flying, timeout=LOOK_S, return_when=FIRST_COMPLETED)
-            self._idle()
             self._pool.check()
             for place in self._places:
                 self._land(place, done)
@@ -69,6 +73,7 @@ class Execution:
 
     def _launch(self) -> None:
         slots = sum(place.seat.slots() for place in self._places)
+        self._chunk_s = min(CHUNK_S, CHUNK_OF_SLOT_S * slots)
         for place in self._places:
             while len(place.flying) < AHEAD * place.seat.slots():
                 chunk = self._next_chunk(place, slots)
@@ -77,11 +82,12 @@ class Execution:
                 place.flying[self._submit(place.seat, chunk)] = chunk
 
     def _submit(self, seat: Seat, chunk: Chunk) -> Future[list[Outcome]]:
+        work = partial(run_jobs, patience_s=self._chunk_s)
         try:
-            return seat.executor.submit(run_jobs, chunk)
+            return seat.executor.submit(work, chunk)
         except BrokenProcessPool:  # it died with nothing to do
             seat.restart()
-            return seat.executor.submit(run_jobs, chunk)
+            return seat.executor.submit(work, chunk)
 
     def _next_chunk(self, place: _Place, slots: int) -> Chunk:
         if self._suspects:
@@ -100,11 +106,11 @@ class Execution:
         return deque(reversed(half))
 
     def _chunk_size(self, slots: int) -> int:
-        """Return how many jobs take CHUNK_S, fewer near the end so that all slots end together."""
-        if not self._timed:
+        """Return how many jobs fill a chunk, fewer near the end so that all slots end together."""
+        if self._job_s is None:
             return 1
-        mean_s = max(self._seconds / self._timed, 1e-6)
-        return max(1, min(int(CHUNK_S / mean_s), MOST_JOBS, self._left // (AHEAD * slots)))
+        fitting = int(self._chunk_s / max(self._job_s, 1e-6))
+        return max(1, min(fitting, MOST_JOBS, self._left // (AHEAD * slots)))
 
     # and back
 
@@ -123,14 +129,14 @@ class Execution:
                     raise PoolError(f"workers failed ({type(error).__name__}: {error})") from error
                 self._blame(place.flying.pop(future))
             else:
-                del place.flying[future]
+                rest = place.flying.pop(future)[len(outcomes) :]
+                place.group.extendleft(reversed(rest))
                 self._keep(outcomes)
 
-    def _keep(self, outcomes: Iterable[Outcome]) -> None:
+    def _keep(self, outcomes: Sequence[Outcome]) -> None:
+        self._job_s = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
         for outcome in outcomes:
             check_versions("results", {outcome.where: outcome.versions})
-            self._seconds += outcome.seconds
-            self._timed += 1
             self._finish(outcome)
 
     def _fall(self, place: _Place) -> None:

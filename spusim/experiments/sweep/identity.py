@@ -21,6 +21,7 @@ from spusim.resources import shipped
 _SOURCES = Path(spusim.__file__).resolve().parent
 # what computes a point; plots, reports and commands do not
 _APART = {"cli", "experiments", "_shipped"}
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def hash_of(content: Any) -> str:
 
 def json_bytes(content: Any) -> bytes:
     """Return plain objects as JSON in one form: keys sorted, no spaces."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _JSON.encode(content).encode()
 
 
 def arch_content(arch: Arch) -> str:

@@ -1,5 +1,6 @@
 """Points: every combination of the axes' values, checked, with the hash of what determines it."""
 
+import functools
 import json
 import os
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from typing import Any
 from spusim.arch import Arch, ArchError
 from spusim.arch.document import Entry, merge
 from spusim.arch.load import ARCHS, obeying
-from spusim.arch.validate import build
+from spusim.arch.rules import broken_rules
+from spusim.arch.validate import build, drop_nulls
 from spusim.energy import list_technologies, load_technology
 from spusim.errors import SpusimError
 from spusim.experiments.places import beside
@@ -61,11 +63,12 @@ class _Maker:
 
     part: OpenPart
     _technologies: dict[str, str] = field(default_factory=dict)
-    _trees: dict[str, Entry] = field(default_factory=dict)
+    _trees: dict[str, tuple[Entry, Entry]] = field(default_factory=dict)  # with, without nulls
     _archs: dict[Any, tuple[Arch, str | None, str]] = field(default_factory=dict)
     _networks: dict[Any, NetworkRef] = field(default_factory=dict)
     _bound: set[Any] = field(default_factory=set)
     _streams: dict[Any, str] = field(default_factory=dict)
+    _drawn: dict[Any, tuple[str, int]] = field(default_factory=dict)
 
     def point(self, number: int, assignment: Assignment, replica: int) -> Point:
         """Return one point."""
@@ -128,7 +131,7 @@ class _Maker:
                     chosen[name] = choice(name, entry) if layer == AXIS_LAYER else entry
                 else:
                     of[kind].pop(name, None)
-                    of[kind][name] = replace(entry, layer=layer)
+                    of[kind][name] = Entry(entry.value, entry.origin, layer)
         return chosen, of
 
     # architecture
@@ -137,14 +140,15 @@ class _Maker:
         key = (base.value, _text(settings))
         if key not in self._archs:
             if base.value not in self._trees:
-                self._trees[base.value] = ARCHS.read(base.value)
-            tree = self._trees[base.value]
-            for name, entry in settings.items():
-                tree = merge(tree, _nested(name, _table_found(name, entry)))
-            arch = build(Arch, tree, SweepError)
+                read = ARCHS.read(base.value)
+                self._trees[base.value] = (read, drop_nulls(read, Arch))
+            said, tree = self._trees[base.value]
+            laid = [_nested(name, _table_found(name, entry)) for name, entry in settings.items()]
+            arch = build(Arch, functools.reduce(merge, laid, tree), SweepError)
             impossible = None
             try:
-                obeying(arch, tree)
+                if broken_rules(arch):
+                    obeying(arch, functools.reduce(merge, laid, said))
             except ArchError as error:
                 impossible = str(error)
             content = hash_of([arch_content(arch), self._technology(arch.technology)])
@@ -245,6 +249,14 @@ class _Maker:
         if not base.value.startswith(RANDOM):
             self._refuse_seeds(options, base)
             return _as_written(base.value), _absolute(base.value), None
+        key = (base.value, _text(options), replica)
+        if key not in self._drawn:
+            self._drawn[key] = self._draw(base, options, replica)
+        spec, seed = self._drawn[key]
+        return spec, spec, seed
+
+    def _draw(self, base: Entry, options: Assignment, replica: int) -> tuple[str, int]:
+        """Return a random stream's spec with all its options, and its seed."""
         try:
             chosen = random_options(base.value.removeprefix(RANDOM))
             texts = {name.removeprefix("stream."): e.plain for name, e in options.items()}
@@ -253,8 +265,7 @@ class _Maker:
         except SpusimError as error:
             raise SweepError(f"{[base, *options.values()][-1].origin}: {error}") from None
         seed = self._seed("stream.seed", options, chosen.seed) + replica
-        spec = RANDOM + _options_text(replace(chosen, seed=seed))
-        return spec, spec, seed
+        return RANDOM + _options_text(replace(chosen, seed=seed)), seed
 
     def _refuse_seeds(self, options: Assignment, stream: Entry) -> None:
         for name, entry in options.items():

@@ -3,22 +3,25 @@
 Both give an executor of `concurrent.futures`; what differs is how they start, break and end.
 """
 
+import fcntl
 import logging
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
+from types import ModuleType
 from typing import Any, Protocol
 
 from spusim.errors import SpusimError
 from spusim.experiments.sweep.identity import Versions, versions
 from spusim.experiments.sweep.worker import start_process
 
-WORKER = "spusim.experiments.sweep.worker"
+PRELOAD = "spusim.experiments.sweep.preload"
 THREADS = (
     "NUMBA_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -27,6 +30,7 @@ THREADS = (
 )
 ANSWER_S = 10.0  # a scheduler has to answer
 COUNT_S = 2.0  # between looks at how many workers there are
+PIPE_BYTES = 1 << 20  # of answers that wait for us, while their process computes on
 
 
 class PoolError(SpusimError):
@@ -71,8 +75,12 @@ class LoneProcess(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Submit a call; the first one starts the process."""
-        future = super().submit(fn, *args, **kwargs)
         results: Any = self._result_queue
+        if results._writer.closed:
+            return super().submit(fn, *args, **kwargs)
+        _enlarge(results._writer.fileno())
+        with _bare_main():
+            future = super().submit(fn, *args, **kwargs)
         results._writer.close()
         return future
 
@@ -102,13 +110,7 @@ class LocalPool:
 
     def __init__(self, jobs: int):
         self._before = set(multiprocessing.active_children())
-        # a server that has imported everything forks quickly and cleanly, where there is one
-        methods = multiprocessing.get_all_start_methods()
-        forks = "forkserver" in methods
-        context = multiprocessing.get_context("forkserver" if forks else "spawn")
-        if forks:
-            context.set_forkserver_preload([WORKER])
-            ensure_running()  # it imports while the kernels are being compiled or loaded here
+        context = multiprocessing.get_context("forkserver" if start_server() else "spawn")
         self.seats = [LocalSeat(context) for _ in range(jobs)]
 
     def check(self) -> None:
@@ -158,23 +160,63 @@ class DaskPool:
             )
 
 
+def start_server() -> bool:
+    """Start the server that a local pool's processes are forked from, unless it runs already.
+
+    It loads what they need while the caller goes on, forks quickly and cleanly, and ends with this
+    process. Returns False where there is no forking.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return False
+    multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
+    with _one_thread():
+        ensure_running()
+    return True
+
+
 @contextmanager
-def local_pool(jobs: int) -> Iterator[LocalPool]:
-    """Give a pool of processes; they are gone afterwards."""
+def _one_thread() -> Iterator[None]:
+    """Let what is started use one thread each."""
     set_before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # which processes inherit
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
-        pool = LocalPool(jobs)
-        try:
-            yield pool
-        finally:
-            pool.stop()
+        yield
     finally:
         for name, value in set_before.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _bare_main() -> Iterator[None]:
+    """Start processes that do not load again the program that starts them: they need none of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _enlarge(pipe: int) -> None:
+    """Let a pipe hold more, where the system has a call for it and allows it."""
+    call = getattr(fcntl, "F_SETPIPE_SZ", None)
+    if call is not None:
+        with suppress(OSError):
+            fcntl.fcntl(pipe, call, PIPE_BYTES)
+
+
+@contextmanager
+def local_pool(jobs: int) -> Iterator[LocalPool]:
+    """Give a pool of processes; they are gone afterwards."""
+    with _one_thread():
+        pool = LocalPool(jobs)
+        try:
+            yield pool
+        finally:
+            pool.stop()
 
 
 @contextmanager

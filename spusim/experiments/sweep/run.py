@@ -4,17 +4,19 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from spusim.experiments.store import OutputError
+from spusim.experiments.sweep.columns import Told
 from spusim.experiments.sweep.execution import Execution
 from spusim.experiments.sweep.file import Sweep
 from spusim.experiments.sweep.identity import versions
 from spusim.experiments.sweep.jobs import Job, Point
 from spusim.experiments.sweep.layout import CSV_NAME, SCHEMA_VERSION, SWEEP_NAME, TABLE_NAME
 from spusim.experiments.sweep.parts import OpenPart
-from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes, read_point
+from spusim.experiments.sweep.pointfile import DONE, FAILED, point_bytes
 from spusim.experiments.sweep.pools import Pool
 from spusim.experiments.sweep.store import Store, open_store
 from spusim.experiments.sweep.worker import Outcome
@@ -85,17 +87,16 @@ class _Run:
         self._of: dict[str, list[Point]] = {}
         for point in points:
             self._of.setdefault(point.job.key, []).append(point)
-        stored, damaged = store.read(self._of)
+        self._told, damaged = store.read(self._of)
         self.damaged = len(damaged)
-        self._records = {k: r for k, r in stored.items() if r["status"] == DONE}
         self.progress = Progress(len(points))
-        self.progress.cached = sum(len(self._of[key]) for key in self._records)
+        self.progress.cached = sum(len(self._of[key]) for key in self._told)
 
     def compute(self, pool: Callable[[], AbstractContextManager[Pool]]) -> None:
         """Compute what is missing, failed points again."""
         missing: list[Job] = []
         for key, points in self._of.items():
-            if key in self._records:
+            if key in self._told:
                 continue
             if points[0].impossible is not None:
                 self._refuse(points[0])
@@ -104,39 +105,39 @@ class _Run:
         self._watch(self.progress)
         if missing:
             with pool() as workers:
-                Execution(workers, self._keep, lambda: self._watch(self.progress)).run(missing)
+                Execution(workers, self._keep, self._wait).run(missing)
         self._watch(self.progress)
 
     def write_table(self, axes: Sequence[str]) -> tuple[Path, ...]:
         """Write the table of all points that there are records of, if there are any."""
-        if not self._records:
+        if not self._told:
             return ()
         # polars takes long to import, and other commands do not need it
         from spusim.experiments.sweep.table import make_table, table_files
 
-        table = make_table(self._points, self._records, axes)
+        table = make_table(self._points, self._told, axes)
         files = table_files(table)
         self._store.write(TABLE_NAME, files["parquet"])
         self._store.write(CSV_NAME, files["csv"])
         return (self._store.folder / TABLE_NAME, self._store.folder / CSV_NAME)
 
+    def _wait(self) -> None:
+        """Do what can be done while workers compute: tell of it, and load what tables take."""
+        self._watch(self.progress)
+        import_module("spusim.experiments.sweep.table")
+
     def _keep(self, outcome: Outcome) -> None:
         self._store.write_point(outcome.key, outcome.data)
-        record = read_point(outcome.key, outcome.data)
-        assert record is not None
-        self._records[outcome.key] = record
-        self._count(outcome.key, outcome.status, outcome.impossible, record["error"])
-        self._watch(self.progress)
+        self._told[outcome.key] = Told(outcome.status, outcome.error, outcome.row)
+        self._count(outcome.key, outcome.status, outcome.impossible, outcome.error)
 
     def _refuse(self, point: Point) -> None:
         """Record a point that no machine can be built for."""
         job = point.job
         data = point_bytes(job.key, job.identity, FAILED, {"error": point.impossible})
         self._store.write_point(job.key, data)
-        record = read_point(job.key, data)
-        assert record is not None
-        self._records[job.key] = record
-        self._count(job.key, FAILED, True, record["error"])
+        self._told[job.key] = Told(FAILED, point.impossible)
+        self._count(job.key, FAILED, True, point.impossible)
 
     def _count(self, key: str, status: str, impossible: bool, error: str | None) -> None:
         points = self._of[key]

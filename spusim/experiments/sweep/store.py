@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from spusim.experiments.store import OutputError, check_folder, write_file
+from spusim.experiments.sweep.columns import Told, told
 from spusim.experiments.sweep.layout import LOCK_NAME, POINTS_NAME, SWEEP_NAME
-from spusim.experiments.sweep.pointfile import read_point
+from spusim.experiments.sweep.pointfile import DONE, read_point
 
 
 class Store:
@@ -20,9 +20,9 @@ class Store:
         self.folder = folder
         self._points = folder / POINTS_NAME
 
-    def read(self, keys: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Return what is stored of the keys, and which of them are damaged."""
-        found: dict[str, dict[str, Any]] = {}
+    def read(self, keys: Iterable[str]) -> tuple[dict[str, Told], list[str]]:
+        """Return what is told of the keys that are done, and which are damaged."""
+        found: dict[str, Told] = {}
         damaged = []
         for key in dict.fromkeys(keys):
             try:
@@ -32,20 +32,21 @@ class Store:
             record = read_point(key, data)
             if record is None:
                 damaged.append(key)
-            else:
-                found[key] = record
+            elif record["status"] == DONE:
+                found[key] = told(record)
         return found, damaged
 
     def write_point(self, key: str, data: bytes) -> None:
         """Store a point, whole or not at all. Raises OutputError."""
-        path = self._points / f"{key}.json"
-        part = self._points / f".{key}.part"
+        # texts, not paths: of what a point costs here their making would be a third
+        path, part = f"{self._points}/{key}.json", f"{self._points}/.{key}.part"
         try:
             # not forced to the disk: a file that a power cut empties is found out and computed anew
-            part.write_bytes(data)
+            with open(part, "wb") as file:
+                file.write(data)
             os.replace(part, path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            Path(part).unlink(missing_ok=True)
             raise OutputError(
                 f"{path}: cannot be written ({error.strerror}); make room and run the sweep again, "
                 "it goes on from the points that are stored"

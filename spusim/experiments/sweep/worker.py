@@ -4,6 +4,7 @@ Imported by the processes of a pool and by Dask's workers; nothing here knows wh
 """
 
 import dataclasses
+import math
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,7 @@ from spusim.experiments.conv_layers import RandomConv, record_conv, retime_conv
 from spusim.experiments.fidelity import float_outputs, signal_to_noise_db
 from spusim.experiments.layers import RandomLinear, record_linear, retime_linear
 from spusim.experiments.record import result_record
+from spusim.experiments.sweep.columns import Row, measured
 from spusim.experiments.sweep.file import SweepError
 from spusim.experiments.sweep.identity import (
     Versions,
@@ -61,19 +63,32 @@ class Outcome:
     seconds: float
     versions: Versions
     where: str  # worker, for messages
+    error: str | None = None
+    row: Row = field(default_factory=dict)  # columns of what was measured
 
 
-def run_jobs(jobs: Sequence[Job]) -> list[Outcome]:
-    """Compute jobs one after the other; one that fails does not stop the others."""
-    return [run_job(job) for job in jobs]
+def run_jobs(jobs: Sequence[Job], patience_s: float = math.inf) -> list[Outcome]:
+    """Compute jobs one after the other; one that fails does not stop the others.
+
+    After so many seconds no further one is begun: of the last ones nothing is told.
+    """
+    outcomes: list[Outcome] = []
+    end = time.perf_counter() + patience_s
+    for job in jobs:
+        outcomes.append(run_job(job))
+        if time.perf_counter() > end:
+            break
+    return outcomes
 
 
 def run_job(job: Job) -> Outcome:
     """Compute a job; what goes wrong is told in the outcome."""
     began = time.perf_counter()
     status, content, impossible = DONE, {}, False
+    row: Row = {}
     try:
         content = _content(job, measure(job))
+        row = measured(content)
     except (ArchError, CompileError) as error:
         status, content, impossible = FAILED, {"error": str(error)}, True
     except SpusimError as error:
@@ -83,9 +98,8 @@ def run_job(job: Job) -> Outcome:
     except Exception as error:  # a mistake of ours must not cost the other points
         status, content = FAILED, {"error": f"unexpected {type(error).__name__}: {error}"}
     data = point_bytes(job.key, job.identity, status, content)
-    return Outcome(
-        job.key, status, impossible, data, time.perf_counter() - began, versions(), WHERE
-    )
+    why, seconds = content.get("error"), time.perf_counter() - began
+    return Outcome(job.key, status, impossible, data, seconds, versions(), WHERE, why, row)
 
 
 def measure(job: Job) -> RunResult:
