@@ -17,8 +17,9 @@ from benchmarks.show import as_table, make_console, save_csv
 from spusim.experiments.sweep.file import load_sweep
 from spusim.experiments.sweep.parts import open_parts
 from spusim.experiments.sweep.points import make_points
-from spusim.experiments.sweep.pools import THREADS, local_pool
+from spusim.experiments.sweep.pools import local_pool
 from spusim.experiments.sweep.run import run_sweep
+from spusim.experiments.sweep.server import THREADS
 from spusim.experiments.sweep.worker import measure
 
 OUTPUT = Path("out/bench")

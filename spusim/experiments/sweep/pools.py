@@ -6,28 +6,20 @@ Both give an executor of `concurrent.futures`; what differs is how they start, b
 import fcntl
 import logging
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
-from multiprocessing.forkserver import ensure_running
 from types import ModuleType
 from typing import Any, Protocol
 
 from spusim.errors import SpusimError
 from spusim.experiments.sweep.identity import Versions, versions
+from spusim.experiments.sweep.server import one_thread, start_server
 from spusim.experiments.sweep.worker import start_process
 
-PRELOAD = "spusim.experiments.sweep.preload"
-THREADS = (
-    "NUMBA_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-)
 ANSWER_S = 10.0  # a scheduler has to answer
 COUNT_S = 2.0  # between looks at how many workers there are
 PIPE_BYTES = 1 << 20  # of answers that wait for us, while their process computes on
@@ -160,35 +152,6 @@ class DaskPool:
             )
 
 
-def start_server() -> bool:
-    """Start the server that a local pool's processes are forked from, unless it runs already.
-
-    It loads what they need while the caller goes on, forks quickly and cleanly, and ends with this
-    process. Returns False where there is no forking.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return False
-    multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
-    with _one_thread():
-        ensure_running()
-    return True
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let what is started use one thread each."""
-    set_before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in set_before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 @contextmanager
 def _bare_main() -> Iterator[None]:
     """Start processes that do not load again the program that starts them: they need none of it."""
@@ -211,7 +174,7 @@ def _enlarge(pipe: int) -> None:
 @contextmanager
 def local_pool(jobs: int) -> Iterator[LocalPool]:
     """Give a pool of processes; they are gone afterwards."""
-    with _one_thread():
+    with one_thread():
         pool = LocalPool(jobs)
         try:
             yield pool

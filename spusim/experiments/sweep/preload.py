@@ -1,15 +1,35 @@
 """What the server that processes are forked from loads: everything that a worker needs.
 
-Its processes inherit that, and look for no garbage among it.
+Its processes inherit modules and kernels, and look for no garbage among them.
 """
 
 import gc
 import os
-from importlib import import_module
+from contextlib import suppress
 
 # else pydantic reads what every installed package says of itself, for plugins to watch specs
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 gc.disable()  # nothing of what is being loaded goes away
-import_module("spusim.experiments.sweep.worker")
+
+from spusim.experiments.sweep.identity import versions  # noqa: E402
+from spusim.experiments.sweep.warm import warm_network  # noqa: E402
+from spusim.experiments.sweep.worker import WHERE as WHERE  # noqa: E402
+from spusim.kernels.declare import tell_when_compiling  # noqa: E402
+
+
+def load_kernels() -> None:
+    """Load the kernels that networks take, if they are kept: who compiles says so, elsewhere."""
+    end = tell_when_compiling(_refuse)
+    with suppress(Exception):  # which would come again where it can be told
+        warm_network()
+    end()
+
+
+def _refuse(kernel: str) -> None:
+    raise RuntimeError(f"{kernel} is not kept")
+
+
+versions()
+load_kernels()
 gc.freeze()
 gc.enable()
