@@ -19,7 +19,7 @@ from spusim.experiments.sweep.parts import open_parts
 from spusim.experiments.sweep.points import make_points
 from spusim.experiments.sweep.pools import local_pool
 from spusim.experiments.sweep.run import run_sweep
-from spusim.experiments.sweep.server import THREADS
+from spusim.experiments.sweep.server import THREADS, start_server
 from spusim.experiments.sweep.worker import measure
 
 OUTPUT = Path("out/bench")
@@ -89,6 +89,7 @@ def measure_sweeps() -> list[Row]:
     """Time the sweep on one and on two processes, and a plain loop before, between and after."""
     for name in THREADS:
         os.environ[name] = "1"
+    start_server()  # as the command does: what its processes load, it loads beside this one
     with tempfile.TemporaryDirectory() as folder:
         path = write_sweep(folder, POINTS, FRAMES)
         loops = [plain_loop(path)]

@@ -3,7 +3,8 @@
 import difflib
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -35,14 +36,50 @@ _RULES = {
 }
 
 
-def build(model: type[AnySpec], tree: Entry, error: type[SpusimError]) -> AnySpec:
-    """Make a spec of a tree; raises `error` with one line per mistake."""
+@dataclass(frozen=True)
+class Made:
+    """A tree's entry and the section of a spec that was made of it."""
+
+    entry: Entry
+    section: BaseModel
+
+
+MadeSections = Mapping[int, Made]  # by the id of the entry, which stays alive with it
+_NOTHING_MADE: MadeSections = {}
+
+
+def build(
+    model: type[AnySpec], tree: Entry, error: type[SpusimError], made: MadeSections = _NOTHING_MADE
+) -> AnySpec:
+    """Make a spec of a tree; raises `error` with one line per mistake.
+
+    made: sections that were made of entries of this very tree before, and are taken as they are.
+    """
     tree = drop_nulls(tree, model)
     try:
-        return model.model_validate(tree.plain)
+        return model.model_validate(_with_made(tree, made) if made else tree.plain)
     except ValidationError as failure:
         problems = _innermost(failure.errors(include_url=False))
         raise error("\n".join(_describe(problem, tree, model) for problem in problems)) from None
+
+
+def made_sections(spec: BaseModel, tree: Entry) -> dict[int, Made]:
+    """Return the sections of a spec with the entries that they were made of."""
+    found: dict[int, Made] = {}
+    for key, entry in tree.value.items():
+        section = getattr(spec, key, None)
+        if isinstance(section, BaseModel) and isinstance(entry.value, dict):
+            found |= {id(entry): Made(entry, section), **made_sections(section, entry)}
+    return found
+
+
+def _with_made(tree: Entry, made: MadeSections) -> Any:
+    """Return what a tree says, with what was made of its entries in their places."""
+    if id(tree) in made:
+        return made[id(tree)].section
+    if isinstance(tree.value, dict):
+        return {key: _with_made(entry, made) for key, entry in tree.value.items()}
+    return tree.plain
 
 
 def drop_nulls(tree: Entry, model: type[BaseModel]) -> Entry:

@@ -1,35 +1,30 @@
 """Points: every combination of the axes' values, checked, with the hash of what determines it."""
 
-import functools
+import gc
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from spusim.arch import Arch, ArchError
 from spusim.arch.document import Entry, merge
-from spusim.arch.load import ARCHS, obeying
-from spusim.arch.rules import broken_rules
-from spusim.arch.validate import build, drop_nulls
-from spusim.energy import list_technologies, load_technology
+from spusim.arch.validate import build
 from spusim.errors import SpusimError
-from spusim.experiments.places import beside
 from spusim.experiments.sweep.axes import Assignment, shown
 from spusim.experiments.sweep.file import SweepError
 from spusim.experiments.sweep.identity import (
-    arch_content,
     hash_of,
     network_content,
     plan_content,
     stream_content,
-    technology_content,
     versions,
 )
 from spusim.experiments.sweep.jobs import Job, NetworkRef, Point
 from spusim.experiments.sweep.layout import SCHEMA_VERSION
 from spusim.experiments.sweep.lone_layers import LONE_LAYERS, LoneLayer
+from spusim.experiments.sweep.machines import Machines, nested, spelled
 from spusim.experiments.sweep.parameters import Kind
 from spusim.experiments.sweep.parts import AXIS_LAYER, SET_LAYER, OpenPart, choice
 from spusim.frontend import find_network, list_streams, load_stream
@@ -49,12 +44,25 @@ def make_points(parts: Sequence[OpenPart]) -> list[Point]:
     Everything that can be known before running is checked: values, machines, networks, streams.
     """
     points: list[Point] = []
-    for part in parts:
-        maker = _Maker(part)
-        for assignment in part.axes.assignments():
-            for replica in range(part.part.file.replicas):
-                points.append(maker.point(len(points), assignment, replica))
+    with _keeping_all():
+        for part in parts:
+            maker = _Maker(part)
+            for assignment in part.axes.assignments():
+                for replica in range(part.part.file.replicas):
+                    points.append(maker.point(len(points), assignment, replica))
     return points
+
+
+@contextmanager
+def _keeping_all() -> Iterator[None]:
+    """Look for no garbage: points are many objects, all of which stay."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass
@@ -62,9 +70,7 @@ class _Maker:
     """Makes a part's points; what several points share is read and checked once."""
 
     part: OpenPart
-    _technologies: dict[str, str] = field(default_factory=dict)
-    _trees: dict[str, tuple[Entry, Entry]] = field(default_factory=dict)  # with, without nulls
-    _archs: dict[Any, tuple[Arch, str | None, str]] = field(default_factory=dict)
+    _machines: Machines = field(default_factory=Machines)
     _networks: dict[Any, NetworkRef] = field(default_factory=dict)
     _bound: set[Any] = field(default_factory=set)
     _streams: dict[Any, str] = field(default_factory=dict)
@@ -74,7 +80,7 @@ class _Maker:
         """Return one point."""
         file = self.part.part.file
         chosen, of = self._sorted(assignment)
-        arch, impossible, arch_hash = self._arch(chosen["arch"], of[Kind.ARCH])
+        arch, impossible, arch_hash = self._machines.get(chosen["arch"], of[Kind.ARCH])
         identity = {
             "schema_version": SCHEMA_VERSION,
             "versions": vars(versions()),
@@ -134,32 +140,6 @@ class _Maker:
                     of[kind][name] = Entry(entry.value, entry.origin, layer)
         return chosen, of
 
-    # architecture
-
-    def _arch(self, base: Entry, settings: Assignment) -> tuple[Arch, str | None, str]:
-        key = (base.value, _text(settings))
-        if key not in self._archs:
-            if base.value not in self._trees:
-                read = ARCHS.read(base.value)
-                self._trees[base.value] = (read, drop_nulls(read, Arch))
-            said, tree = self._trees[base.value]
-            laid = [_nested(name, _table_found(name, entry)) for name, entry in settings.items()]
-            arch = build(Arch, functools.reduce(merge, laid, tree), SweepError)
-            impossible = None
-            try:
-                if broken_rules(arch):
-                    obeying(arch, functools.reduce(merge, laid, said))
-            except ArchError as error:
-                impossible = str(error)
-            content = hash_of([arch_content(arch), self._technology(arch.technology)])
-            self._archs[key] = (arch, impossible, content)
-        return self._archs[key]
-
-    def _technology(self, name: str) -> str:
-        if name not in self._technologies:
-            self._technologies[name] = technology_content(name)
-        return self._technologies[name]
-
     # a layer
 
     def _layer_job(
@@ -170,7 +150,7 @@ class _Maker:
         where = tree.origin
         tree = Entry({key: tree}, where)
         for name, entry in settings.items():
-            tree = merge(tree, _nested(name, entry))
+            tree = merge(tree, nested(name, entry))
         spec = getattr(build(LoneLayer, tree, SweepError), key)
         if any(getattr(spec, name) is None for name in kind.needed):
             *most, last = kind.needed
@@ -207,7 +187,7 @@ class _Maker:
 
     def _network(self, base: Entry, checkpoint: Entry | None, settings: Assignment) -> NetworkRef:
         weights = None if checkpoint is None else os.path.abspath(checkpoint.value)
-        key = (base.value, weights, _text(settings))
+        key = (base.value, weights, spelled(settings))
         if key not in self._networks and is_plan(base.value):
             self._networks[key] = _plan_ref(base, checkpoint, settings)
         if key not in self._networks:
@@ -249,7 +229,7 @@ class _Maker:
         if not base.value.startswith(RANDOM):
             self._refuse_seeds(options, base)
             return _as_written(base.value), _absolute(base.value), None
-        key = (base.value, _text(options), replica)
+        key = (base.value, spelled(options), replica)
         if key not in self._drawn:
             self._drawn[key] = self._draw(base, options, replica)
         spec, seed = self._drawn[key]
@@ -329,19 +309,6 @@ def _plan_ref(base: Entry, checkpoint: Entry | None, settings: Assignment) -> Ne
     return NetworkRef(network.name, path, None, (), content, network.input.size)
 
 
-def _table_found(name: str, entry: Entry) -> Entry:
-    """Make good a technology table's path, and read the table."""
-    if name != "technology":
-        return entry
-    value = str(entry.value)
-    path = value if value in list_technologies() else os.path.relpath(beside(entry, value))
-    try:
-        load_technology(path)
-    except SpusimError as error:
-        raise SweepError(f"{entry.origin}: {error}") from None
-    return replace(entry, value=path)
-
-
 def _period(entry: Entry) -> int:
     value = entry.value
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -350,16 +317,6 @@ def _period(entry: Entry) -> int:
             "at least 1"
         )
     return value
-
-
-def _nested(name: str, entry: Entry) -> Entry:
-    for step in reversed(name.split(".")):
-        entry = Entry({step: entry}, entry.origin, entry.layer)
-    return entry
-
-
-def _text(settings: Assignment) -> tuple[str, ...]:
-    return tuple(f"{name}={shown(entry.plain)}" for name, entry in settings.items())
 
 
 def _options_text(options: RandomOptions) -> str:

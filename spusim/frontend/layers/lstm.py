@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers.base import Job, Observer, files, rows_of, sigmoid
+from spusim.frontend.layers.base import Job, Observer, files, rows_of
 from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, StackedModel
@@ -61,13 +61,16 @@ class FloatLstm(FloatRecurrence):
             gates += self.bias
         count, size = len(values), self.cells
         cells, hiddens = np.empty((count, size)), np.empty((count, self.sizes[1]))
+        # a sigmoid is (1 + tanh(x / 2)) / 2, so that one tanh serves all gates of a frame
+        halves = np.repeat([0.5, 0.5, 1.0, 0.5], size)
         for file in files(starts, count):
             cell, hidden = np.zeros(size), np.zeros(self.sizes[1])
             for frame in range(file.start, file.stop):
                 gates[frame] += self.weight_hh @ hidden
-                enter, forget, new, leave = gates[frame].reshape(4, size)
-                cell = sigmoid(forget) * cell + sigmoid(enter) * np.tanh(new)
-                hidden = sigmoid(leave) * np.tanh(cell)
+                bent = np.tanh(halves * gates[frame]).reshape(4, size)
+                enter, forget, _, leave = 0.5 * (1.0 + bent)
+                cell = forget * cell + enter * bent[2]
+                hidden = leave * np.tanh(cell)
                 if self.weight_hr is not None:
                     hidden = self.weight_hr @ hidden
                 cells[frame], hiddens[frame] = cell, hidden
