@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweeps import LAYER, points_of, write_sweep
 
-from spusim.experiments.sweep.execution import Execution
+from spusim.experiments.sweep.execution import AHEAD, CHUNK_OF_SLOT_S, Execution
 from spusim.experiments.sweep.identity import versions
 from spusim.experiments.sweep.pointfile import read_point
 from spusim.experiments.sweep.pools import PoolError, local_pool
-from spusim.experiments.sweep.worker import Outcome
+from spusim.experiments.sweep.worker import Outcome, run_jobs
 
 
 class Deadly:
@@ -116,6 +116,43 @@ def test_groups_stay_with_their_seats(jobs):
     assert len(set(groups.values())) == 10
     shared = {groups[k] for c in one.chunks for k in c} & {groups[k] for c in two.chunks for k in c}
     assert len(shared) <= 1  # only the last is split, when a seat has nothing else to do
+
+
+class Hasty(Seat):
+    """A worker that loses patience: it does so many jobs of a chunk, and leaves the rest."""
+
+    def __init__(self, most):
+        super().__init__()
+        self._most = most
+
+    def submit(self, work, jobs):
+        future = super().submit(work, jobs)
+        kept = Future()
+        kept.set_result(future.result()[: self._most])
+        return kept
+
+
+@given(most=st.lists(st.integers(1, 5), min_size=1, max_size=3))
+@settings(deadline=None, derandomize=True, max_examples=30)
+def test_what_a_worker_leaves_of_a_chunk_is_computed_later(jobs, most):
+    seats = [Hasty(count) for count in most]
+    delivered = execute(Pool(*seats), jobs)
+    assert [seat.restarts for seat in seats] == [0] * len(seats)
+    assert Counter(o.key for o in delivered) == Counter(job.key for job in jobs)
+
+
+def test_a_worker_ends_a_chunk_when_its_time_is_up_but_never_before_the_first_job(jobs):
+    assert [o.key for o in run_jobs(jobs[:3], 0.0)] == [jobs[0].key]
+    assert [o.key for o in run_jobs(jobs[:3], 60.0)] == [job.key for job in jobs[:3]]
+
+
+def test_chunks_are_as_long_as_the_latest_jobs_say(jobs):
+    seat = Seat()
+    execute(Pool(seat), jobs[:1] * 400)  # each takes a millisecond, as it says
+    sizes = [len(chunk) for chunk in seat.chunks]
+    assert sizes[:AHEAD] == [1] * AHEAD  # until the first is back
+    assert max(sizes) == 1000 * CHUNK_OF_SLOT_S == sizes[AHEAD]
+    assert sizes[-1] == 1  # so that seats would end together
 
 
 def test_another_version_is_refused_naming_both(jobs):

@@ -32,7 +32,6 @@ def test_gates_cells_and_outputs_are_the_equations_to_the_bit(size, projected):
     wide = 2 if projected else size
     layer = FloatLstm(
         "lstm",
-        (5, wide),
         weight_ih=rng.normal(size=(4 * size, 5)),
         weight_hh=rng.normal(size=(4 * size, wide)),
         bias=rng.normal(size=4 * size),

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.forkserver import ensure_running
 
 PRELOAD = "spusim.experiments.sweep.preload"
@@ -28,6 +29,7 @@ def start_server() -> bool:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return False
     multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
+    resource_tracker.ensure_running()  # which lets signals through when it has started
     # Ctrl-C is for this process: the server inherits the mask, and hears of our end
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
