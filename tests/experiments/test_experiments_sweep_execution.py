@@ -152,7 +152,7 @@ def test_chunks_are_as_long_as_the_latest_jobs_say(jobs):
     sizes = [len(chunk) for chunk in seat.chunks]
     assert sizes[:AHEAD] == [1] * AHEAD  # until the first is back
     assert max(sizes) == 1000 * CHUNK_OF_SLOT_S == sizes[AHEAD]
-    assert sizes[-1] == 1  # so that seats would end together
+    assert sizes[-1] <= AHEAD  # so that seats would end together
 
 
 def test_another_version_is_refused_naming_both(jobs):
