@@ -39,13 +39,18 @@ def sweep(
     ] = False,
 ) -> None:
     """Run a network or layer at every point of a sweep; what is stored already is not run again."""
-    if not (dry_run or scheduler or os.path.exists(_usual_folder(file, output) / TABLE_NAME)):
-        start_server()  # its processes' modules are loaded beside those of this one
+    if not (dry_run or scheduler) and _likely_computes(file, output):
+        start_server()  # what its processes need is loaded beside what this one needs
     from spusim.cli.sweeping import run
 
     run(file, jobs, scheduler, output, dry_run, yes)
 
 
-def _usual_folder(file: str, output: Path | None) -> Path:
-    """Return where results most likely go; a file may say another name."""
-    return output or Path("results") / Path(file).stem
+def _likely_computes(file: str, output: Path | None) -> bool:
+    """Tell, before it can be known, whether processes will be needed: a guess that costs nothing.
+
+    Not for a file that is not there, nor where there is a table already.
+    """
+    folder = output or Path("results") / Path(file).stem
+    there = os.path.exists(file) or not Path(file).suffix  # else it is the name of a shipped one
+    return there and not os.path.exists(folder / TABLE_NAME)

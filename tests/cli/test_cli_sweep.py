@@ -110,3 +110,26 @@ def test_other_commands_do_not_load_what_sweeps_need():
     code = "import spusim.cli.app, sys; print({'polars', 'distributed'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_processes_are_made_ready_early_only_where_something_is_likely_computed(
+    swept, spusim, monkeypatch
+):
+    early, ran = [], []
+    monkeypatch.setattr("spusim.cli.sweep.start_server", lambda: early.append(1))
+    monkeypatch.setattr("spusim.cli.sweeping.run", lambda *options: ran.append(options))
+
+    def starts(*words):
+        early.clear()
+        assert spusim("sweep", *words).exit_code == 0
+        return len(early)
+
+    assert starts("s.yaml") == starts("queue_depth") == starts("s.yaml", "--jobs", "3") == 1
+    assert starts("s.yaml", "--dry-run") == starts("s.yaml", "--scheduler", "tcp://x:1") == 0
+    assert starts("none.yaml") == 0
+    for folder in ("results/s", "out"):
+        (swept / folder).mkdir(parents=True)
+        (swept / folder / "results.parquet").touch()
+    assert starts("s.yaml") == starts("s.yaml", "-o", "out") == 0
+    assert starts("s.yaml", "-o", "new") == 1
+    assert ran[-1] == ("s.yaml", None, None, Path("new"), False, False)

@@ -12,7 +12,24 @@ from spusim.experiments.sweep.pointfile import DONE
 from spusim.experiments.units import kind_of
 
 KINDS = {"data_memory.bank": "bank", "in": "host", "out": "host"}  # the others keep their names
-_MACS = ("dense", "weight_nonzero", "activation_nonzero", "effective")
+# column -> where its figure is in a record
+_SAME = (
+    "frames", "cycles", "power_w", "utilization", "clock_mhz", "peak_macs_per_cycle",
+    "outputs_sha256",
+)  # fmt: skip
+_SPREADS = {
+    f"{name}_{how}": (of, how)
+    for name, of in (
+        ("frame_cycles", "cycles"), ("latency_s", "latency_s"), ("energy_j_frame", "energy_j"),
+    )
+    for how in ("min", "mean", "max")
+}  # fmt: skip
+_MACS = {
+    f"macs_{kind}": kind for kind in ("dense", "weight_nonzero", "activation_nonzero", "effective")
+}
+_DENSITIES = {f"{side}_density": f"{side}_nonzero" for side in ("weight", "activation")}
+_SPEEDUPS = {f"speedup_{key}": key for key in ("achieved", "ideal")}
+_STORED = {f"{what}_bytes": what for what in ("weights", "indices")}
 
 Row = dict[str, Any]
 
@@ -38,28 +55,23 @@ def measured(record: Mapping[str, Any]) -> Row:
 
 
 def _metrics(record: Mapping[str, Any]) -> Row:
-    frame, macs = record["per_frame"], record["macs"]
-    speedup = record["speedup"] or {}
-    spreads = {"frame_cycles": "cycles", "latency_s": "latency_s", "energy_j_frame": "energy_j"}
+    frame, macs, memory = record["per_frame"], record["macs"], record["memory"]
+    speedup, stored = record["speedup"] or {}, record.get("stored_bytes", {})
     return {
-        **{key: record[key] for key in ("frames", "cycles", "power_w", "utilization", "clock_mhz")},
-        **{key: record[key] for key in ("peak_macs_per_cycle", "outputs_sha256")},
-        **{f"{name}_{how}": frame[of][how]
-           for name, of in spreads.items() for how in ("min", "mean", "max")},
-        **{f"macs_{kind}": macs[kind] for kind in _MACS},
-        **{f"{side}_density": _share(macs[f"{side}_nonzero"], macs["dense"])
-           for side in ("weight", "activation")},
-        **{f"speedup_{key}": speedup.get(key) for key in ("achieved", "ideal")},
-        "memory_used_bytes": record["memory"]["used"],
-        "memory_capacity_bytes": record["memory"]["capacity"],
-        **{f"{what}_bytes": record.get("stored_bytes", {}).get(what)
-           for what in ("weights", "indices")},
+        **{key: record[key] for key in _SAME},
+        **{name: frame[of][how] for name, (of, how) in _SPREADS.items()},
+        **{name: macs[kind] for name, kind in _MACS.items()},
+        **{name: _share(macs[kind], macs["dense"]) for name, kind in _DENSITIES.items()},
+        **{name: speedup.get(key) for name, key in _SPEEDUPS.items()},
+        "memory_used_bytes": memory["used"],
+        "memory_capacity_bytes": memory["capacity"],
+        **{name: stored.get(what) for name, what in _STORED.items()},
         "area_um2": record["area_um2"]["total"],
         "accuracy": _accuracy(record["files"]),
         "sqnr_db": record.get("sqnr_db"),
         "arch_hash": record["versions"]["arch"],
         "network_hash": record["versions"]["network"],
-    }  # fmt: skip
+    }
 
 
 def _share(part: int, whole: int) -> float | None:
