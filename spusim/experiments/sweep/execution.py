@@ -14,7 +14,7 @@ from spusim.experiments.sweep.pools import Pool, PoolError, Seat, check_versions
 from spusim.experiments.sweep.worker import Outcome, run_jobs
 
 CHUNK_S = 0.25  # what a chunk should take: long against its overhead, short against patience
-CHUNK_OF_SLOT_S = 0.05  # less where few workers share us: 20 chunks a second are cheap
+CHUNK_OF_SLOT_S = 0.1  # less where few workers share us: 10 chunks a second are cheap
 MOST_JOBS = 64  # of a chunk
 AHEAD = 2  # chunks in flight for each slot, so that no worker waits for us
 DEATHS = 2  # of workers, by which a job is given up
