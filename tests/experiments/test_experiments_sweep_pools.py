@@ -39,11 +39,10 @@ def test_a_process_killed_while_answering_breaks_its_pool_and_can_be_replaced():
 PROGRAM = """
 import os
 from spusim.experiments.sweep.pools import local_pool
-print("loaded", __name__, flush=True)
-if __name__ == "__main__":
-    with local_pool(2) as pool:
-        for seat in pool.seats:
-            assert seat.executor.submit(os.getpid).result(60) != os.getpid()
+print("loaded", __name__, flush=True)  # and no guard: whoever loads it runs it
+with local_pool(2) as pool:
+    for seat in pool.seats:
+        assert seat.executor.submit(os.getpid).result(60) != os.getpid()
 """
 
 
