@@ -44,14 +44,46 @@ def test_broken_pipe_is_quiet():
     assert done.returncode == 1
 
 
+SPOKEN = (
+    "isa doc", "list", "inspect mini.yaml", "isa check", "isa test spmv_bitmap",
+    "run run.yaml --no-baseline", "compare one one", "run run.yaml --json --no-baseline",
+)  # fmt: skip
+
+
+def buffered(**more: str) -> dict[str, str]:
+    """Return the environment in which output waits in a buffer, as it does unless asked."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | more
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_told_in_one_line():
-    command = [sys.executable, "-c", MAIN.replace("print('ready', flush=True); ", ""), "isa", "doc"]
+@pytest.mark.parametrize("command", SPOKEN)
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_full_disk_is_told_in_one_line(folder, spusim, command, unbuffered):
+    if "compare" in command:
+        assert spusim("run", "run.yaml", "--no-baseline", "-o", "one").exit_code == 0
+    silent = MAIN.replace("print('ready', flush=True); ", "")
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", silent, *command.split()], stdout=full, stderr=subprocess.PIPE,
+            timeout=60, env=buffered(PYTHONUNBUFFERED=unbuffered), text=True,
+        )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if not line.startswith("compiling")]
     assert done.returncode == 1
-    assert done.stderr.decode().startswith("error: No space left on device")
-    assert len(done.stderr.splitlines()) == 1
+    assert len(said) == 1 and said[0].startswith("error: standard output: No space left on device")
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_closed_output_is_none_to_write_to(folder, closed):
+    """What was started without one, as services are, still writes its files."""
+    number = {"stdout": 1, "stderr": 2}[closed]
+    silent = MAIN.replace("print('ready', flush=True); ", "")
+    words = ["run", "run.yaml", "--no-baseline", "-o", "out"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {number}>&-', "sh", sys.executable, "-c", silent, *words],
+        capture_output=True, text=True, timeout=300, env=buffered(),
+    )  # fmt: skip
+    assert done.returncode == 0 and "Traceback" not in done.stderr
+    assert {path.suffix for path in Path("out").iterdir()} == {".json", ".npz", ".png", ".svg"}
 
 
 def test_bytes_do_not_depend_on_the_process(folder):

@@ -387,7 +387,7 @@ def test_full_disk_is_told_in_one_line(base):
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith("error: No space left on device")
+    assert done.stderr.startswith("error: standard output: No space left on device")
     assert len(done.stderr.splitlines()) == 1
 
 
