@@ -97,3 +97,19 @@ def test_bytes_do_not_depend_on_the_process(folder):
         assert process.returncode == 0, stderr
         outputs.append(stdout)
     assert outputs[0] == outputs[1]
+
+
+def test_the_package_is_a_command(folder):
+    """Where no script is on the path; errors and exit codes are the same, also of a sweep's."""
+    command = [sys.executable, "-m", "spusim"]
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("spusim ")
+    Path("two.yaml").write_text(
+        "target: run.yaml\nbaseline: false\ngrid: {core.queue.depth: [1, 2]}\n"
+    )
+    sweep = [*command, "sweep", "two.yaml", "-o", "out", "--jobs", "2"]
+    done = subprocess.run(sweep, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "2 points: 2 computed, 0 read" in done.stdout
+    done = subprocess.run([*command, "run", "none"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.startswith("error: none")
