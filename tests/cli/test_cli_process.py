@@ -34,6 +34,23 @@ def test_interrupt(folder):
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupted_recording_leaves_nothing(folder, jobs):
+    words = ("run.yaml", "mini.yaml", "--arch", "tiny", "--stream", "random:frames=3000000")
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAIN, "regress", "base", "--record", *words, "--jobs", jobs],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == "error: interrupted; nothing was written\n"
+    assert not (folder / "base").exists()
+    assert not list(folder.glob(".*"))
+
+
 def test_broken_pipe_is_quiet():
     read, write = os.pipe()
     os.close(read)
@@ -47,6 +64,7 @@ def test_broken_pipe_is_quiet():
 SPOKEN = (
     "isa doc", "list", "inspect mini.yaml", "isa check", "isa test spmv_bitmap",
     "run run.yaml --no-baseline", "compare one one", "run run.yaml --json --no-baseline",
+    "regress base --jobs 1",
 )  # fmt: skip
 
 
@@ -61,6 +79,8 @@ def buffered(**more: str) -> dict[str, str]:
 def test_full_disk_is_told_in_one_line(folder, spusim, command, unbuffered):
     if "compare" in command:
         assert spusim("run", "run.yaml", "--no-baseline", "-o", "one").exit_code == 0
+    if "regress" in command:
+        assert spusim("regress", "base", "--record", "run.yaml", "--jobs", "1").exit_code == 0
     silent = MAIN.replace("print('ready', flush=True); ", "")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
