@@ -18,6 +18,11 @@ ERROR = 1
 class GuardedGroup(TyperGroup):
     """The top command: runs a command under the guard."""
 
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Read the words, for which typer loads what it needs: Ctrl-C is told all the same."""
+        with guard():
+            return super().make_context(*words, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         with guard():
