@@ -6,10 +6,12 @@ Both give an executor of `concurrent.futures`; what differs is how they start, b
 import logging
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.forkserver import ensure_running
 from typing import Any, Protocol
@@ -58,6 +60,20 @@ class Pool(Protocol):
         """Raise PoolError if the pool is gone for good."""
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have what is started here never hear Ctrl-C, also not while it loads; we hear it after."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which ends with hearing them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class LoneProcess(ProcessPoolExecutor):
     """One process, whose death is always noticed, even in the middle of writing a result.
 
@@ -71,7 +87,8 @@ class LoneProcess(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Submit a call; the first one starts the process."""
-        future = super().submit(fn, *args, **kwargs)
+        with _deaf_to_interrupts():  # a process is started wholly, so that it can be ended
+            future = super().submit(fn, *args, **kwargs)
         results: Any = self._result_queue
         results._writer.close()
         return future
@@ -108,7 +125,8 @@ class LocalPool:
         context = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
             context.set_forkserver_preload([WORKER])
-            ensure_running()  # it imports while the kernels are being compiled or loaded here
+            with _deaf_to_interrupts():
+                ensure_running()  # it imports while kernels are being compiled or loaded here
         self.seats = [LocalSeat(context) for _ in range(jobs)]
 
     def check(self) -> None:
