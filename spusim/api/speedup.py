@@ -11,6 +11,7 @@ from spusim.compiler.reuse import outline_layer, outline_network
 from spusim.formats.codes import BINARY_BITS
 from spusim.machine import Unskipped, unskipped_cycles, unskipped_layer_cycles
 from spusim.network.records import Convolution, Network, Product
+from spusim.program import Program
 from spusim.result import RunResult
 
 
@@ -21,6 +22,19 @@ def dense_arch(arch: Arch) -> Arch:
         update={**settings, "formats": tuple({*arch.core.sparse.formats, "dense"})}
     )
     return arch.model_copy(update={"core": arch.core.model_copy(update={"sparse": sparse})})
+
+
+def roomy_arch(arch: Arch, program: Program) -> Arch:
+    """Return the same machine with the data memory that a program takes, if that is more.
+
+    A twin's matrices and the scale entries of their tiles may lie beyond the end of what holds the
+    sparse ones; how many words a bank has changes no cycle.
+    """
+    ends = [at + words for core in program.cores for _, at, words in core.symbols]
+    memory = arch.core.data_memory
+    words = max(memory.words, -(-max(ends, default=0) // memory.banks))
+    core = arch.core.model_copy(update={"data_memory": memory.model_copy(update={"words": words})})
+    return arch.model_copy(update={"core": core})
 
 
 def unpruned(weight: np.ndarray, weight_bits: int) -> np.ndarray:
@@ -56,7 +70,8 @@ def with_network_speedup(
     whole = unpruned_network(network)
     hashed = result.versions["network"] if whole is network else None
     program = outline_network(whole, dense, check_capacity=False, hashed=hashed)
-    twin = unskipped_cycles(program, dense, starts, frames, input_period)
+    roomy = roomy_arch(dense, program)
+    twin = unskipped_cycles(program, roomy, starts, frames, input_period)
     return with_speedup(result, arch, twin)
 
 

@@ -111,6 +111,8 @@ class Shelf:
         path = Path(given) if beside is None else beside / given
         if path.is_file():
             return _Source(path, self._label(path))
+        if path.is_dir():
+            raise self.error(f"{prefix}{given}: is a folder; name a file in it")
         names = self.names()
         looks_like_path = path.suffix in (".yaml", ".yml") or os.sep in given
         what = "no such file" if looks_like_path else f"no {self.kind} of that name"

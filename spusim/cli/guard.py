@@ -1,6 +1,5 @@
 """What goes wrong, as one message on stderr and an exit code; never a traceback."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from spusim.cli.interruption import INTERRUPTED, TOLD
+from spusim.cli.streams import STDOUT, silence_stdout
 from spusim.errors import SpusimError
 
 ERROR = 1
@@ -18,10 +18,19 @@ ERROR = 1
 class GuardedGroup(TyperGroup):
     """The top command: runs a command under the guard."""
 
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Read the words, for which typer loads what it needs: Ctrl-C is told all the same."""
+        with guard():
+            return super().make_context(*words, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         with guard():
-            result = super().invoke(ctx)
+            try:
+                result = super().invoke(ctx)
+            except typer.Exit:  # of a command that has said what differs
+                sys.stdout.flush()
+                raise
             sys.stdout.flush()  # a broken pipe shows here, not when the interpreter ends
             return result
 
@@ -38,6 +47,8 @@ def guard() -> Iterator[None]:
     except BrokenPipeError:
         raise _broken_pipe() from None
     except OSError as error:
+        if error.filename == STDOUT:
+            silence_stdout()
         where = f"{error.filename}: " if error.filename else ""
         raise _exit(f"{where}{error.strerror or error}; check path, space and permission") from None
     except MemoryError as error:
@@ -53,5 +64,5 @@ def _exit(message: str, code: int = ERROR) -> typer.Exit:
 
 def _broken_pipe() -> typer.Exit:
     """Nobody reads any more: let what is left go nowhere, quietly."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    silence_stdout()
     return typer.Exit(ERROR)

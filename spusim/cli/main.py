@@ -20,14 +20,13 @@ def _run() -> None:
     import typer
 
     from spusim.cli.guard import guard
+    from spusim.cli.streams import prepare_streams
 
     # modules stay; looking for garbage among them while they load takes a tenth of a second
     gc.disable()
     # else pydantic reads what every installed package says of itself, for plugins to watch specs
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    for stream in (sys.stdout, sys.stderr):
-        # a terminal that lacks a character gets a question mark, not a traceback
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    prepare_streams()
     try:
         with guard():
             from spusim.cli.app import app

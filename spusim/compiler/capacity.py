@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spusim.arch import Arch, presets_computing
+from spusim.compiler.copying import copied_from
 from spusim.compiler.distribution import Distribution, Run
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import ADDRESS_WORDS
@@ -337,7 +338,8 @@ def check_link(arch: Arch, plan: Distribution) -> None:
     for runs in plan.exchanges:
         for sender, receiver in sorted({(r.sender, core) for r in runs for core in r.receivers}):
             mine = [r for r in runs if r.sender == sender and receiver in r.receivers]
-            what = f"core {sender}'s part of {', '.join(dict.fromkeys(r.root for r in mine))}"
+            parts = dict.fromkeys(copied_from(plan.graph, run.root) for run in mine)
+            what = f"core {sender}'s part of {', '.join(parts)}"
             _check_channel(
                 arch, sender_channel(sender), what, [_run_words(plan, run) for run in mine]
             )

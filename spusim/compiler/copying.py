@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim.arch import Arch
 from spusim.compiler.errors import CompileError
+from spusim.compiler.graph import Graph
 from spusim.network.records import Head, Product, Requant, Tensor
 from spusim.program import ACTIVATION_BITS
 
@@ -13,6 +14,13 @@ from spusim.program import ACTIVATION_BITS
 @dataclass(frozen=True)
 class CopyingProduct(Product):
     """A product whose rows have one 1 each, and whose sums no boundary requantises (A7)."""
+
+
+def copied_from(graph: Graph, name: str) -> str:
+    """Return the tensor that one is a copy of, if the compiler had it copied, or itself."""
+    while isinstance(maker := graph.makers.get(name), CopyingProduct):
+        name = maker.input
+    return name
 
 
 def selection(

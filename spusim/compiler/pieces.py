@@ -5,7 +5,7 @@ instruction finds both its operands at words, and what is joined or cut need not
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from types import UnionType
 import numpy as np
 
 from spusim.arch import Arch
-from spusim.compiler.graph import Graph, Relation, Whole
+from spusim.compiler.graph import Graph, Whole
 from spusim.compiler.memory import words_of
 from spusim.compiler.shares import share_unit
 from spusim.compiler.split import elements_per_word, group_rows, split
@@ -233,25 +233,22 @@ def alike(graph: Graph, kinds: tuple[str, ...]) -> dict[str, str]:
 
 def _close(graph: Graph, cuts: Cuts, kinds: tuple[str, ...]) -> Cuts:
     """Carry cuts over to all corresponding elements."""
-    touching: dict[str, list[Relation]] = defaultdict(list)
-    for relation in graph.relations:
-        if relation.kind in kinds:
-            touching[relation.a].append(relation)
-            touching[relation.b].append(relation)
+    touching: dict[str, list[tuple[int, int, str, int]]] = defaultdict(list)
+    for r in graph.relations:
+        if r.kind in kinds:
+            touching[r.a].append((r.a_first, r.size, r.b, r.b_first))
+            touching[r.b].append((r.b_first, r.size, r.a, r.a_first))
     closed: Cuts = {name: set() for name in graph.tensors}
-    waiting = [(name, cut) for name, found in cuts.items() for cut in found]
+    waiting: Cuts = defaultdict(set, {name: set(found) for name, found in cuts.items()})
     while waiting:
-        name, cut = waiting.pop()
-        if cut in closed[name]:
-            continue
-        closed[name].add(cut)
-        for r in touching[name]:
-            for here, first, there, other in (
-                (r.a, r.a_first, r.b, r.b_first),
-                (r.b, r.b_first, r.a, r.a_first),
-            ):
-                if here == name and first <= cut <= first + r.size:
-                    waiting.append((there, cut - first + other))
+        name, found = waiting.popitem()
+        new = sorted(found - closed[name])
+        closed[name].update(new)
+        # A tensor may have as many cuts as relations: each looks only at the cuts it touches.
+        for first, size, other, there in touching[name] if new else ():
+            touched = new[bisect_left(new, first) : bisect_right(new, first + size)]
+            if touched:
+                waiting[other].update(cut - first + there for cut in touched)
     return closed
 
 

@@ -21,14 +21,15 @@ else:
 
 from spusim.frontend.weight_formats import WeightFormat
 
+STRUCTURE_PATTERN = (
+    r"^(element|row|column|filter|channel|kernel|unit|pencil:[1-9][0-9]{0,3}"
+    r"|block:[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
+    r"|(n_of_m:)?[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(:inputs)?)$"
+)
 Structure = Annotated[
     str,
     Field(
-        pattern=(
-            r"^(element|row|column|filter|channel|kernel|unit|pencil:[1-9][0-9]{0,3}"
-            r"|block:[1-9][0-9]{0,3}x[1-9][0-9]{0,3}"
-            r"|(n_of_m:)?[1-9][0-9]{0,2}:[1-9][0-9]{0,2}(:inputs)?)$"
-        ),
+        pattern=STRUCTURE_PATTERN,
         description="element, pencil:N (outputs of an input), block:RxC, row, column, filter, "
         "channel, kernel, unit (matrices shrink) or n_of_m:N:M (of M outputs of an input)",
     ),

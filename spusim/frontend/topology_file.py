@@ -12,7 +12,8 @@ from spusim.errors import nearest
 from spusim.frontend.chain import FRAME
 from spusim.frontend.errors import TopologyError
 from spusim.frontend.layers import LAYERS, NodeModel
-from spusim.frontend.topology import SECTIONS, TopologyModel, validated
+from spusim.frontend.layers.model import NAME_PATTERN
+from spusim.frontend.topology import SECTIONS, STRUCTURE_PATTERN, TopologyModel, validated
 from spusim.frontend.wiring import Wiring, wire
 from spusim.frontend.yaml_file import (
     Location,
@@ -24,6 +25,12 @@ from spusim.frontend.yaml_file import (
 )
 
 # what is not there, and what comes nearest to it, where the name alone would not tell
+# what a text must do where a pattern says so
+PATTERN_RULES = {
+    NAME_PATTERN: "begin with a letter or _ and have letters, digits, _, . and - only",
+    STRUCTURE_PATTERN: "be element, row, column, filter, channel, kernel, unit, pencil:N, "
+    "block:RxC or n_of_m:N:M, e.g. pencil:8, block:4x4 or n_of_m:2:4",
+}
 INSTEAD = {
     **dict.fromkeys(
         ("gelu", "silu", "swish", "mish", "elu", "selu", "softplus"),
@@ -150,6 +157,9 @@ def _message(file: YamlFile, data: dict[str, Any], changed: dict[Location, str],
         found = str(error["input"].get("type", "(missing)"))
         hint = INSTEAD.get(found.lower()) or nearest(found, list(LAYERS))
         return f"{place}: {key}.type (={found}) is no layer type; {hint}"
+    if kind == "string_pattern_mismatch":
+        rule = PATTERN_RULES[error["ctx"]["pattern"]]
+        return f"{place}: {key} (={error['input']!r}) must {rule}; change the value"
     rule = error["msg"].removeprefix("Input ").removeprefix("should ")
     rule = rule.replace("be an object", "be a mapping").replace("valid array", "list")
     rule = rule.replace("Tuple should have", "have").replace(" after validation", "")

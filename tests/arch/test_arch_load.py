@@ -203,3 +203,9 @@ def test_hash_depends_on_content_only(write):
     assert len(arch_hash(base)) == 64
     changed = {arch_hash(load_arch("spu001", [s])) for s in ("core.pes=4", "clock_mhz=149")}
     assert len(changed | {arch_hash(base)}) == 3
+
+
+def test_a_folder_is_no_missing_file(tmp_path):
+    (tmp_path / "mine.yaml").mkdir()
+    with pytest.raises(ArchError, match=r"mine\.yaml: is a folder; name a file in it"):
+        load_arch(str(tmp_path / "mine.yaml"))

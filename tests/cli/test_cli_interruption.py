@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.core import TyperGroup
 
 from spusim.cli import main as entry
 
@@ -26,3 +27,15 @@ def test_entry_point_loads_nothing_that_is_not_pythons_or_ours():
     loaded = set(done.stdout.split())
     assert "spusim" in loaded, done.stderr
     assert loaded <= {*sys.stdlib_module_names, "__main__", "spusim"}
+
+
+@pytest.mark.parametrize("moment", ["parse_args", "resolve_command", "invoke"])
+def test_interruption_while_words_are_read_is_told(moment, monkeypatch, spusim):
+    """Typer leaves with 130 as well, and says nothing."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TyperGroup, moment, interrupted)
+    done = spusim("list")
+    assert (done.exit_code, done.stderr) == (130, "error: interrupted; nothing was written\n")

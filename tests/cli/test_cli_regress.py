@@ -1,11 +1,6 @@
 """`spusim regress`: recording, comparing, exit codes, and whatever is wrong with a baseline."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -359,36 +354,6 @@ def test_the_shipped_baseline_holds(spusim):
 
 def test_what_ships_is_not_recorded_over(folder, refused):
     assert "kws/regress.yaml: no such baseline" in refused("regress", "kws", "--record")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_interrupt_leaves_nothing(folder, jobs):
-    words = ("run.yaml", "mini.yaml", "--arch", "tiny", "--stream", "random:frames=3000000")
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, "regress", "base", "--record", *words, "--jobs", jobs],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    time.sleep(5)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert stderr == "error: interrupted; nothing was written\n"
-    assert not (folder / "base").exists()
-    assert not list(folder.glob(".*"))
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_is_told_in_one_line(base):
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, "regress", "base", *ONE],
-            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: No space left on device")
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_stalls_named_in_the_row_are_those_that_changed_most(base, spusim):

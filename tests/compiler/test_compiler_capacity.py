@@ -1,6 +1,7 @@
 """What does not fit is refused with numbers, and with a remedy that works."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,18 @@ from compiler_networks import NetworkBuilder, arch_of
 
 from spusim.arch import Arch, load_arch
 from spusim.compiler import CompileError, compile_network
-from spusim.network.records import Head, Network, Product, Quantum, Requant, Tensor
+from spusim.network.records import (
+    Cut,
+    Head,
+    Join,
+    Network,
+    Node,
+    Product,
+    Quantum,
+    Requant,
+    Shift,
+    Tensor,
+)
 
 
 def linear_network(
@@ -166,3 +178,22 @@ def test_messages_that_wait_together_must_fit_together() -> None:
     message = refusal(network, arch_of("cores=2", "link.channel_words=5"))
     assert "core 0's part of lstm0, relu1 takes 6 words of a channel" in message
     assert compile_network(network, arch_of("cores=2", "link.channel_words=6")).cores
+
+
+def pixels_joined(count: int) -> Network:
+    """Return pixels of three channels, each followed by half of it."""
+    x = Tensor("input", 3 * count, Quantum(16, -8))
+    nodes: list[Node] = [Shift("half", "half", "input", replace(x, name="half"), 1)]
+    for source in ("input", "half"):
+        for pixel in range(count):
+            part = Tensor(f"{source}.{pixel}", 3, x.quantum)
+            nodes.append(Cut(part.name, source, source, 3 * pixel, part))
+    parts = tuple(f"{source}.{pixel}" for pixel in range(count) for source in ("input", "half"))
+    nodes.append(Join("both", "both", parts, Tensor("both", 6 * count, x.quantum)))
+    return Network("net", x, (), tuple(nodes), "both")
+
+
+def test_a_copied_input_is_named_as_the_user_names_it() -> None:
+    """Cuts within words make the compiler copy the frame, under a name that nobody gave it."""
+    message = refusal(pixels_joined(12), arch_of("cores=2", "link.channel_words=9"))
+    assert message.startswith("tiny: core 0's part of input, half takes 24 words of a channel")

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from spusim.experiments.charts.catalogue import CHARTS, fitting_charts, make_chart
-from spusim.experiments.charts.records import LineChart, Role, StackChart, chart_table
+from spusim.experiments.charts.records import LineChart, Role, Series, StackChart, chart_table
 from spusim.experiments.charts.source import open_results
 from spusim.experiments.figures.draw import chart_files, draw_chart
 from spusim.experiments.figures.texts import plain_number, spread
@@ -164,6 +164,32 @@ def test_letters_of_the_front_are_explained(chart, drawn):
     explained = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {meaning for _, meaning in found.key} <= set(explained)
     assert set(dict(found.key)) == letters
+
+
+def crowded(count):
+    """Return a front whose points lie closer together than their letters are wide."""
+    steps = [k / 400 for k in range(count)]
+    letters = tuple("ABCDEFGHIJKLMNOP"[:count])
+    x, y = tuple(8 + step for step in steps), tuple(131 - step for step in steps)
+    points = tuple((k,) for k in range(count))
+    front = Series("front", x, y, points, Role.FRONT, letters=letters)
+    cloud = Series("other", (8.01, 8.2, 15.0), (131.0, 134.0, 160.0), ((0,),) * 3, Role.CLOUD)
+    return front, cloud
+
+
+@pytest.mark.parametrize("count", [2, 5, 9, 14])
+def test_letters_of_a_crowded_front_do_not_touch(chart, count):
+    found = chart("pareto")
+    panel = dataclasses.replace(found.panels[0], series=crowded(count), marks=(), note="")
+    key = tuple((letter, letter) for letter in panel.series[0].letters)
+    figure = draw_chart(dataclasses.replace(found, panels=(panel, panel), columns=2, key=key))
+    figure.canvas.draw()
+    for axes in figure.axes:
+        letters = {text for text in axes.texts if text.get_text() in panel.series[0].letters}
+        assert len(letters) == count
+        boxes = [Text.get_window_extent(text) for text in letters]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+        assert all(axes.bbox.x0 <= box.x0 and box.y1 <= axes.bbox.y1 for box in boxes)
 
 
 def test_tags_do_not_touch(drawn):

@@ -1,9 +1,7 @@
 """Checkpoints: what is understood, what is refused, and that nothing in a file is executed."""
 
 import argparse
-import os
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,39 +10,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.utils.prune
+from checkpoint_files import Planted, refused, saved
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
-from spusim.frontend import CheckpointError, load_state_dict, read_checkpoint
+from spusim.frontend import load_state_dict, read_checkpoint
 
 WEIGHT = torch.tensor([[1.0, 0.0, -2.5], [0.0, 4.0, 0.5]])
-
-
-class Planted:
-    """Unpickling this makes a folder, which is how the test sees that it ran."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (str(self.folder),)
-
-
-def saved(tmp_path: Path, content: object, name: str = "net.pt") -> Path:
-    """Save content with torch and return the path."""
-    torch.save(content, tmp_path / name)
-    return tmp_path / name
-
-
-def refused(path: Path, *patterns: str) -> str:
-    """Check that a file is refused with a message that names it and matches the patterns."""
-    with pytest.raises(CheckpointError) as caught:
-        load_state_dict(path)
-    message = str(caught.value)
-    assert str(path) in message
-    for pattern in patterns:
-        assert re.search(pattern, message), message
-    return message
 
 
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "net.tar", "best.pth.tar"])

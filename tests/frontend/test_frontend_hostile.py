@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import re
 import struct
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoint_files import Planted, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,27 +24,6 @@ from spusim.frontend import CheckpointError, StreamError, load_state_dict, load_
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHT = torch.arange(12.0).reshape(3, 4)
 MOST_MEGABYTES = 1024  # of which importing torch takes about 250
-
-
-class Planted:
-    """Unpickling this makes a folder, which is how the test sees that it ran."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (str(self.folder),)
-
-
-def refused(path: Path, *patterns: str) -> str:
-    """Check that a file is refused with a message that names it and matches the patterns."""
-    with pytest.raises(CheckpointError) as caught:
-        load_state_dict(path)
-    message = str(caught.value)
-    assert str(path) in message
-    for pattern in patterns:
-        assert re.search(pattern, message), message
-    return message
 
 
 # Loads torch once, then reads paths and forks a process for each, which tells its most memory.

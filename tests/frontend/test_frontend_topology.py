@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spusim.frontend import TopologyError, list_networks, network_schema
+from spusim.frontend import TopologyError, list_networks, load_network, network_schema
 from spusim.frontend.bind import bind
 from spusim.frontend.topology_file import load_topology
 from spusim.resources import shipped
@@ -199,3 +199,17 @@ def test_all_missing_and_misshapen_keys_are_listed(tmp_path: Path) -> None:
 def test_lstm_variants_are_refused(tmp_path: Path, key: str, what: str) -> None:
     with pytest.raises(TopologyError, match=what):
         bind(load_topology(written(tmp_path, GOOD)), state() | {key: np.ones(1)})
+
+
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        ("prune.structure=pencil:x", "must be element, row, .* or n_of_m:N:M, e.g. pencil:8"),
+        ("layers.lstm.name=9 x", "must begin with a letter or _ and have letters, digits"),
+    ],
+)
+def test_texts_are_refused_by_what_they_must_be(setting: str, rule: str) -> None:
+    """And not by the pattern that finds it out."""
+    with pytest.raises(TopologyError, match=rule) as caught:
+        load_network("kws", settings=[setting])
+    assert "^" not in str(caught.value)

@@ -5,4 +5,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-sys.path[:0] = [str(HERE), str(HERE.parent / "stepper"), str(HERE.parent / "numerics")]
+sys.path[:0] = [
+    str(HERE),
+    *(str(HERE.parent / room) for room in ("stepper", "numerics", "network")),
+]

@@ -148,6 +148,16 @@ def frames(count: int = 1, elements: int = 4) -> np.ndarray:
 # s + 1 + 1 + 2, the run's end: 10 + body.
 AROUND = 10
 IN = 63  # where the frame lies, in bank 3 of four
+ECHO = f"""
+.thread main tokens=1
+    recv channel=0, dst={IN}, words=1
+    send dest={{host}}, channel=0, src={IN}, words=1, thread=0
+    end
+"""
+SINK = """
+.thread sink tokens=99
+    end
+"""
 
 
 def lone(

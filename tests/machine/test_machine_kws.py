@@ -1,12 +1,10 @@
 """The keyword spotter on the presets: machine, golden and the plain evaluator agree."""
 
-import importlib.util
-import sys
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from integer_reference import TableSettings, evaluate
 from programs import complaints, differences
 
 from spusim import golden
@@ -14,6 +12,7 @@ from spusim.arch import Arch, load_arch
 from spusim.compiler import compile_network
 from spusim.frontend import load_network, load_stream, quantise_input
 from spusim.machine import run
+from spusim.numerics import Numerics
 
 FRAMES, STARTS = 6, (0, 4)
 ROOM = ("core.data_memory.words=8192", "core.sequencer.threads=64", "link.channels=8",
@@ -37,25 +36,13 @@ def spotter():  # type: ignore[no-untyped-def]
     return network, quantise_input(load_stream("kws", network), network).frames[:FRAMES]
 
 
-@lru_cache(maxsize=1)
-def evaluator():  # type: ignore[no-untyped-def]
-    """Return tests/network/integer_reference.py."""
-    path = Path(__file__).parents[1] / "network" / "integer_reference.py"
-    spec = importlib.util.spec_from_file_location("machine_integer_reference", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def expected(arch: Arch) -> np.ndarray:
     """Return what the evaluator computes with the machine's arithmetic."""
-    n, reference = arch.numerics, evaluator()
-    numerics = reference.Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow)
-    tables = reference.TableSettings(n.table_address_bits, n.table_interpolate)
+    n = arch.numerics
+    numerics = Numerics(n.accumulator_bits, n.overflow, n.rounding, n.requantize_overflow)
+    tables = TableSettings(n.table_address_bits, n.table_interpolate)
     network, frames = spotter()
-    return np.asarray(reference.evaluate(network, frames, STARTS, numerics, tables))
+    return np.asarray(evaluate(network, frames, STARTS, numerics, tables))
 
 
 @pytest.mark.parametrize("name", MACHINES)

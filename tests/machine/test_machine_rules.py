@@ -1,8 +1,9 @@
 """One or more runs worked out by hand for each rule of docs/timing.md that concerns a core.
 
-The kernel's own rules (T1 to T15) are checked in tests/stepper; T27 to T32 are in
-test_machine_router.py and T19 in test_machine_ports.py. Machine: `HAND` in programs.py: one PE,
-E = 4, four banks of 64-bit words, four vector lanes, three stages everywhere, two contexts.
+The kernel's own rules (T1 to T15) are checked in tests/stepper; T25 and T27 to T30 are in
+test_machine_router.py, T31 and T32 in test_machine_files.py and T19 in test_machine_ports.py.
+Machine: `HAND` in programs.py: one PE, E = 4, four banks of 64-bit words, four vector lanes, three
+stages everywhere, two contexts.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from spusim.experiments.charts.records import Axis, LineChart, Panel, Role, Scale, Series
+from spusim.experiments.figures.letters import place_letters
 from spusim.experiments.figures.style import (
     CHART_STYLE,
     COLUMN_IN,
@@ -66,6 +67,7 @@ def draw_lines(chart: LineChart) -> Figure:
             for tag in old:
                 tag.remove()
             place_tags(axes, panel)
+            place_letters(axes, panel)
             thin_ticks(axes, panel.x)
     return figure
 
@@ -132,20 +134,6 @@ def _draw_front(axes: Axes, series: Series) -> None:
     shade = colour(series.hue)
     axes.step(series.x, series.y, where="post", color=shade, linewidth=0.9)
     axes.plot(series.x, series.y, linestyle="", color=shade, marker="o", zorder=4)
-    rising = series.y[-1] > series.y[0]
-    for k, (x, y, letter) in enumerate(zip(series.x, series.y, series.letters, strict=True)):
-        above = k % 2 == 0  # neighbours on either side of the front
-        right = above is not rising
-        axes.annotate(
-            letter,
-            (x, y),
-            xytext=(3 if right else -3, 2.5 if above else -3),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="bottom" if above else "top",
-            fontsize=8,
-            zorder=5,
-        )
 
 
 _DRAW = {

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from spusim.errors import SpusimError
 from spusim.experiments.sweep.identity import Versions, versions
-from spusim.experiments.sweep.server import one_thread, start_server
+from spusim.experiments.sweep.server import deaf_to_interrupts, one_thread, start_server
 from spusim.experiments.sweep.worker import start_process
 
 ANSWER_S = 10.0  # a scheduler has to answer
@@ -71,7 +71,7 @@ class LoneProcess(ProcessPoolExecutor):
         if results._writer.closed:
             return super().submit(fn, *args, **kwargs)
         _enlarge(results._writer.fileno())
-        with _bare_main():
+        with _bare_main(), deaf_to_interrupts():  # it is started wholly, so that it can be ended
             future = super().submit(fn, *args, **kwargs)
         results._writer.close()
         return future

@@ -29,15 +29,23 @@ def start_server() -> bool:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return False
     multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOAD])
+    with deaf_to_interrupts(), one_thread():
+        ensure_running()  # it hears of our end, all the same
+    return True
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Have what is started here never hear Ctrl-C, also not while it loads; we hear it after."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     resource_tracker.ensure_running()  # which lets signals through when it has started
-    # Ctrl-C is for this process: the server inherits the mask, and hears of our end
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with one_thread():
-            ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return True
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from spusim.frontend.layers.base import FloatLayer, FloatNode
 from spusim.frontend.layers.keys import Keys
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-]*$", description="unique name")]
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.\-]*$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN, description="unique name")]
 Size = Annotated[int, Field(ge=1, le=1_048_576)]
 
 
