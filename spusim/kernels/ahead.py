@@ -18,7 +18,7 @@ from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
-from spusim.kernels.transfers import bind_transfer
+from spusim.kernels.transfers import bind_transfer, transfer_operands
 from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
@@ -162,7 +162,8 @@ def _know_sync(chip, c, context, flight, row):
     """Have a synchronising instruction at hand."""
     flight[_KNOWN], flight[_UNIT], flight[_BANKS] = 1, row[1], 0
     if row[0] == _SEND or row[0] == _RECV:
-        flight[_BANKS] = bind_transfer(chip, c, context, row)[_MASK]
+        address, words = transfer_operands(chip, c, context, row)
+        flight[_BANKS] = bind_transfer(chip, c, context, address, words)[_MASK]
     elif row[1] == _DMA:
         flight[_BANKS] = dma_mask(chip, c, context, row)
 

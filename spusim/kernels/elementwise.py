@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import SATURATE, STOCHASTIC, fold
+from spusim.kernels.banks import settle_banks
 from spusim.kernels.context import address_offset
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import B, C, Fault, Op, P, X
@@ -39,7 +40,7 @@ _B_SETTINGS, _B_OFFSET, _B_TABLE = int(B.SETTINGS), int(B.OFFSET), int(B.TABLE)
 _B_BYTES, _B_BITS, _B_CYCLES, _B_MASK = int(B.BYTES), int(B.BITS), int(B.CYCLES), int(B.MASK)
 _B_BANKS, _B_READ, _B_WRITTEN = int(B.BANKS), int(B.DATA_READ), int(B.DATA_WRITE)
 _B_LOOKUPS, _B_ELEMENTS, _B_MULTIPLIES = int(B.TABLE_READ), int(B.ELEMENTS), int(B.MULTIPLIES)
-_B_ACC = int(B.ACC_READ)
+_B_ACC, _B_USES, _B_HELD = int(B.ACC_READ), int(B.USES), int(B.HELD)
 _HALF_UP = 1
 
 
@@ -204,6 +205,7 @@ def _bind(core, context, op, operands, offset, bound):
     """Fill a vector instruction's row of `bound`; return the fault."""
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
+    settle_banks(core, bound)
     bound[_B_SETTINGS] = 0
     table, fixed = vector_operands(core, context, op, operands, bytes_, bits)
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
@@ -233,8 +235,8 @@ def _count_vector(core, bound):
     counters[_ELEMENT] += bound[_B_ELEMENTS]
     counters[_MULTIPLY] += bound[_B_MULTIPLIES]
     counters[_ACC_READ] += bound[_B_ACC]
-    for bank in range(core.bank_busy.shape[0]):
-        core.bank_busy[bank] += bound[_B_BANKS + bank]
+    bound[_B_USES] += 1
+    bound[_B_HELD] += bound[_B_CYCLES]
 
 
 @kernel

@@ -5,10 +5,12 @@ All of it follows from the matrix and from where the operand lies, and is found 
 
 import numpy as np
 
+from spusim.kernels.banks import hold_banks
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import (
     LOAD_BANKS,
     LOAD_CYCLES,
+    LOAD_HELD,
     LOAD_MASK,
     LOAD_READS,
     LOAD_USES,
@@ -88,10 +90,11 @@ def _bank_accesses(core, matrix, src, accumulate, accesses):
 
 @kernel
 def settle_load(core, memo):
-    """Add up the accesses of products whose row of `load_memo` this is."""
+    """Add up the accesses, and the cycles held, of products whose row of `load_memo` this is."""
     for bank in range(core.params[_BANKS]):
         core.bank_busy[bank] += memo[LOAD_USES] * memo[LOAD_BANKS + bank]
-    memo[LOAD_USES] = 0
+    hold_banks(core, memo[LOAD_MASK], memo[LOAD_HELD])
+    memo[LOAD_USES] = memo[LOAD_HELD] = 0
 
 
 @kernel

@@ -7,6 +7,7 @@ the steps one by one. Either way the rules of a unit exist once, in the function
 
 import numpy as np
 
+from spusim.kernels.banks import hold_banks
 from spusim.kernels.context import address_offset, enter_loop, next_instruction, set_thread
 from spusim.kernels.declare import kernel
 from spusim.kernels.elementwise import run_vector
@@ -20,13 +21,6 @@ _ORDINAL, _SHARED, _INSTRUCTION = int(X.ORDINAL), int(P.SHARED_PORTS), int(C.INS
 _NONE, _PC_OUTSIDE, _MATRIX = int(Fault.NONE), int(Fault.PC_OUTSIDE), int(Fault.MATRIX)
 _CONVOLVE, _HANDED, _READY = int(Op.CONVOLVE), int(Fault.HANDED), int(Given.READY)
 _CYCLES, _BANKS = int(Given.CYCLES), int(Given.BANKS)
-
-
-@kernel
-def hold_banks(core, mask, cycles):
-    """Count the cycles for which an instruction holds its banks (T18)."""
-    for bank in range(core.bank_held.shape[0] if mask else 0):
-        core.bank_held[bank] += cycles if mask >> bank & 1 else 0
 
 
 @kernel
@@ -60,6 +54,8 @@ def run_thread(core, context, steps, most):
                 return done, _NONE if done else _HANDED
             core.given[_READY] = 0
             cycles, mask = core.given[_CYCLES], core.given[_BANKS]
+            if not core.params[_SHARED]:
+                hold_banks(core, mask, cycles)
         elif unit == _ENGINE:
             src = operands[1] + address_offset(context)
             if operands[0] >= core.matrices.shape[0]:
@@ -81,8 +77,6 @@ def run_thread(core, context, steps, most):
         steps[done, 1] = cycles
         steps[done, 2] = mask
         steps[done, 3] = pc
-        if not core.params[_SHARED]:
-            hold_banks(core, mask, cycles)
         core.counters[_INSTRUCTION] += 1
         done += 1
         if op == _LOOP:
