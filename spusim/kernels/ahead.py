@@ -16,6 +16,7 @@ from spusim.kernels.dma import dma_mask
 from spusim.kernels.elementwise import table_reads, vector_operands
 from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
+from spusim.kernels.seldom import apart
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
 from spusim.kernels.transfers import bind_transfer, transfer_operands
@@ -55,6 +56,7 @@ def next_row(chip, c, context):
 @kernel
 def _plan(core, thread, row, plan):
     """Note the operands of a vector or matrix-vector instruction before it is executed."""
+    apart()
     if row[0] >= _CONVOLVE:
         plan[:] = 0
     elif row[1] == _VECTOR:
@@ -70,6 +72,7 @@ def _plan(core, thread, row, plan):
 @kernel
 def _note_pushed(core, plan, pushed):
     """Note the columns of the product whose values have just been computed."""
+    apart()
     n = 0
     for j in range(core.matrices[plan[_MATRIX], _COLUMNS]):
         if core.params[_ALL] or core.x[j]:
@@ -98,6 +101,7 @@ def _note_operands(chip, core, plan, unit):
 @kernel
 def _run_noted(chip, c, context, steps, most):
     """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
+    apart()
     core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
     done = np.int64(0)
     while done < most:

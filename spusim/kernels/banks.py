@@ -6,6 +6,7 @@ counts its uses and the cycles for which it holds them; `settle_banks` does the 
 
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import B, P
+from spusim.kernels.seldom import seldom
 
 _SHARED, _MASK, _USES, _HELD = int(P.SHARED_PORTS), int(B.MASK), int(B.USES), int(B.HELD)
 _BANKS = int(B.BANKS)
@@ -21,6 +22,7 @@ def hold_banks(core, mask, cycles):
 @kernel
 def settle_banks(core, bound):
     """Add up the accesses, and the cycles held, of an instruction whose row of `bound` this is."""
+    seldom()
     if bound[_USES] == 0:
         return
     for bank in range(core.bank_busy.shape[0]):

@@ -8,6 +8,7 @@ from spusim.kernels.context import address_offset
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import B, C, Fault, Op, P, X
 from spusim.kernels.narrow import TABLE_NONE, TABLE_RELU, narrow_values
+from spusim.kernels.seldom import apart, seldom
 from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
@@ -147,6 +148,7 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
 @kernel
 def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     """Compute and store a vector instruction's values, whichever it is; return the fault."""
+    apart()
     n = context[_LENGTH]
     overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
@@ -203,6 +205,7 @@ def table_reads(core, table):
 @kernel
 def _bind(core, context, op, operands, offset, bound):
     """Fill a vector instruction's row of `bound`; return the fault."""
+    seldom()
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
     settle_banks(core, bound)

@@ -26,6 +26,7 @@ from spusim.kernels.matvec import (
     requantise_partial,
 )
 from spusim.kernels.rowtime import even_cycles, product_cycles, settle_pes, settle_stalls
+from spusim.kernels.seldom import apart
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.survey import (
     largest_magnitude,
@@ -149,6 +150,7 @@ def _add(core, matrix, columns, n, sums, fast, x_max):
 @kernel
 def _add_in_parts(core, matrix, n, sums, x_max, position):
     """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
+    apart()
     params, total = core.params, matrix[_COLUMNS]
     boundary = first_boundary(position, params[_EVERY])
     limit = (np.int64(1) << (params[_BITS] - 1)) - 1

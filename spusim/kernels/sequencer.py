@@ -7,6 +7,7 @@ from spusim.kernels.context import start_thread
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
+from spusim.kernels.seldom import seldom
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
 _FLIGHTS, _CORE_ARRIVED = int(K.FLIGHTS), int(K.ARRIVED)
@@ -26,6 +27,7 @@ _NOW, UNITS = int(G.NOW), len(Unit)
 @kernel
 def fail(chip, fault, core, context, detail):
     """Note what went wrong; the run stops at the end of the cycle. The first fault counts."""
+    seldom()
     if chip.chip[_FAULT] == 0:
         chip.chip[_FAULT] = fault
         chip.chip[_FAULT_CORE] = core

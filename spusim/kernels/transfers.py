@@ -8,6 +8,7 @@ from spusim.kernels.declare import kernel
 from spusim.kernels.layout import B, C, Op, Unit, X
 from spusim.kernels.load_phase import access_words
 from spusim.kernels.log import L, note
+from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import occupy
 
 _NEXT, _READY_AT, _ROUTER, _SEND = int(K.NEXT), int(F.READY_AT), int(Unit.ROUTER), int(Op.SEND)
@@ -24,15 +25,21 @@ def transfer_operands(chip, c, context, row):
 
 
 @kernel
+def _bind(core, bound, address, words):
+    seldom()
+    settle_banks(core, bound)
+    bound[_B_BANKS:] = 0
+    bound[_B_MASK] = access_words(bound[_B_BANKS:], address, words)
+    bound[_B_SETTINGS], bound[_B_OFFSET] = 1, address
+
+
+@kernel
 def bind_transfer(chip, c, context, address, words):
     """Return the row of `bound` that says which banks a send or recv accesses, and how often."""
     core = chip.cores[c]
     bound = core.bound[chip.contexts[c, context, _PC]]
     if bound[_B_SETTINGS] == 0 or bound[_B_OFFSET] != address:
-        settle_banks(core, bound)
-        bound[_B_BANKS:] = 0
-        bound[_B_MASK] = access_words(bound[_B_BANKS:], address, words)
-        bound[_B_SETTINGS], bound[_B_OFFSET] = 1, address
+        _bind(core, bound, address, words)
     return bound
 
 
