@@ -24,6 +24,7 @@ from spusim.kernels.layout import (
     Tape,
 )
 from spusim.kernels.registers import FEW, WORD
+from spusim.kernels.survey import COLUMNS_A_ROUND
 from spusim.kernels.tiles import MASK, TILE
 from spusim.machine.beats import beats_in_lanes, evenly
 from spusim.machine.decode import decode_program
@@ -316,7 +317,7 @@ def _blank_arrays(stored: StoredCore, program: Program, arch: Arch, tape: CoreTa
         pe_stalls=np.zeros((core.pes, S.COUNT), np.int64),
         scanner_stalls=np.zeros(S.COUNT, np.int64),
         matrix_use=np.zeros((len(matrices), 3), np.int64),
-        columns=np.zeros(longest + 1, np.int64),
+        columns=np.zeros(longest + COLUMNS_A_ROUND, np.int64),
         offsets=np.zeros(longest + 3, np.int32),
         factors=np.zeros(longest + 3, np.int16),
         uses=np.zeros(constant["stats"].shape[1], np.int32),
@@ -326,7 +327,7 @@ def _blank_arrays(stored: StoredCore, program: Program, arch: Arch, tape: CoreTa
         pattern=np.zeros(words, np.uint64),
         x16=np.zeros(words * WORD, np.int16),
         tile_x=np.zeros(stored.tile_columns + MASK, np.int16),
-        acc32=np.zeros(-(-rows // TILE) * TILE, np.int32),
+        acc32=np.zeros(rows, np.int32),
         va=np.empty(LONGEST_VECTOR, np.int64),
         vb=np.empty(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
