@@ -124,9 +124,10 @@ def begin_file(chip, last, now):
             chip.threads[c, thread, _WAITING] = 0
             chip.threads[c, thread, _ACTIVATIONS] = 0
             chip.threads[c, thread, _RESUME] = chip.threads[c, thread, _ENTRY]
-    chip.messages[:, _STATE] = FREE
-    chip.taken[:] = 0
     registers = chip.chip
+    for slot in range(registers[_SLOTS]):  # of thousands
+        chip.messages[slot, _STATE] = FREE
+    chip.taken[:] = 0
     registers[_FIRST], registers[_LAST] = registers[_FINISHED], last
     registers[_BEGAN], registers[_DUE], registers[_DELIVERY_NEXT] = now, now, NEVER
 
