@@ -49,8 +49,8 @@ def next_row(chip, c, context):
     pc = chip.contexts[c, context, _PC]
     if pc >= chip.core[c, _INSTRUCTIONS]:
         fail(chip, _PC_OUTSIDE, c, context, pc)
-        pc = np.int64(chip.code.shape[1] - 1)
-    return chip.code[c, pc]
+        return chip.code[c, chip.code.shape[1] - 1]
+    return chip.cores[c].code[pc]  # the row that `run_thread` reads, too
 
 
 @kernel
@@ -103,15 +103,16 @@ def _run_noted(chip, c, context, steps, most):
     """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
     apart()
     core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
-    done = np.int64(0)
+    done, spent = np.int64(0), np.int64(0)
     while done < most:
         row = chip.code[c, min(thread[_PC], chip.code.shape[1] - 1)]
         _plan(core, thread, row, plan)
-        count, fault = run_thread(core, thread, steps[done:], 1)
+        count, fault, cycles = run_thread(core, thread, steps[done:], 1)
+        spent += cycles
         if fault == _HANDED and done:
-            return done, _NONE
+            return done, _NONE, spent
         if fault or count == 0:
-            return done + count, fault
+            return done + count, fault, spent
         if row[1] == _ENGINE or row[1] == _VECTOR:
             step, at = steps[done], chip.chip[_NOTED]
             _note_operands(chip, core, plan, row[1] if row[0] < _CONVOLVE else np.int64(0))
@@ -120,7 +121,7 @@ def _run_noted(chip, c, context, steps, most):
                 step[_T_BANKS], at,
             )  # fmt: skip
         done += 1
-    return done, _NONE
+    return done, _NONE, spent
 
 
 @kernel
@@ -134,12 +135,10 @@ def _run_ahead(chip, c, context, row):
         _plan(core, thread, row, plan)
     most = np.int64(1) if shared else np.int64(steps.shape[0])
     if chip.chip[_LIMIT]:
-        count, fault = _run_noted(chip, c, context, steps, most)
+        count, fault, spent = _run_noted(chip, c, context, steps, most)
     else:
-        count, fault = run_thread(core, thread, steps, most)
-    flight[_STEP], flight[_STEPS], flight[_CYCLES] = 0, count, 0
-    for k in range(count):
-        flight[_CYCLES] += steps[k, _T_CYCLES]
+        count, fault, spent = run_thread(core, thread, steps, most)
+    flight[_STEP], flight[_STEPS], flight[_CYCLES] = 0, count, spent
     if fault == _HANDED:
         chip.chip[_WANTED] = 1
         chip.chip[_WANTED_CORE], chip.chip[_WANTED_CONTEXT] = c, context
