@@ -2,14 +2,15 @@
 
 import numpy as np
 
+from spusim.kernels.banks import hold_banks
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
 from spusim.kernels.context import address_offset, next_instruction
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import C, M, Op, P, Unit, X
 from spusim.kernels.log import L, note
+from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import fail, occupy
-from spusim.kernels.thread import hold_banks
 
 _MEMORY_NEXT, _CHANNEL_FREE, _LATENCY = int(G.MEMORY_NEXT), int(G.CHANNEL_FREE), int(G.LATENCY)
 _BYTES, _PER_CYCLES, _OWN = int(G.CHANNEL_BYTES), int(G.CHANNEL_CYCLES), int(G.OWN_PORT)
@@ -74,6 +75,7 @@ def _count_banks(chip, c, context, row, counts):
 @kernel
 def dma_mask(chip, c, context, row):
     """Banks that an instruction of the dma would hold (T57)."""
+    seldom()
     if chip.chip[_OWN] and row[0] != _FETCH:
         return np.int64(0)
     return _count_banks(chip, c, context, row, chip.cores[c].bank_scratch)
@@ -155,6 +157,7 @@ def _words(chip, c, row):
 @kernel
 def issue_dma(chip, c, context, row, now):
     """Begin an instruction of the dma in this cycle: do it, and ask for the channel (T54)."""
+    seldom()
     core = chip.cores[c]
     address = row[2] + address_offset(chip.contexts[c, context])
     done = _bring(chip, c, row) if row[0] == _FETCH else _copy(chip, c, row, address)
@@ -225,6 +228,7 @@ def _grant(chip, c, now):
 @kernel
 def grant_channel(chip, now):
     """Grant the channel at the end of this cycle to the lowest core that asks for it (T55)."""
+    seldom()
     chip.chip[_MEMORY_NEXT] = NEVER
     for c in range(chip.dma.shape[0]):
         if chip.dma[c, _WAITING]:

@@ -3,10 +3,12 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import SATURATE, STOCHASTIC, fold
+from spusim.kernels.banks import settle_banks
 from spusim.kernels.context import address_offset
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import B, C, Fault, Op, P, X
 from spusim.kernels.narrow import TABLE_NONE, TABLE_RELU, narrow_values
+from spusim.kernels.seldom import apart, seldom
 from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
@@ -39,7 +41,7 @@ _B_SETTINGS, _B_OFFSET, _B_TABLE = int(B.SETTINGS), int(B.OFFSET), int(B.TABLE)
 _B_BYTES, _B_BITS, _B_CYCLES, _B_MASK = int(B.BYTES), int(B.BITS), int(B.CYCLES), int(B.MASK)
 _B_BANKS, _B_READ, _B_WRITTEN = int(B.BANKS), int(B.DATA_READ), int(B.DATA_WRITE)
 _B_LOOKUPS, _B_ELEMENTS, _B_MULTIPLIES = int(B.TABLE_READ), int(B.ELEMENTS), int(B.MULTIPLIES)
-_B_ACC = int(B.ACC_READ)
+_B_ACC, _B_USES, _B_HELD = int(B.ACC_READ), int(B.USES), int(B.HELD)
 _HALF_UP = 1
 
 
@@ -146,6 +148,7 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
 @kernel
 def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     """Compute and store a vector instruction's values, whichever it is; return the fault."""
+    apart()
     n = context[_LENGTH]
     overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
@@ -202,8 +205,10 @@ def table_reads(core, table):
 @kernel
 def _bind(core, context, op, operands, offset, bound):
     """Fill a vector instruction's row of `bound`; return the fault."""
+    seldom()
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
+    settle_banks(core, bound)
     bound[_B_SETTINGS] = 0
     table, fixed = vector_operands(core, context, op, operands, bytes_, bits)
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
@@ -233,8 +238,8 @@ def _count_vector(core, bound):
     counters[_ELEMENT] += bound[_B_ELEMENTS]
     counters[_MULTIPLY] += bound[_B_MULTIPLIES]
     counters[_ACC_READ] += bound[_B_ACC]
-    for bank in range(core.bank_busy.shape[0]):
-        core.bank_busy[bank] += bound[_B_BANKS + bank]
+    bound[_B_USES] += 1
+    bound[_B_HELD] += bound[_B_CYCLES]
 
 
 @kernel

@@ -3,10 +3,12 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
+from spusim.kernels.banks import settle_banks
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import (
     LOAD_CYCLES,
+    LOAD_HELD,
     LOAD_MASK,
     LOAD_READS,
     MAC_KINDS,
@@ -24,6 +26,7 @@ from spusim.kernels.matvec import (
     requantise_partial,
 )
 from spusim.kernels.rowtime import even_cycles, product_cycles, settle_pes, settle_stalls
+from spusim.kernels.seldom import apart
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.survey import (
     largest_magnitude,
@@ -147,6 +150,7 @@ def _add(core, matrix, columns, n, sums, fast, x_max):
 @kernel
 def _add_in_parts(core, matrix, n, sums, x_max, position):
     """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
+    apart()
     params, total = core.params, matrix[_COLUMNS]
     boundary = first_boundary(position, params[_EVERY])
     limit = (np.int64(1) << (params[_BITS] - 1)) - 1
@@ -272,6 +276,7 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     counters[_DATA_READ] += memo[LOAD_READS]
     if not accumulate:
         counters[_ACC_WRITE] += matrix[_ROWS]
+    memo[LOAD_HELD] += cycles
     use = core.matrix_use[m]
     use[0] += cycles
     use[1] += effective
@@ -294,9 +299,11 @@ def _settle_column(core, matrix, column, uses):
 def settle(core):
     """Add up accesses to banks and cycles of PEs that follow from how often columns were pushed.
 
-    No product asks for them, so that they are not added up product by product.
+    No instruction asks for them, so that they are not added up one by one.
     """
     settle_stalls(core)
+    for pc in range(core.bound.shape[0]):
+        settle_banks(core, core.bound[pc])
     for m in range(core.matrices.shape[0]):
         matrix = core.matrices[m]
         settle_load(core, core.load_memo[m])

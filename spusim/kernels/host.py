@@ -6,6 +6,7 @@ from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import COUNTERS
+from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
 
@@ -40,6 +41,7 @@ def frame_granted(chip, frame, now):
 @kernel
 def land_frame(chip, frame):
     """Write a frame to external memory (T60)."""
+    seldom()
     words = chip.frames[frame]
     at = chip.chip[_INPUT_WORD] * words.shape[1]
     overwrite(chip.external[at:], words.reshape(words.size))

@@ -5,16 +5,19 @@ All of it follows from the matrix and from where the operand lies, and is found 
 
 import numpy as np
 
+from spusim.kernels.banks import hold_banks
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import (
     LOAD_BANKS,
     LOAD_CYCLES,
+    LOAD_HELD,
     LOAD_MASK,
     LOAD_READS,
     LOAD_USES,
     M,
     P,
 )
+from spusim.kernels.seldom import seldom
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _PRIVATE, _COLUMNS, _ABITS = int(P.PRIVATE_WEIGHTS), int(M.COLUMNS), int(M.ACTIVATION_BITS)
@@ -24,6 +27,7 @@ _FETCH = int(M.FETCH)
 @kernel
 def load_cycles(core, matrix, src, accumulate):
     """Length of the load phase, rule T7."""
+    seldom()
     pes = core.params[_PES]
     fetch = core.fetch[matrix[_FETCH] + (pes if accumulate else 0) :]
     words = np.int64(0)
@@ -76,6 +80,7 @@ def _operand_accesses(core, matrix, src, accesses):
 @kernel
 def _bank_accesses(core, matrix, src, accumulate, accesses):
     """Count accesses to data banks but for columns' words; return reads and the banks held."""
+    seldom()
     banks, pes = core.params[_BANKS], core.params[_PES]
     reads, mask = _operand_accesses(core, matrix, src, accesses)
     if core.params[_PRIVATE]:
@@ -88,10 +93,12 @@ def _bank_accesses(core, matrix, src, accumulate, accesses):
 
 @kernel
 def settle_load(core, memo):
-    """Add up the accesses of products whose row of `load_memo` this is."""
+    """Add up the accesses, and the cycles held, of products whose row of `load_memo` this is."""
+    seldom()
     for bank in range(core.params[_BANKS]):
         core.bank_busy[bank] += memo[LOAD_USES] * memo[LOAD_BANKS + bank]
-    memo[LOAD_USES] = 0
+    hold_banks(core, memo[LOAD_MASK], memo[LOAD_HELD])
+    memo[LOAD_USES] = memo[LOAD_HELD] = 0
 
 
 @kernel

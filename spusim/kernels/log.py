@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from spusim.kernels.chip import G
 from spusim.kernels.declare import kernel
+from spusim.kernels.seldom import seldom
 
 
 class L(IntEnum):
@@ -31,6 +32,7 @@ _LIMIT, _LOGGED, _LOG_FULL = int(G.LOG_LIMIT), int(G.LOGGED), int(G.LOG_FULL)
 
 @kernel
 def _append(chip, kind, cycle, core, a, b, c, d, e):
+    seldom()
     registers = chip.chip
     at = registers[_LOGGED]
     registers[_LOGGED] += 1

@@ -22,6 +22,7 @@ from spusim.kernels.layout import (
     S,
 )
 from spusim.kernels.registers import FEW, FULL, full_shorts, grow, lowest, shrink, store_shorts
+from spusim.kernels.seldom import apart
 
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
@@ -63,6 +64,7 @@ def _in_words(core, matrix, columns, n):
     `core.steps` has the cycles from one to the next; `core.pe_done` comes out with the cycle in
     which each PE is done.
     """
+    apart()
     params, done = core.params, core.pe_done
     pes, total, begin = params[_PES], matrix[_COLUMNS], matrix[_COSTS]
     packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
@@ -81,6 +83,7 @@ def _in_words(core, matrix, columns, n):
 @kernel
 def _in_bytes(core, matrix, columns, n):
     """Do as `_in_words`."""
+    apart()
     params, owed = core.params, core.pe_owed
     release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
     push, release = _BEFORE, core.release[:depth]

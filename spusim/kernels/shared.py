@@ -23,6 +23,7 @@ from spusim.kernels.engine_state import (
 )
 from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
+from spusim.kernels.seldom import apart
 from spusim.kernels.sequencer import occupy
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
@@ -39,6 +40,7 @@ _L_DONE, _HAZARD = int(L.DONE), int(P.HAZARD_STALL)
 @kernel
 def begin_planned(chip, c, context, unit, now):
     """Let a unit begin, in this cycle, the instruction that was executed ahead."""
+    apart()
     plan = chip.planned[c, context]
     core = chip.cores[c]
     chip.core[c, _COMPLETES] = 0
@@ -72,6 +74,7 @@ def _finish_unit(chip, c, unit, now):
 @kernel
 def step_units(chip, c, now):
     """Step a core's competing units to the beginning of cycle `now`; complete what completes."""
+    apart()
     state, core = chip.core[c], chip.cores[c]
     engine, vector = chip.engine[c], chip.vector[c, 0]
     time = state[_STEPPED]
@@ -111,6 +114,7 @@ def next_completion(chip, c):
     It is foreseen once for all that is at work: a transfer that begins later makes nothing complete
     earlier, so that all it costs is to look again when that cycle has come.
     """
+    apart()
     state = chip.core[c]
     if chip.engine[c, PHASE] == IDLE and not chip.vector[c, 0, ACTIVE]:
         return np.int64(NEVER)

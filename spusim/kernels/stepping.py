@@ -56,6 +56,7 @@ from spusim.kernels.layout import M, P, S
 from spusim.kernels.load_window import load
 from spusim.kernels.rowtime import cost_of
 from spusim.kernels.scanner import push_next, scan_rest
+from spusim.kernels.seldom import apart
 
 _PES, _DEPTH, _DONE = int(P.PES), int(P.QUEUE_DEPTH), int(P.RELEASE_DONE)
 _STAGES, _HAZARD, _COSTS = int(P.MAC_STAGES), int(P.HAZARD_STALL), int(M.COSTS)
@@ -317,6 +318,7 @@ def step_engine(
 @kernel
 def step_alone(core, m, src, columns, n, accumulate):
     """Duration of a product whose banks nobody else wants; adds to the core's stalls."""
+    apart()
     count = core.params[_PES]
     state = np.zeros(ENGINE_STATE + n, np.int64)
     pes = np.zeros((PE_STATE, count), np.int64)
