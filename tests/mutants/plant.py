@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,6 @@ NO_END = f"no end within {TIMEOUT_S} s"
 # that are compiled like this are kept apart from others (`spusim.kernels.cache`).
 QUICK_COMPILATION = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
-NOT_FOUND = re.compile(r"^ERROR: not found: (.+)$", re.MULTILINE)
 NOT_RUN = re.compile(r"(SyntaxError|numba\.core\.errors\.\w+|KernelError|BuildError):")
 
 
@@ -166,16 +165,13 @@ class Nursery:
             raise PlanError(f"{failed} fails without any fault; mend it first")
         self._clean.update(new)
 
-    def exist(self, tests: Iterable[str]) -> list[str]:
+    def exist(self, tests: Collection[str]) -> list[str]:
         """Return those of the tests that there still are."""
-        wanted = [t for t in sorted({*tests}) if (self.root / t.partition("::")[0]).exists()]
-        while True:  # pytest does not tell of all at once
-            done = self._pytest(["--collect-only", *wanted], self._clean_cache)
-            gone = NOT_FOUND.findall(done.stdout + done.stderr)
-            there = [test for test in wanted if not any(place.endswith(test) for place in gone)]
-            if there == wanted or not there:
-                return there
-            wanted = there
+        files = {test.partition("::")[0] for test in tests}
+        there = sorted(file for file in files if (self.root / file).exists())
+        list_them = ["-o", "addopts=--import-mode=importlib", "--collect-only", "-q"]
+        found = self._pytest([*list_them, *there], self._clean_cache).stdout.splitlines()
+        return sorted({*tests} & {*found})
 
     def _pytest(self, arguments: Iterable[str], cache: Path) -> subprocess.CompletedProcess[str]:
         environment = {
