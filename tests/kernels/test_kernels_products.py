@@ -114,8 +114,11 @@ def test_even_columns_are_timed_as_queued_ones(release, least, activations, seed
 
 @pytest.mark.parametrize(
     "setting",
-    ["core.queue.depth=1", "core.scanner.width=3", "core.hazard=stall", "core.ports=shared"],
-)
+    [
+        "core.queue.depth=1", "core.queue={depth: 2, release: done}", "core.scanner.width=3",
+        "core.hazard=stall", "core.ports=shared",
+    ],
+)  # fmt: skip
 def test_columns_whose_queues_may_fill_are_not_even(setting):
     assert loaded(1, most_rows=64).arrays.matrices[0, M.EVEN]
     assert not loaded(1, setting, most_rows=64).arrays.matrices[0, M.EVEN]
