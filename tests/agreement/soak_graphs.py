@@ -21,8 +21,8 @@ ROOM = (
     "core.sparse.formats=[dense, bitmap, run_length, pencil, block, n_of_m]", "link.channels=16",
     "core.sequencer.descriptors=256", "core.instruction_memory.words=65536",
     "core.sequencer.threads=64", "core.index_memory.words=16384",
-    "core.table_memory={words: 65536, banks: 2}", "link.channel_words=4096",
-    "core.data_memory.words=16384", "core.decoder.codebooks=16", "core.accumulators=256",
+    "core.table_memory={words: 32768, banks: 2}", "link.channel_words=4096",
+    "core.decoder.codebooks=16", "core.accumulators=256",
 )  # fmt: skip
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cores": (1, 1, 2, 3),
@@ -34,7 +34,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "core.decoder.entries_per_cycle": (1, 2, 8),
     "core.data_memory.word_bits": (32, 64, 64, 128),
     "core.index_memory.word_bits": (32, 64),
-    "core.index_memory.mode": ("resident", "preload"),
     "core.sparse.pencil": (2, 4, 8),
     "core.sparse.block": ("{rows: 2, columns: 1}", "{rows: 3, columns: 5}"),
     "core.sparse.n_of_m": ("{kept: 4, group: 4}", "{kept: 2, group: 2}"),
@@ -53,13 +52,14 @@ PES = (1, 2, 4, 8, 16)
 PRIVATE_PES = (1, 2, 3, 7, 12, 17)
 FORMS = ("bitmap", "run_length", "pencil", "block", "n_of_m", "auto")
 NUMERICS: dict[str, tuple[Any, ...]] = {
-    "numerics.accumulator_bits": (16, 24, 32, 32, 40),
     "numerics.overflow": ("saturate", "wrap", "nullify"),
     "numerics.rounding": ("half_up", "half_up", "half_even", "floor", "stochastic"),
     "numerics.requantize_overflow": ("saturate", "saturate", "wrap", "nullify"),
     "numerics.table_interpolate": ("true", "true", "false"),
     "numerics.partial_sums": ("{every: 0}", "{every: 0}", "{every: 5, shift: 3, bits: 14}"),
 }
+# for accumulators too narrow for 16 x 16
+NARROW = "core.precisions={16x16: null, c16x16: null}"
 MEMORIES = {
     "bytes_per_cycle": (0.7, 5, 64),
     "latency_cycles": (0, 9),
@@ -129,12 +129,21 @@ def random_machine(rng: np.random.Generator) -> list[str]:
     if rng.random() < 0.5:
         words = f"{{words: 16384, word_bits: {one_of(rng, (32, 64, 128))}}}"
         memory = [f"core.pes={one_of(rng, PRIVATE_PES)}", f"core.weight_memory={words}"]
-        memory.append(f"core.data_memory.banks={one_of(rng, (1, 2, 5, 8, 64))}")
+        memory.append(f"core.index_memory.mode={one_of(rng, ('resident', 'preload'))}")
+        banks = one_of(rng, (1, 2, 5, 8, 64))
     else:
         pes = one_of(rng, PES)
+        memory = [f"core.pes={pes}", "core.weight_memory=null", "core.index_memory.mode=preload"]
         banks = pes * one_of(rng, (1, 1, 2))
-        memory = [f"core.pes={pes}", "core.weight_memory=null", f"core.data_memory.banks={banks}"]
+    memory.append(f"core.data_memory={{banks: {banks}, words: {min(8192, 65536 // banks)}}}")
     return [*ROOM, *memory, *drawn(CHOICES, rng), *how]
+
+
+def random_numerics(rng: np.random.Generator) -> list[str]:
+    """Return an arithmetic, of which some accumulators need lanes without wide products."""
+    found = drawn(NUMERICS, rng)
+    bits = one_of(rng, (24, 32, 32, 40))
+    return [*found, f"numerics.accumulator_bits={bits}", *((NARROW,) if bits == 24 else ())]
 
 
 def outside(settings: list[str], network: Network, rng: np.random.Generator) -> list[str]:
@@ -142,7 +151,7 @@ def outside(settings: list[str], network: Network, rng: np.random.Generator) -> 
     memory = "".join(f", {pair.replace('=', ': ')}" for pair in drawn(MEMORIES, rng))
     how = [*settings, "cores=1", f"external_memory={{words: 1000000{memory}}}"]
     words = 2
-    while words < 16384:
+    while words < 65536 // machine_of(settings).core.data_memory.banks:
         found = [*how, f"core.data_memory.words={words}"]
         try:
             compile_network(network, machine_of(found))
@@ -157,7 +166,7 @@ def graph_case(seed: int) -> GraphCase:
     """Return a case that compiles."""
     rng = np.random.default_rng(seed)
     while True:
-        numerics = drawn(NUMERICS, rng)
+        numerics = random_numerics(rng)
         settings, recorder = ([*random_machine(rng), *numerics] for _ in range(2))
         case = GraphCase(
             int(rng.integers(2**32)), int(rng.integers(0, MOST_NODES)), int(rng.integers(1, 5)),

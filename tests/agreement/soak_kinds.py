@@ -318,7 +318,7 @@ class Graphs(Kind):
         if found:
             raise Differs(found)
         names = tuple(f"file{number}" for number in range(len(starts)))
-        codes = Stream(frames.astype(float), starts, names)
+        codes = Stream(frames, starts, names)
         result = api.simulate(network, arch, codes, input_period=period)
         if result.outputs.tolist() != reference(network, arch, frames, starts).tolist():
             raise Differs("outputs are not the integer reference's")

@@ -148,6 +148,20 @@ def test_settling_late_is_settling_at_once(seed):
     assert not core.arrays.uses.any()
 
 
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_settling_late_counts_every_place_of_the_operand(seed):
+    core, places = loaded(seed), (0, 67, 67, 0)
+    for src in places:
+        run_matvec(core.state, 0, src, 0, False)
+    at_once = ledger(core)
+    core = loaded(seed)
+    for src in places:
+        multiply(core.state, 0, src, 0, False)
+    settle(core.state)
+    assert_equal(ledger(core), at_once)
+
+
 @nb.njit
 def _compact(x, mask):
     out, plain = np.full(2 * MASK, 7, np.int16), np.full(2 * MASK, 7, np.int16)
@@ -232,6 +246,15 @@ def test_tiles_hold_every_weight_once(seed):
         assert not pairs[at + len(kept) : at + filled].any()
         at += filled
     assert np.array_equal(found[:, :rows], weights) and not found[:, rows:].any()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_what_a_longer_operand_has_left_is_not_multiplied(seed):
+    clean, used = loaded(seed), loaded(seed)
+    used.arrays.x[:] = 7
+    assert run_matvec(clean.state, 0, 0, 0, False) == run_matvec(used.state, 0, 0, 0, False)
+    assert_equal(ledger(clean), ledger(used))
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
