@@ -121,6 +121,12 @@ def test_what_does_not_even_run_is_no_fault(nursery: Nursery) -> None:
         nursery.try_out(fault("return NUMBER", "return return"), None)
 
 
+def test_what_never_ends_is_caught(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plant.LIMITED", ("sh", "-c", 'ulimit -t 3; exec "$@"', "sh"))
+    forever = fault("    return NUMBER", "    while True:\n        pass")
+    assert nursery.try_out(forever, None).caught_by == NO_END
+
+
 def test_tests_that_are_gone_are_left_out(nursery: Nursery) -> None:
     there = "test_number.py::test_number[2]"
     gone = ["test_number.py::test_none", "test_number.py::test_number[7]", "test_gone.py::test_x"]
