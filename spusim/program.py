@@ -40,7 +40,8 @@ class Operand:
     column, the element counted from the window's first, how many) of columns that are not gaps.
     pixels: of a plane, where these elements are counted plane after plane; 1: as the network does.
     A convolution has no runs, since its columns are places: each window is the operand of one of
-    its instructions, elements counted channel by channel of one pixel after the other.
+    its instructions, elements counted channel by channel of one pixel after the other. channels: of
+    its image, where an instruction reads some of them, from a window's first on; 0: it reads all.
     """
 
     product: str
@@ -48,6 +49,7 @@ class Operand:
     windows: tuple[int, ...]
     runs: tuple[tuple[int, int, int], ...]
     pixels: int = 1
+    channels: int = 0
 
     @property
     def order(self) -> np.ndarray:

@@ -186,14 +186,16 @@ def _lower_part(
 ) -> Op:  # fmt: skip
     source, node = plan.graph.tensors[whole.a], part.of(whole, name)
     planar = whole.a in plan.graph.pixels
-    tile = _store(space, node, space.formats[whole.name], source, planar)
+    inner = whole.geometry.channels // whole.geometry.groups
+    first = part.groups.start * inner
+    operand = Operand(whole.name, source.size, (first,), (), channels=whole.geometry.channels)
+    tile = _store(space, node, space.formats[whole.name], operand, source.quantum.bits, planar)
     window = _window(name, node.geometry, source, node, planar)
     scaling, shift, scale = _scaling(space, scale_name(node), node.requant)
     window = replace(window, scaling=scaling, shift=shift, scale=scale)
     if not planar:
         window = _rows(window, whole, span)
-    inner = whole.geometry.channels // whole.geometry.groups
-    a = places.operands[whole.a].address + _plane_word(plan, whole.a, part.groups.start * inner)
+    a = places.operands[whole.a].address + _plane_word(plan, whole.a, first)
     d = span.word
     if planar:
         plane = span.first // plan.graph.pixels[whole.output.name]
@@ -297,9 +299,11 @@ def stored_filters(node: Convolution, form: str, planar: bool = False) -> np.nda
     return np.ascontiguousarray(ordered).reshape(shape.filters, -1)
 
 
-def _store(space: CoreSpace, node: Convolution, form: str, source: Tensor, planar: bool) -> int:
+def _store(
+    space: CoreSpace, node: Convolution, form: str, operand: Operand, bits: int, planar: bool
+) -> int:
     """Store the filters as one matrix, and return its descriptor's number."""
-    arch, bits = space.arch, source.quantum.bits
+    arch = space.arch
     weight = stored_filters(node, form, planar)
     form = tile_format(arch, form, weight, node.weight_bits, node.codebook)
     weight = stored_filters(node, form, planar)
@@ -311,7 +315,6 @@ def _store(space: CoreSpace, node: Convolution, form: str, source: Tensor, plana
             f"pointers and indices core.index_memory.words (={arch.core.index_memory.words}) do "
             "not hold, and a convolution reads all of them at once; enlarge that, or use more PEs"
         )
-    operand = Operand(node.name, source.size, (0,), ())
     tile = space.matrices.add(
         node.name, node.layer, weight, node.bias, layout, bits, operand,
         weight.size - node.weight.size, space.tables.codebook(node.codebook),

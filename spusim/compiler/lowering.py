@@ -10,7 +10,7 @@ from spusim.compiler.distribution import Distribution, root_piece
 from spusim.compiler.errors import CompileError
 from spusim.compiler.memory import Vector
 from spusim.compiler.merge import SiblingProduct
-from spusim.compiler.modes import drawing, rounding_of
+from spusim.compiler.modes import drawing, rounding_of, rounds_by_bits
 from spusim.compiler.places import Fill, Move, Places
 from spusim.compiler.product import lower_product
 from spusim.compiler.space import CoreSpace
@@ -208,9 +208,13 @@ _LOWERING: dict[type, Callable[..., list[Op]]] = {
 def _runs(site: Site, node: Node) -> Iterator[tuple[int, tuple[Vector, ...]]]:
     """Yield the output and inputs of an element-wise node as few vectors that lie together.
 
-    In front of each stands the number of its first element.
+    In front of each stands the number of its first element. Where results draw random bits, which
+    are the elements' own, those of a vector follow each other in the tensor, too.
     """
     out = outputs_of(node)[0].name
+    draws = isinstance(node, Combine | Shift) and rounds_by_bits(
+        site.space.arch, node.rounding, node.sd
+    )
     names = (out, *inputs_of(node))
     loose = site.plan.layouts[out].loose
     run: tuple[Vector, ...] = ()
@@ -221,8 +225,15 @@ def _runs(site: Site, node: Node) -> Iterator[tuple[int, tuple[Vector, ...]]]:
         here = tuple(_piece(site, name, piece) for name in names)
         if loose and len({each.full.elements for each in run}) == 1:
             run = tuple(each.full for each in run)  # whatever lies between planes
-        follows = run and all(
-            a.full == a and a.address + a.words == b.address for a, b in zip(run, here, strict=True)
+        next_first = site.plan.layouts[out].firsts[piece]
+        in_order = not draws or (run and next_first == first + run[0].elements)
+        follows = (
+            run
+            and in_order
+            and all(
+                a.full == a and a.address + a.words == b.address
+                for a, b in zip(run, here, strict=True)
+            )
         )
         if follows:
             run = tuple(
@@ -232,7 +243,7 @@ def _runs(site: Site, node: Node) -> Iterator[tuple[int, tuple[Vector, ...]]]:
             continue
         if run:
             yield from _numbered(first, run)
-        run, first = here, site.plan.layouts[out].firsts[piece]
+        run, first = here, next_first
     if run:
         yield from _numbered(first, run)
 

@@ -103,7 +103,7 @@ def store_tile(
     codebook = space.tables.codebook(node.codebook)
     cuts = [
         (begin + first, begin + end)
-        for begin, columns in _parts(arch, operand, weight.shape[1])
+        for begin, columns in _parts(arch, operand, weight.shape[1], node.layer, activation_bits)
         for first, end in column_tiles(
             arch,
             layout,
@@ -126,15 +126,25 @@ def store_tile(
     return tuple(stored)
 
 
-def _parts(arch: Arch, operand: Operand, columns: int) -> Iterator[tuple[int, int]]:
+def _parts(
+    arch: Arch, operand: Operand, columns: int, layer: str, bits: int
+) -> Iterator[tuple[int, int]]:
     """Yield the first column and the columns of what must be in matrices of its own.
 
     A gap in an operand is no dense position, so no matrix goes across it where those are counted.
+    Raises CompileError for what does not begin with a word of elements of `bits`.
     """
     if not arch.numerics.partial_sums.every:
         yield 0, columns
         return
     for at, _, count in operand.runs:
+        if at % elements_per_word(arch, bits):
+            raise CompileError(
+                f"{arch.name}: layer {layer} brings its inputs to {bits} bits, of which parts "
+                f"begin within a word there, and numerics.partial_sums.every "
+                f"(={arch.numerics.partial_sums.every}) counts the positions of each part; set it "
+                "to 0, or bring them to as many bits as they have"
+            )
         yield at, count
 
 

@@ -21,9 +21,14 @@ def drawing(arch: Arch, name: str, rounding: str | None, first: int, shift: int)
 
     The stream follows from the node's name alone, so that no placement changes a bit.
     """
-    if (rounding or arch.numerics.rounding) != STOCHASTIC or shift <= 0:
+    if not rounds_by_bits(arch, rounding, shift):
         return {}
     return {"rset": {"stream": stream_of(name), "first": first}}
+
+
+def rounds_by_bits(arch: Arch, rounding: str | None, shift: int) -> bool:
+    """Tell whether a shift to the right rounds by random bits."""
+    return (rounding or arch.numerics.rounding) == STOCHASTIC and shift > 0
 
 
 def stream_of(name: str) -> int:

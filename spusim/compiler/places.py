@@ -125,13 +125,13 @@ class _Placer:
             return
         vector = self.space.data.vector(name, elements, layout.bits)
         self.places.operands[name] = vector
-        if not layout.loose and (vector.full != vector or elements != layout.size):
-            self._pad(name, vector)
         for s in self.graph.segments(name):
             whole = s.first == 0 and s.size == self.layouts[s.root].size
             if whole and s.root not in self.homes and self._held(s.root):
                 word = layout.words[layout.index(s.at)]
                 self.homes[s.root] = (vector.address + word, True)
+        if not layout.loose and (vector.full != vector or elements != layout.size):
+            self._pad(name, vector)
 
     def _pad(self, name: str, vector: Vector) -> None:
         """Have what an operand's words leave unused filled, but no constant that lies in it."""
@@ -142,11 +142,18 @@ class _Placer:
             return
         per_word = layout.word_bits // layout.bits
         for piece, words in enumerate(layout.words[1:]):
-            root, _ = root_piece(self.graph, self.layouts, name, piece)
-            if not layout.fills(piece) and not isinstance(self.graph.makers.get(root), Constant):
+            target = vector.address + layout.words[piece]
+            if not layout.fills(piece) and not self._lies_there(name, piece, target):
                 address = vector.address + words - 1
                 word = Vector(address, per_word, layout.bits, layout.word_bits)
                 self.padded.append((word, self._zero(name)))
+
+    def _lies_there(self, name: str, piece: int, address: int) -> bool:
+        """Tell whether a piece is a constant's that lies at an address, and is no copy of it."""
+        root, at = root_piece(self.graph, self.layouts, name, piece)
+        home, whole = self.homes.get(root, (0, False))
+        there = whole and home + self.layouts[root].words[at] == address
+        return there and isinstance(self.graph.makers.get(root), Constant)
 
     def _give(self, name: str) -> None:
         """Give a root words for those of its pieces that the core has."""

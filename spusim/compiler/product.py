@@ -32,14 +32,16 @@ from spusim.program import Operand
 class Group:
     """Windows with the same strips, whose elements lie alike, so that they share matrices.
 
-    columns (columns,): places of the window's elements from its first word on. windows: their
-    first elements, of an operand of `size` elements of `bits` with a zero point, planar where gaps
-    are what planes of `pixels` leave of words; numbers: which of the product's they are.
+    read (elements,): places of elements from a window's first word on, of which `before` are in
+    front of the window. windows: their first elements, of an operand of `size` elements of `bits`
+    with a zero point, planar where gaps are what planes of `pixels` leave of words; numbers: which
+    of the product's they are.
     sources: first word of each window; targets: first word of each strip, window by window.
     """
 
     strips: tuple[Strip, ...]
-    columns: np.ndarray
+    read: np.ndarray
+    before: int
     windows: tuple[int, ...]
     numbers: tuple[int, ...]
     size: int
@@ -49,6 +51,11 @@ class Group:
     targets: tuple[tuple[int, ...], ...]
     planar: bool = False
     pixels: int = 1
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Places of the window's elements, (columns,)."""
+        return self.read[self.before :]
 
 
 def lower_product(space: CoreSpace, node: Product, plan: Distribution, places: Places) -> list[Op]:
@@ -75,23 +82,25 @@ def _groups(
     everywhere = layout.places()
     per_word = elements_per_word(space.arch, operand.bits)
     zero_point = plan.graph.tensors[node.input].quantum.zero_point
-    found: dict[tuple[tuple[Strip, ...], bytes], list[tuple[int, int, int, tuple[int, ...]]]] = {}
+    found: dict[
+        tuple[tuple[Strip, ...], int, bytes], list[tuple[int, int, int, tuple[int, ...]]]
+    ] = {}
     for number, first in enumerate(node.windows):
-        where = everywhere[first : first + node.weight.shape[1]]
-        word = int(where[0]) // per_word
-        columns = where - word * per_word
+        word = int(everywhere[first]) // per_word
+        begin = int(np.searchsorted(everywhere, word * per_word))
+        read = everywhere[begin : first + node.weight.shape[1]] - word * per_word
         strips, targets = _strips(space, node, number, plan, places)
         if strips:
-            key = (strips, columns.astype(np.int64).tobytes())
+            key = (strips, first - begin, read.astype(np.int64).tobytes())
             found.setdefault(key, []).append((first, number, operand.address + word, targets))
     groups = []
-    for (strips, columns_bytes), members in found.items():
+    for (strips, before, read_bytes), members in found.items():
         windows, numbers, sources, targets_of = zip(*members, strict=True)
-        columns = np.frombuffer(columns_bytes, np.int64)
+        read = np.frombuffer(read_bytes, np.int64)
         groups.append(
             Group(
-                strips, columns, windows, numbers, layout.size, operand.bits, zero_point, sources,
-                targets_of,
+                strips, read, before, windows, numbers, layout.size, operand.bits, zero_point,
+                sources, targets_of,
                 layout.planar,
                 plan.graph.pixels.get(node.input, 1),
             )
@@ -170,7 +179,7 @@ def _store_rows(
         weight = np.zeros((len(rows), group.columns[-1] + 1), node.weight.dtype)
         weight[:, group.columns] = node.weight[rows]
     bias = None if node.bias is None else node.bias[rows]
-    runs = _runs(group.columns)
+    runs = _runs(group.read, group.before)
     operand = Operand(operand_name(node), group.size, group.windows, runs, group.pixels)
 
     def void(first: int, end: int) -> int:
@@ -181,17 +190,14 @@ def _store_rows(
     return store_tile(space, name, node, weight, bias, group.bits, operand, void)
 
 
-def _runs(columns: np.ndarray) -> tuple[tuple[int, int, int], ...]:
-    """Return (place, first column, columns) of columns that lie together; columns (n,) rising.
+def _runs(read: np.ndarray, before: int) -> tuple[tuple[int, int, int], ...]:
+    """Return (place, element, elements) of elements that lie together; read (n,) rising.
 
-    In front of a window that begins within a word are the elements before it.
+    Elements are counted from the window's first, in front of which are `before` of them.
     """
-    before = int(columns[0])
-    begins = np.flatnonzero(np.diff(columns, prepend=columns[0] - 2) != 1)
-    ends = [*begins[1:], len(columns)]
-    runs = [
-        (int(columns[begin]), int(begin), int(end - begin))
+    begins = np.flatnonzero(np.diff(read, prepend=read[0] - 2) != 1)
+    ends = [*begins[1:], len(read)]
+    return tuple(
+        (int(read[begin]), int(begin) - before, int(end - begin))
         for begin, end in zip(begins, ends, strict=True)
-    ]
-    runs[0] = (0, -before, before + runs[0][2])
-    return tuple(runs)
+    )

@@ -216,7 +216,9 @@ def _windowed(builder: _Builder, step: Step, node: Windowed, each: Op, window: W
         source = builder.moved(step, source + span_words(plan, part).start)
     if "m" in each.operands:
         elements = begins * node.geometry.width * node.geometry.channels
-        builder.windows.setdefault(int(each.operands["m"]), []).append(elements)
+        number = int(each.operands["m"])
+        elements += builder.space.matrices.tiles[number].operand.windows[0]  # of its first channel
+        builder.windows.setdefault(number, []).append(elements)
     operands = {**each.operands, "w": builder.space.equal_window(window), "d": target, "a": source}
     comment = f"{each.comment}, rows {tile.first} to {tile.end - 1}"
     return Op(each.mnemonic, comment, operands, each.state, each.modes)

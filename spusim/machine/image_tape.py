@@ -41,15 +41,16 @@ class Replayed:
     frame: int
     first: int  # element of the frame
     shape: tuple[int, int, int]  # channels, height, width
+    stored: int  # channels of the frame's image
 
     def flags(self) -> np.ndarray:
         """Return which are not zero, (channels, height, width) uint8."""
         channels, height, width = self.shape
         if self.pattern is None:
             return np.zeros(self.shape, np.uint8)
-        end = self.first + channels * height * width
-        bits = np.unpackbits(self.pattern.bits[self.frame], count=end, bitorder="little")
-        return np.moveaxis(bits[self.first :].reshape(height, width, channels), 2, 0)
+        bits = np.unpackbits(self.pattern.bits[self.frame], bitorder="little")
+        part = part_of(bits, self.first, (height * width, channels), self.stored)
+        return np.moveaxis(part.reshape(height, width, channels), 2, 0)
 
     def met(self, window: Window, count: Met) -> np.ndarray:
         """Return what `count` finds of them for a window, found before or now."""
@@ -58,7 +59,7 @@ class Replayed:
         bits = self.pattern.bits[self.frame]
         return MET.of_owner(
             self.pattern, lambda: (bits,), lambda: count(self.flags()),
-            (self.frame, self.first, window),
+            (self.frame, self.first, self.stored, window),
         )  # fmt: skip
 
 
@@ -103,24 +104,24 @@ class ImageTape:
         """
         kept, use = self._patterns[m], self._uses[m]
         if kept is None:
-            return Replayed(None, 0, 0, shape)
+            return Replayed(None, 0, 0, shape, shape[0])
         self._uses[m] += 1
         frame, window = divmod(use, len(operand.windows))
-        first, size = operand.windows[window], math.prod(shape)
-        check_image(operand, first, size)
+        first, channels = operand.windows[window], shape[0]
+        stored = check_image(operand, first, (met.size, channels))
         if len(kept.known) != operand.size or frame >= len(kept.bits):
             raise RecordingError(
                 f"the recording has {len(kept.bits)} frames of {len(kept.known)} activations "
                 f"of product {operand.product}, and the program reads {operand.size} in frame "
                 f"{frame}; record the network again"
             )
-        part = slice(first, first + size)
-        if not kept.known[part].reshape(*met.shape, shape[0])[met].all():
+        known = part_of(kept.known, first, (met.size, channels), stored)
+        if not known[met.reshape(-1)].all():
             raise RecordingError(
                 f"product {operand.product} reads activations that the recording lacks; record the "
                 "network again"
             )
-        return Replayed(kept, frame, first, shape)
+        return Replayed(kept, frame, first, shape, stored)
 
     def recorded(self, m: int, operand: Operand, frames: int) -> Pattern:
         """Return what was recorded of a matrix's operand; raises RecordingError."""
@@ -134,18 +135,39 @@ class ImageTape:
         flags = np.zeros((frames, operand.size), np.uint8)
         for use, (channels, bits, met) in enumerate(parts):
             frame, window = divmod(use, uses)
-            first, size = operand.windows[window], channels * met.size
-            check_image(operand, first, size)
-            part = slice(first, first + size)  # which tiles before it may have met in other rows
-            flags[frame, part] |= np.unpackbits(bits, count=size, bitorder="little")
-            known[part] |= np.repeat(met.reshape(-1), channels)
+            first, shape = operand.windows[window], (met.size, channels)
+            stored = check_image(operand, first, shape)
+            new = np.unpackbits(bits, count=math.prod(shape), bitorder="little").reshape(shape)
+            # tiles before it may have met what they share with it in other rows
+            part_of(flags[frame], first, shape, stored)[...] |= new
+            part_of(known, first, shape, stored)[...] |= met.reshape(-1, 1)
         return pattern(flags, known)
 
 
-def check_image(operand: Operand, first: int, size: int) -> None:
-    """Raise RecordingError for a window that is no part of a product's operand."""
-    if (len(operand.windows) == 1 and size != operand.size) or first + size > operand.size:
+def part_of(elements: np.ndarray, first: int, shape: tuple[int, int], stored: int) -> np.ndarray:
+    """Return a view (pixels, channels), of that shape, on an image's elements (size,).
+
+    first: the element of its first pixel and channel; stored: the image's channels.
+    """
+    channel = first % stored
+    rows = elements[first - channel :][: shape[0] * stored].reshape(shape[0], stored)
+    return rows[:, channel : channel + shape[1]]
+
+
+def check_image(operand: Operand, first: int, shape: tuple[int, int]) -> int:
+    """Return the channels of the image of which an instruction reads a part.
+
+    shape: (pixels, channels) of the part. Raises RecordingError for no part of the product's
+    operand.
+    """
+    pixels, channels = shape
+    stored = operand.channels or channels
+    size, channel = pixels * stored, first % stored
+    whole = len(operand.windows) == 1 and size != operand.size
+    if whole or first - channel + size > operand.size or channel + channels > stored:
         raise RecordingError(
-            f"product {operand.product} reads {operand.size} activations, an instruction {size} "
-            f"from {first} on, and the program does not tell where they lie; simulate it"
+            f"product {operand.product} reads {operand.size} activations, an instruction "
+            f"{pixels} x {channels} from {first} on, and the program does not tell where they "
+            "lie; simulate it"
         )
+    return stored

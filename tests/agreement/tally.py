@@ -8,6 +8,7 @@ Rows = dict[str, tuple[int, int]]  # kind -> programs, cycles
 IMPLEMENTATIONS = {
     "whole programs": "stepper, machine, golden",
     "compiled networks": "stepper, machine, golden, integer reference",
+    "graphs of operations": "stepper, machine, golden, integer reference",
     "networks over images": "stepper, machine, golden, integer reference",
     "programs worked out by hand": "stepper, machine",
     "programs with convolutions": "stepper, machine, golden",

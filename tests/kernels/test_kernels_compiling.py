@@ -1,6 +1,9 @@
 """What a kernel calls is compiled once for all integers, and emitted with the kernel alone."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -249,6 +252,44 @@ def test_no_kernel_counts_from_an_arrays_end():
         if isinstance(node, ast.Subscript) and _negative(node.slice)
     ]
     assert counted == []
+
+
+CHECKED = """
+import numpy as np
+
+__name__ = "spusim.kernels.checked"
+from spusim.kernels.declare import kernel
+
+
+@kernel
+def element(array, at):
+    return array[at]
+
+
+@kernel
+def read(array, at):
+    return element(array, at)
+
+
+print(read(np.array([5, 6, 7]), 2))
+for at in (3, -1):
+    try:
+        read(np.array([5, 6, 7]), at)
+    except IndexError as error:
+        print(at, error)
+"""
+
+
+def test_make_bounds_checks_both_ends(tmp_path):
+    script = tmp_path / "checked.py"
+    script.write_text(CHECKED)
+    told = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for _ in range(2):  # compiled, and loaded
+        done = subprocess.run(
+            [sys.executable, script], capture_output=True, text=True, env={**os.environ, **told}
+        )
+        beyond = "index is out of bounds"
+        assert done.stdout.splitlines() == ["7", f"3 {beyond}", f"-1 {beyond}"], done.stderr
 
 
 def _negative(index):

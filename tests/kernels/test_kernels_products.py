@@ -114,8 +114,11 @@ def test_even_columns_are_timed_as_queued_ones(release, least, activations, seed
 
 @pytest.mark.parametrize(
     "setting",
-    ["core.queue.depth=1", "core.scanner.width=3", "core.hazard=stall", "core.ports=shared"],
-)
+    [
+        "core.queue.depth=1", "core.queue={depth: 2, release: done}", "core.scanner.width=3",
+        "core.hazard=stall", "core.ports=shared",
+    ],
+)  # fmt: skip
 def test_columns_whose_queues_may_fill_are_not_even(setting):
     assert loaded(1, most_rows=64).arrays.matrices[0, M.EVEN]
     assert not loaded(1, setting, most_rows=64).arrays.matrices[0, M.EVEN]
@@ -143,6 +146,20 @@ def test_settling_late_is_settling_at_once(seed):
         settle(core.state)
         assert_equal(ledger(core), at_once)
     assert not core.arrays.uses.any()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_settling_late_counts_every_place_of_the_operand(seed):
+    core, places = loaded(seed), (0, 67, 67, 0)
+    for src in places:
+        run_matvec(core.state, 0, src, 0, False)
+    at_once = ledger(core)
+    core = loaded(seed)
+    for src in places:
+        multiply(core.state, 0, src, 0, False)
+    settle(core.state)
+    assert_equal(ledger(core), at_once)
 
 
 @nb.njit
@@ -242,6 +259,15 @@ def test_tiles_hold_every_weight_once(seed):
         assert not pairs[at + len(kept) : at + filled].any()
         at += filled
     assert np.array_equal(found[:, :rows], weights) and not found[:, rows:].any()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(SEEDS)
+def test_what_a_longer_operand_has_left_is_not_multiplied(seed):
+    clean, used = loaded(seed), loaded(seed)
+    used.arrays.x[:] = 7
+    assert run_matvec(clean.state, 0, 0, 0, False) == run_matvec(used.state, 0, 0, 0, False)
+    assert_equal(ledger(clean), ledger(used))
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)

@@ -3,24 +3,30 @@
     python tests/mutants/plant.py [--only NAME ...] [--jobs N]
 
 The project is copied, once for every job; a fault replaces the one place where its text stands,
-its tests run until one fails, and the text is put back. Before anything is planted all tests that
-are to notice something must pass. Exit code 1 if a fault survives.
+its tests run until one fails, and the text is put back. The test that caught it last time
+(`caught.json`, written at the end) runs first, and alone if it fails again. A test that catches
+something must pass without any fault: those of last time before anything is planted, another one
+at once. Exit code 1 if a fault survives.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+from threading import Lock
 
+import pytest
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -28,14 +34,19 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAN = Path(__file__).with_name("mutants.yaml")
+CAUGHT = Path(__file__).with_name("caught.json")
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "out", "build", "dist", ".*_cache", ".hypothesis"
 )
 KERNELS = "spusim/kernels/"
-TIMEOUT_S = 900
-# most of a fault's time is a compilation of the kernels, and they run for seconds only
+MOST_S = 300  # of processor time, which other work does not take from a test that would end
+NO_END = f"no end within {MOST_S} s"
+LIMITED = ("sh", "-c", f'ulimit -t {MOST_S}; exec "$@"', "sh")
+# Most of a fault's time is a compilation of the kernels, and they run for seconds only. Kernels
+# that are compiled like this are kept apart from others (`spusim.kernels.cache`).
 QUICK_COMPILATION = {"NUMBA_OPT": "0", "NUMBA_LOOP_VECTORIZE": "0", "NUMBA_SLP_VECTORIZE": "0"}
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+NOT_RUN = re.compile(r"(SyntaxError|numba\.core\.errors\.\w+|KernelError|BuildError):")
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,31 @@ def planted(mutant: Mutant, text: str) -> str:
     return text.replace(mutant.find, mutant.replace)
 
 
+def _left_out(folder: str, names: list[str]) -> set[str]:
+    """Return what no copy needs: environments of peers and the like, but RTL that is built."""
+    return {*LEFT_OUT(folder, names), *((".cache",) if Path(folder) == ROOT else ())}
+
+
+class Stopped(Exception):
+    """Ctrl-C, which the tests hear, too: what they said is worth nothing."""
+
+
+def remembered(plan: Path = CAUGHT) -> dict[str, str]:
+    """Return by fault the test that caught it last time."""
+    return dict(json.loads(plan.read_text())) if plan.exists() else {}
+
+
+def remember(verdicts: Iterable[Verdict], names: Iterable[str], plan: Path = CAUGHT) -> None:
+    """Keep what caught faults for the next time; forget the faults that are none any more."""
+    caught = remembered(plan)
+    for verdict in verdicts:
+        caught.pop(verdict.mutant.name, None)
+        if verdict.caught_by and verdict.caught_by != NO_END:
+            caught[verdict.mutant.name] = verdict.caught_by
+    kept = {name: caught[name] for name in names if name in caught}
+    plan.write_text(json.dumps(kept, indent=1) + "\n")
+
+
 class Nursery:
     """A copy of the project in which faults are planted, one at a time."""
 
@@ -91,93 +127,125 @@ class Nursery:
         self.root = folder / "spusim"
         self._clean_cache = folder / "clean"
         self._fault_cache = folder / "faulty"
-        shutil.copytree(ROOT, self.root, symlinks=True, ignore=LEFT_OUT)
+        self._clean = set[str]()  # tests that pass without a fault
+        self._second = int(time.time())
+        shutil.copytree(ROOT, self.root, symlinks=True, ignore=_left_out)
 
-    def try_out(self, mutant: Mutant) -> Verdict:
-        """Plant a fault, run its tests, and put the text back."""
+    def try_out(self, mutant: Mutant, last_time: str | None) -> Verdict:
+        """Plant a fault, run its tests, and put the text back.
+
+        Raises PlanError if the test that fails does so without the fault, too.
+        """
         began = time.monotonic()
         path = self.root / mutant.file
         text, stat = path.read_text(), path.stat()
         path.write_text(planted(mutant, text))
-        in_kernels = mutant.file.startswith(KERNELS)
-        if in_kernels:  # what does not depend on the file stays compiled
-            shutil.copytree(self._clean_cache, self._fault_cache)
+        # a module's bytecode is taken for that of another text of the same second and length
+        self._second += 1
+        os.utime(path, (self._second, self._second))
+        cache = self._clean_cache
+        if mutant.file.startswith(KERNELS):  # what does not depend on the file stays compiled
+            cache = self._fault_cache
+            if self._clean_cache.exists():
+                shutil.copytree(self._clean_cache, cache)
         try:
-            caught_by = self._noticed(
-                mutant.tests, self._fault_cache if in_kernels else self._clean_cache
-            )
+            caught_by = self._noticed([last_time], cache) if last_time in self._clean else None
+            caught_by = caught_by or self._noticed(mutant.tests, cache)
         finally:
             path.write_text(text)
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
             shutil.rmtree(self._fault_cache, ignore_errors=True)
+        if caught_by and caught_by != NO_END:
+            self.check_clean([caught_by])
         return Verdict(mutant, caught_by, time.monotonic() - began)
 
     def check_clean(self, tests: Iterable[str]) -> None:
-        """Make sure that the tests pass without a fault; compiles the kernels on the way."""
-        failed = self._noticed(tests, self._clean_cache)
+        """Make sure that tests pass without a fault; compiles the kernels on the way."""
+        new = sorted({*tests} - self._clean)
+        failed = self._noticed(new, self._clean_cache) if new else None
         if failed:
             raise PlanError(f"{failed} fails without any fault; mend it first")
+        self._clean.update(new)
 
-    def _noticed(self, tests: Iterable[str], cache: Path) -> str | None:
-        """Return the first failing test, or None when all pass."""
+    def exist(self, tests: Collection[str]) -> list[str]:
+        """Return those of the tests that there still are."""
+        files = {test.partition("::")[0] for test in tests}
+        there = sorted(file for file in files if (self.root / file).exists())
+        list_them = ["-o", "addopts=--import-mode=importlib", "--collect-only", "-q"]
+        found = self._pytest([*list_them, *there], self._clean_cache).stdout.splitlines()
+        return sorted({*tests} & {*found})
+
+    def _pytest(self, arguments: Iterable[str], cache: Path) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.root),
             "NUMBA_CACHE_DIR": str(cache),
             **QUICK_COMPILATION,
             "OMP_NUM_THREADS": "1",
+            "COLUMNS": "500",  # or names of tests are cut
         }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-rfE"]
-        command += ["-m", "slow or not slow"]
-        try:
-            done = subprocess.run(
-                [*command, *tests], cwd=self.root, env=environment, capture_output=True, text=True,
-                timeout=TIMEOUT_S,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"no end within {TIMEOUT_S} s"
-        if done.returncode == 0:
+        command += ["-m", "slow or not slow", *arguments]
+        return subprocess.run(
+            [*LIMITED, *command], cwd=self.root, env=environment, capture_output=True, text=True
+        )
+
+    def _noticed(self, tests: Iterable[str], cache: Path) -> str | None:
+        """Return the first failing test, or None when all pass."""
+        done = self._pytest(tests, cache)
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+            return NO_END
+        if "KeyboardInterrupt" in done.stdout and done.returncode == pytest.ExitCode.INTERRUPTED:
+            raise Stopped
+        if done.returncode == pytest.ExitCode.OK:
             return None
         found = FAILED.search(done.stdout)
-        if found is None and done.returncode > 1:
+        if found is None:
             raise PlanError(f"pytest ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return found[1] if found else "collection"
+        broken = NOT_RUN.search(done.stdout)
+        if broken:
+            raise PlanError(f"{found[1]} cannot run what is planted ({broken[1]}): it is no fault")
+        return found[1]
 
 
-def try_all(mutants: list[Mutant], jobs: int, console: Console) -> list[Verdict]:
+def try_all(
+    mutants: list[Mutant], last_time: dict[str, str], jobs: int, tell: Callable[[Verdict], None]
+) -> list[Verdict]:
     """Try every fault, `jobs` at a time; tell of each as it ends. Ctrl-C leaves those tried."""
-    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    known = {last_time[mutant.name] for mutant in mutants if mutant.name in last_time}
     with tempfile.TemporaryDirectory(prefix="spusim-mutants-") as folder:
         nurseries: Queue[Nursery] = Queue()
-        for number in range(jobs):
-            nurseries.put(Nursery(Path(folder) / str(number)))
 
-        def with_nursery(work):  # type: ignore[no-untyped-def]
-            nursery = nurseries.get()
-            try:
-                return work(nursery)
-            finally:
-                nurseries.put(nursery)
+        def prepare(number: int) -> None:
+            nursery = Nursery(Path(folder) / str(number))
+            if known:
+                nursery.check_clean(nursery.exist(known))
+            nurseries.put(nursery)
 
         def one(mutant: Mutant) -> Verdict:
-            verdict: Verdict = with_nursery(lambda nursery: nursery.try_out(mutant))
-            caught = escape(verdict.caught_by or "SURVIVES")
-            console.print(f"{mutant.name}: {caught}", highlight=False)
+            nursery = nurseries.get()
+            try:
+                verdict = nursery.try_out(mutant, last_time.get(mutant.name))
+            finally:
+                nurseries.put(nursery)
+            with telling:
+                tell(verdict)
             return verdict
 
         tried: list[Future[Verdict]] = []
+        telling = Lock()
         with ThreadPoolExecutor(jobs) as pool:
-            console.print(f"{len(tests)} test files without a fault, in {jobs} copies ...")
-            clean = [pool.submit(nursery.check_clean, tests) for nursery in list(nurseries.queue)]
             try:
-                for check in clean:
-                    check.result()
+                for prepared in [pool.submit(prepare, number) for number in range(jobs)]:
+                    prepared.result()
                 tried = [pool.submit(one, mutant) for mutant in mutants]
                 return [verdict.result() for verdict in tried]
-            except BaseException as stop:
+            except (KeyboardInterrupt, Stopped):
                 pool.shutdown(cancel_futures=True)
-                if isinstance(stop, KeyboardInterrupt):
-                    return [v.result() for v in tried if not (v.cancelled() or v.exception())]
+                return [v.result() for v in tried if not (v.cancelled() or v.exception())]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
                 raise
 
 
@@ -199,18 +267,29 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these faults, not all")
     parser.add_argument("--jobs", type=int, default=2, help="faults tried at once (2)")
     options = parser.parse_args()
-    mutants = load_plan()
-    unknown = set(options.only or ()) - {mutant.name for mutant in mutants}
+    plan = load_plan()
+    unknown = set(options.only or ()) - {mutant.name for mutant in plan}
     if unknown:
         parser.error(f"{', '.join(sorted(unknown))}: no such fault in {PLAN.name}")
-    mutants = [m for m in mutants if not options.only or m.name in options.only]
+    mutants = [m for m in plan if not options.only or m.name in options.only]
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     console = Console(width=None if sys.stdout.isatty() else 200)
+    last_time = remembered()
+
+    def tell(verdict: Verdict) -> None:
+        caught = escape(verdict.caught_by or "SURVIVES")
+        console.print(f"{verdict.mutant.name}: {caught} ({verdict.seconds:.0f} s)", highlight=False)
+        remember([verdict], [mutant.name for mutant in plan])
+
+    again = sum(mutant.name in last_time for mutant in mutants)
+    console.print(f"what caught {again} of {len(mutants)} faults last time, without them ...")
     try:
-        verdicts = try_all(mutants, min(options.jobs, len(mutants)), console)
+        verdicts = try_all(mutants, last_time, min(options.jobs, len(mutants)), tell)
     except PlanError as error:
         console.print(f"error: {escape(str(error))}", highlight=False)
         return 1
+    if len(verdicts) < len(mutants):
+        console.print(f"stopped: {len(mutants) - len(verdicts)} faults not tried")
     survivors = [v.mutant.name for v in verdicts if v.caught_by is None]
     console.print(table_of(verdicts))
     console.print(f"{len(verdicts) - len(survivors)} of {len(mutants)} faults caught")

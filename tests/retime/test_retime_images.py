@@ -26,17 +26,26 @@ MACHINES: dict[str, tuple[str, ...]] = {
     "rows over two cores": ("row64", "cores=2"),
     "rows over three cores": ("row64", "cores=3"),
     "planes": ("smartskip", "core.precisions.8x16=1"),
+    "planes over two cores": ("smartskip", "core.precisions.8x16=1", "cores=2"),
+    "planes over three cores": ("smartskip", "core.precisions.8x16=1", "cores=3"),
+    "planes, filter by filter": (
+        "smartskip",
+        "core.precisions.8x16=1",
+        "core.pes=1",
+        "core.accumulators=16",
+    ),
 }
 SMALL = ("core.pes=4", "core.lanes=4", "core.accumulators=64", "core.sparse.activations=skip")
 
 
 @cache
 def small() -> tuple[Network, Stream]:
-    """Return three convolutions, one of groups, and a linear layer over all pixels of the last."""
+    """Return four convolutions, two of groups, and a linear layer over all pixels of the last."""
     rng, bits = np.random.default_rng(6), Quantum(8, 0)
     shapes = {
         "a": Geometry(2, 7, 5, 8, 3, 3, padding=(1, 1, 1, 1)),
         "b": Geometry(8, 7, 5, 8, 3, 3, (2, 1), (1, 1, 1, 1), groups=2),
+        "depthwise": Geometry(8, 4, 5, 8, 3, 3, (1, 1), (1, 1, 1, 1), groups=8),
         "c": Geometry(8, 4, 5, 8, 1, 1, (2, 2)),
     }
     nodes: list[Convolution | Product] = []

@@ -24,9 +24,9 @@ from spusim.kernels.engine_state import (
     SPARE_SLOTS,
     start_engine,
 )
-from spusim.kernels.layout import MAC_KINDS, C
+from spusim.kernels.layout import MAC_KINDS, C, M
 from spusim.kernels.stepping import step_engine
-from spusim.machine import beats
+from spusim.machine import beats, load
 from spusim.machine.load import LoadedCore, load_core
 from spusim.machine.stalls import engine_stalls
 from spusim.numerics import Numerics
@@ -120,9 +120,21 @@ def test_fast_engine_equals_stepper(seed: int) -> None:
             assert (busy, held) == (row.get("busy", 0), row.get("held", 0))
 
 
+# what holds no PE, or no backlog, by the form of the recurrence that is left
+NONE_FIT = {"bytes": {"FEW": 0}, "words": {"FEW": 0, "BYTE": 0}}
+
+
 @pytest.mark.parametrize("seed", range(6))
-def test_fast_engine_in_words_equals_stepper(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beats, "BYTE", 0)  # no matrix's backlogs fit, as with a very deep queue
+@pytest.mark.parametrize("form", NONE_FIT)
+def test_fast_engine_of_many_pes_and_deep_queues_equals_stepper(
+    form: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in NONE_FIT[form].items():
+        monkeypatch.setattr(beats, name, most)
+    monkeypatch.setattr(load, "evenly", lambda *_: False)
+    core = loaded(random_case(random.Random(seed)))
+    fields = core.arrays.matrices[0, [M.SHORT_BEATS, M.EVEN]].tolist()
+    assert fields == [-1, 0] and (form == "bytes" or core.arrays.matrices[0, M.BYTE_BEATS] == -1)
     test_fast_engine_equals_stepper(seed)
 
 
