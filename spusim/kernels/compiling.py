@@ -99,6 +99,7 @@ class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
         name = state.func_id.func_qualname
         state.library = PartLibrary(state.targetctx.codegen(), name)
         state.flags.no_compile = True
+        state.targetctx = state.targetctx.subtarget(enable_nrt=False)  # counts no references
         super().run_pass(state)
         # Numba knows a function by its entry for Python; nobody can come in by this one.
         lowered = state.cr

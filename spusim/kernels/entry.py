@@ -19,6 +19,7 @@ from spusim.kernels.compiling import link_all
 from spusim.kernels.declare import Handle, plain
 from spusim.kernels.handles import HandleType
 from spusim.kernels.loading import ARRAY, BOOL, ENTRY, FLOAT, INT, Compiled
+from spusim.kernels.scratch_code import give_all_back
 
 _WORD, _HALF, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _POINTER = _BYTE.as_pointer()
@@ -26,50 +27,53 @@ _POINTER = _BYTE.as_pointer()
 _HEAD = object.__basicsize__
 _DATA, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 16, _HEAD + 24
 
-# numba's MemInfo is count, destructor, its argument, data, size, allocator; the data lie behind it
+# what numba's code and ours call; a block of memory begins with the address of the one made before
 RUNTIME = """
-declare noalias ptr @malloc(i64)
+declare ptr @malloc(i64)
 declare void @free(ptr)
 
-define ptr @NRT_Allocate(i64 %size) {
-  %memory = call ptr @malloc(i64 %size)
-  ret ptr %memory
+@made = internal global ptr null
+
+; where the data of a block are: behind the address, on a cache line of their own
+define internal ptr @data_of(ptr %block) {
+  %address = ptrtoint ptr %block to i64
+  %behind = add i64 %address, 71
+  %aligned = and i64 %behind, -64
+  %data = inttoptr i64 %aligned to ptr
+  ret ptr %data
 }
 
-define void @NRT_Free(ptr %memory) {
-  call void @free(ptr %memory)
-  ret void
-}
-
-define ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
-  %alignment = zext i32 %align to i64
-  %head = add i64 %alignment, 64
-  %whole = add i64 %head, %size
-  %info = call ptr @malloc(i64 %whole)
-  %failed = icmp eq ptr %info, null
+define ptr @spusim_allocate(i64 %size) {
+  %whole = add i64 %size, 72
+  %block = call ptr @malloc(i64 %whole)
+  %failed = icmp eq ptr %block, null
   br i1 %failed, label %none, label %some
 none:
   ret ptr null
 some:
-  store i64 1, ptr %info
-  %address = ptrtoint ptr %info to i64
-  %behind = add i64 %address, %head
-  %negative = sub i64 0, %alignment
-  %aligned = and i64 %behind, %negative
-  %place = getelementptr i64, ptr %info, i64 3
-  store i64 %aligned, ptr %place
-  %kept = getelementptr i64, ptr %info, i64 4
-  store i64 %size, ptr %kept
-  ret ptr %info
+  %before = load ptr, ptr @made
+  store ptr %before, ptr %block
+  store ptr %block, ptr @made
+  %data = call ptr @data_of(ptr %block)
+  ret ptr %data
 }
 
-define ptr @NRT_MemInfo_alloc(i64 %size) {
-  %info = call ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 16)
-  ret ptr %info
-}
-
-define void @NRT_MemInfo_call_dtor(ptr %info) {
-  call void @free(ptr %info)
+; free all blocks down to the one with these data; all of them for null
+define void @spusim_release(ptr %wanted) {
+begin:
+  br label %next
+next:
+  %block = load ptr, ptr @made
+  %over = icmp eq ptr %block, null
+  br i1 %over, label %end, label %give
+give:
+  %before = load ptr, ptr %block
+  store ptr %before, ptr @made
+  %data = call ptr @data_of(ptr %block)
+  call void @free(ptr %block)
+  %last = icmp eq ptr %data, %wanted
+  br i1 %last, label %end, label %next
+end:
   ret void
 }
 
@@ -284,8 +288,10 @@ def _entry_module(context, descriptor, name, letters):
         length = builder.sext(builder.extract_value(found, 1), _WORD)
         for k, word in enumerate((address, length)):
             builder.store(word, builder.gep(results, [ir.Constant(_WORD, k)]))
+        give_all_back(builder)
         builder.ret(status.code)
     writer.store(descriptor.restype, returned, results)
+    give_all_back(builder)
     builder.ret(ir.Constant(_HALF, 0))
     return module
 

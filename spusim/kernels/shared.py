@@ -23,6 +23,7 @@ from spusim.kernels.engine_state import (
 )
 from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
+from spusim.kernels.scratch import copied, release
 from spusim.kernels.sequencer import occupy
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
@@ -95,12 +96,14 @@ def step_units(chip, c, now):
 def _foresee(chip, c):
     """Step copies of a core's competing units to the next completion; return its cycle."""
     core, last = chip.cores[c], chip.last[c]
+    engine, pes = copied(chip.engine[c]), copied(chip.pes[c])
     time, _ = step_window(
-        core, chip.core[c, _STEPPED], NEVER, chip.engine[c].copy(), chip.pes[c].copy(),
-        chip.columns[c], last.copy() if core.params[_HAZARD] else last, chip.vector[c, 0].copy(),
+        core, chip.core[c, _STEPPED], NEVER, engine, pes, chip.columns[c],
+        copied(last) if core.params[_HAZARD] else last, copied(chip.vector[c, 0]),
         chip.vector[c, 1], chip.vector_bytes[c], chip.vector_bits[c], chip.transfer[c],
-        chip.accesses[c], core.pe_stalls.copy(), core.scanner_stalls.copy(),
+        chip.accesses[c], copied(core.pe_stalls), copied(core.scanner_stalls),
     )  # fmt: skip
+    release(engine)
     return time
 
 

@@ -18,6 +18,7 @@ from spusim.kernels.borrow import seen_as
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
+from spusim.kernels.scratch import copied, release, zeros
 
 _TENSOR, _CHANNEL = int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)
 _ADD, _SUB, _MUL, _MAX = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX)
@@ -308,7 +309,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
     lanes, banks, shift = params[_LANES], params[_BANKS], params[_WORD_SHIFT]
     beats = max((n + lanes - 1) // lanes, 1)
     whole_lookups = (lanes * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
-    words, banks_of = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    words, banks_of = zeros(4, np.int64), zeros(4, np.int64)
     _start_banks(params, bytes_, bits, words, banks_of)
     total = np.int64(params[_STAGES])
     mask, read, written = np.int64(0), np.int64(0), np.int64(0)
@@ -343,6 +344,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
                 lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
             longest = max(longest, lookups)
         total += longest
+    release(words)
     return total, mask, read, written
 
 
@@ -352,10 +354,11 @@ def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scrat
     total, mask, read, written = vector_cycles(
         params, n, bytes_, bits, fixed, reads, accesses, scratch
     )
-    reading = bits.copy()
+    reading = copied(bits)
     reading[3] = 0
     for _ in range(passes):
         more = vector_cycles(params, n, bytes_, reading, fixed, reads, accesses, scratch)
         total += more[0] - params[_STAGES]
         read += more[2]
+    release(reading)
     return total, mask, read, written
