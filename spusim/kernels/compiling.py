@@ -9,14 +9,23 @@ cached.
 No kernel counts from an array's end: an index is never negative, and nobody looks whether it is.
 """
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba as nb
 from numba import _dynfunc
-from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
+from numba.core import (
+    codegen,
+    compiler,
+    compiler_machinery,
+    event,
+    sigutils,
+    targetconfig,
+    typed_passes,
+    types,
+    untyped_passes,
+)
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.np import arrayobj
 
@@ -34,6 +43,14 @@ def _index(context: Any, builder: Any, kind: types.Integer, index: Any, size: An
 arrayobj.fix_integer_index = _index
 
 
+import os
+MOST_INLINED = int(os.environ.get("X_MOST", 10**9))
+
+
+def _instructions(function: Any) -> int:
+    return sum(1 for block in function.blocks for _ in block.instructions)
+
+
 class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types
     """Code that is only ever linked into that of an entry."""
 
@@ -47,6 +64,8 @@ class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no
         builder = self._codegen._pass_builder()
         for function in ll_module.functions:
             passes.run(function, builder)
+            if _instructions(function) > MOST_INLINED:
+                function.add_function_attribute("noinline")
 
     def finalize(self) -> None:
         """Leave it to the entry, which links what this calls, once for all that call it."""
@@ -148,27 +167,53 @@ class _PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
         super().__init__(typing, target, library, args, returned, _Flags(flags), names)
 
     def define_pipelines(self) -> list[Any]:
-        whole = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes = compiler_machinery.PassManager("part")
-        for found, description in whole.passes:
-            lowers = found is typed_passes.NativeLowering
-            passes.add_pass(_LowerPart if lowers else found, description)
-        passes.finalize()
-        return [passes]
+        """Return none of numba's: `PASSES` are run one after the other."""
+        return []
 
     def _compile_core(self) -> Any:
-        # Looking for garbage, of which there is little before the end, takes a sixth of the time.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return super()._compile_core()
-        finally:
-            if collects:
-                gc.enable()
+        """Run the passes, without numba's looks at what each of them did."""
+        with targetconfig.ConfigStack().enter(self.state.flags.copy()):
+            for kind in PASSES:
+                step = kind()
+                step.analysis = dict.fromkeys(PASSES)  # of which none asks for another's findings
+                step.run_pass(self.state)
+        return self.state.cr
+
+
+# Numba's, without those for what no kernel has: closures, `with`, literals that types depend on,
+# expressions of whole arrays, parallel loops.
+PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.RewriteSemanticConstants,
+    untyped_passes.DeadBranchPrune,
+    untyped_passes.GenericRewrites,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    _LowerPart,
+    typed_passes.NoPythonBackend,
+)
 
 
 class _Part(CPUDispatcher):  # type: ignore[misc]
     """A function as kernels meet it: one version for all integers, literal or left out."""
+
+    def compile(self, signature: Any) -> Any:
+        """Compile it, as numba does; nobody asks how long that takes."""
+        args, returned = sigutils.normalize_signature(signature)
+        existing = self.overloads.get(tuple(args))
+        if existing is not None:
+            return existing.entry_point
+        with self._compiling_counter:
+            told = {"dispatcher": self, "args": args, "return_type": returned}
+            with event.trigger_event("numba:compile", data=told):
+                compiled = self._compiler.compile(args, returned)
+            self.add_overload(compiled)
+        return compiled.entry_point
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Type a call; the values of its integers are left to be found when it is linked."""

@@ -5,6 +5,9 @@ numpy's arrays apart, calls the kernel, and stores what it returns. Nothing in a
 numba: what little of numba's runtime kernels need, memory for arrays of their own, is in `RUNTIME`.
 """
 
+import gc
+from contextlib import contextmanager
+
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
@@ -153,7 +156,17 @@ class _EntryLibrary(codegen.JITCodeLibrary):
         for defined in (*module.functions, *module.global_variables):
             if not defined.is_declaration and defined.name != ENTRY:
                 defined.linkage = "internal"
-        super()._optimize_final_module()
+        import os
+        if os.environ.get("X_TWICE"):
+            super()._optimize_final_module()
+            return
+        u = not os.environ.get("X_NOUNROLL")
+        builder = self._codegen._pass_builder(speed_level=int(os.environ.get("X_SPEED",3)))  if 0 else None
+        from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
+        t = create_pipeline_tuning_options(speed_level=int(os.environ.get("X_SPEED",3)))
+        t.loop_vectorization=not os.environ.get("X_NOVEC"); t.loop_interleaving=not os.environ.get("X_NOINTER"); t.loop_unrolling=u; t.slp_vectorization=False
+        builder=create_pass_builder(self._codegen._tm,t)
+        builder.getModulePassManager().run(module, builder)
 
     def _finalize_final_module(self):
         target = llvm.Target.from_triple(self._codegen._tm.triple)
@@ -296,7 +309,21 @@ def _entry_module(context, descriptor, name, letters):
     return module
 
 
+@contextmanager
+def _garbage_left():
+    """Look for no garbage, now or later, in what a compiler makes: nearly all of it stays."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
 @global_compiler_lock
+@_garbage_left()
 def compile_entry(kernel, arguments) -> Compiled:
     """Compile a kernel for arguments like these. Raises KernelError, and what numba raises."""
     kinds = tuple(_argument_type(argument) for argument in arguments)
