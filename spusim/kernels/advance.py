@@ -17,10 +17,10 @@ _NOW, _ROUTER_NEXT, _FAULT, _SLOTS = int(G.NOW), int(G.ROUTER_NEXT), int(G.FAULT
 _FIRST, _LAST, _FINISHED = int(G.FIRST), int(G.LAST), int(G.FINISHED)
 _BEGAN, _DUE, _SHARED = int(G.FILE_BEGAN), int(G.FRAME_DUE), int(G.SHARED)
 _MASK, _CHANNEL, _THREAD = int(G.INPUT_MASK), int(G.INPUT_CHANNEL), int(G.INPUT_THREAD)
-_NEXT, _ROOM_AT, _THREADS = int(K.NEXT), int(K.ROOM_AT), int(K.THREADS)
+_NEXT, _THREADS, _DELIVERY_NEXT = int(K.NEXT), int(K.THREADS), int(G.DELIVERY_NEXT)
 _TOKENS, _LEFT, _WAITING = int(H.TOKENS), int(H.LEFT), int(H.WAITING)
 _ACTIVATIONS = int(H.ACTIVATIONS)
-_STATE, _ARRIVES = int(N.STATE), int(N.ARRIVES)
+_STATE = int(N.STATE)
 _QUIET, _STUCK, _FAULTY = int(Stop.QUIET), int(Stop.STUCK), int(Stop.FAULT)
 _LOG_FULL, _STOP_LOG = int(G.LOG_FULL), int(Stop.LOG_FULL)
 _VISIT, _PART, _WANTED = int(G.VISIT), int(G.PART), int(G.HANDED)
@@ -31,12 +31,11 @@ _ENTRY, _RESUME = int(H.ENTRY), int(H.RESUME)
 @kernel
 def _next_cycle(chip):
     """Earliest cycle in which a core, the router, the host or a delivery has something to do."""
-    time = min(min(chip.chip[_ROUTER_NEXT], chip.chip[_MEMORY_NEXT]), frame_due(chip))
+    registers = chip.chip
+    time = min(min(registers[_ROUTER_NEXT], registers[_MEMORY_NEXT]), frame_due(chip))
+    time = min(time, registers[_DELIVERY_NEXT])
     for c in range(chip.core.shape[0]):
-        time = min(time, min(chip.core[c, _NEXT], chip.core[c, _ROOM_AT]))
-    for slot in range(chip.chip[_SLOTS]):
-        if chip.messages[slot, _STATE] != FREE and chip.messages[slot, _STATE] != STANDING:
-            time = min(time, chip.messages[slot, _ARRIVES])
+        time = min(time, chip.core[c, _NEXT])
     return time
 
 
@@ -59,26 +58,25 @@ def _visit_cores(chip, now):
     Called again in the same cycle, it goes on where it stopped.
     """
     registers = chip.chip
-    shared = registers[_SHARED]
-    while registers[_VISIT] < chip.order.shape[0]:
-        c = chip.order[registers[_VISIT]]
-        if registers[_PART] or chip.core[c, _NEXT] <= now:
-            if registers[_PART] == 0:
-                account(chip, c, now)
-                if shared:
-                    step_units(chip, c, now)
-                registers[_PART] = 1
-            while True:
-                if not prepare_core(chip, c):
-                    return False
-                if registers[_PART] == 2:
-                    break
+    shared, part = registers[_SHARED], registers[_PART]
+    for visit in range(registers[_VISIT], chip.order.shape[0]):
+        c = chip.order[visit]
+        if part == 0:
+            if chip.core[c, _NEXT] > now:
+                continue
+            account(chip, c, now)
+            if shared:
+                step_units(chip, c, now)
+            part = np.int64(1)
+        while part:
+            if not prepare_core(chip, c):
+                registers[_VISIT], registers[_PART] = visit, part
+                return False
+            if part == 1:
                 core_cycle(chip, c, now)
-                registers[_PART] = 2
-            completion = next_completion(chip, c) if shared else np.int64(NEVER)
-            core_sleep(chip, c, now, completion)
-            registers[_PART] = 0
-        registers[_VISIT] += 1
+            part = np.int64(2) if part == 1 else np.int64(0)
+        completion = next_completion(chip, c) if shared else np.int64(NEVER)
+        core_sleep(chip, c, now, completion)
     return True
 
 
@@ -98,8 +96,9 @@ def advance(chip):
             now = _next_cycle(chip)
             if now == NEVER:
                 return _STUCK
-            registers[_NOW], registers[_VISIT] = now, 0
-            deliver(chip, now)
+            registers[_NOW], registers[_VISIT], registers[_PART] = now, 0, 0
+            if registers[_DELIVERY_NEXT] <= now:
+                deliver(chip, now)
             if frame_due(chip) <= now:
                 send_frame(chip, registers[_MASK], registers[_CHANNEL], registers[_THREAD], now)
         if not _visit_cores(chip, now):
@@ -125,11 +124,12 @@ def begin_file(chip, last, now):
             chip.threads[c, thread, _WAITING] = 0
             chip.threads[c, thread, _ACTIVATIONS] = 0
             chip.threads[c, thread, _RESUME] = chip.threads[c, thread, _ENTRY]
-    chip.messages[:, _STATE] = FREE
-    chip.taken[:] = 0
     registers = chip.chip
+    for slot in range(registers[_SLOTS]):  # of thousands
+        chip.messages[slot, _STATE] = FREE
+    chip.taken[:] = 0
     registers[_FIRST], registers[_LAST] = registers[_FINISHED], last
-    registers[_BEGAN], registers[_DUE] = now, now
+    registers[_BEGAN], registers[_DUE], registers[_DELIVERY_NEXT] = now, now, NEVER
 
 
 @kernel

@@ -11,14 +11,14 @@ import numpy as np
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.context import address_offset
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.dma import dma_mask
 from spusim.kernels.elementwise import table_reads, vector_operands
 from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
-from spusim.kernels.transfers import bind_transfer
+from spusim.kernels.transfers import bind_transfer, transfer_operands
 from spusim.kernels.vector import passes_before
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
@@ -48,11 +48,11 @@ def next_row(chip, c, context):
     pc = chip.contexts[c, context, _PC]
     if pc >= chip.core[c, _INSTRUCTIONS]:
         fail(chip, _PC_OUTSIDE, c, context, pc)
-        pc = np.int64(chip.code.shape[1] - 1)
-    return chip.code[c, pc]
+        return chip.code[c, chip.code.shape[1] - 1]
+    return chip.cores[c].code[pc]  # the row that `run_thread` reads, too
 
 
-@kernel
+@apart
 def _plan(core, thread, row, plan):
     """Note the operands of a vector or matrix-vector instruction before it is executed."""
     if row[0] >= _CONVOLVE:
@@ -67,7 +67,7 @@ def _plan(core, thread, row, plan):
         plan[_ACCUMULATE] = row[5]
 
 
-@kernel
+@apart
 def _note_pushed(core, plan, pushed):
     """Note the columns of the product whose values have just been computed."""
     n = 0
@@ -95,19 +95,20 @@ def _note_operands(chip, core, plan, unit):
     chip.chip[_NOTED] = end
 
 
-@kernel
+@apart
 def _run_noted(chip, c, context, steps, most):
     """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
     core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
-    done = np.int64(0)
+    done, spent = np.int64(0), np.int64(0)
     while done < most:
         row = chip.code[c, min(thread[_PC], chip.code.shape[1] - 1)]
         _plan(core, thread, row, plan)
-        count, fault = run_thread(core, thread, steps[done:], 1)
+        count, fault, cycles = run_thread(core, thread, steps[done:], 1)
+        spent += cycles
         if fault == _HANDED and done:
-            return done, _NONE
+            return done, _NONE, spent
         if fault or count == 0:
-            return done + count, fault
+            return done + count, fault, spent
         if row[1] == _ENGINE or row[1] == _VECTOR:
             step, at = steps[done], chip.chip[_NOTED]
             _note_operands(chip, core, plan, row[1] if row[0] < _CONVOLVE else np.int64(0))
@@ -116,7 +117,7 @@ def _run_noted(chip, c, context, steps, most):
                 step[_T_BANKS], at,
             )  # fmt: skip
         done += 1
-    return done, _NONE
+    return done, _NONE, spent
 
 
 @kernel
@@ -130,12 +131,10 @@ def _run_ahead(chip, c, context, row):
         _plan(core, thread, row, plan)
     most = np.int64(1) if shared else np.int64(steps.shape[0])
     if chip.chip[_LIMIT]:
-        count, fault = _run_noted(chip, c, context, steps, most)
+        count, fault, spent = _run_noted(chip, c, context, steps, most)
     else:
-        count, fault = run_thread(core, thread, steps, most)
-    flight[_STEP], flight[_STEPS], flight[_CYCLES] = 0, count, 0
-    for k in range(count):
-        flight[_CYCLES] += steps[k, _T_CYCLES]
+        count, fault, spent = run_thread(core, thread, steps, most)
+    flight[_STEP], flight[_STEPS], flight[_CYCLES] = 0, count, spent
     if fault == _HANDED:
         chip.chip[_WANTED] = 1
         chip.chip[_WANTED_CORE], chip.chip[_WANTED_CONTEXT] = c, context
@@ -162,7 +161,8 @@ def _know_sync(chip, c, context, flight, row):
     """Have a synchronising instruction at hand."""
     flight[_KNOWN], flight[_UNIT], flight[_BANKS] = 1, row[1], 0
     if row[0] == _SEND or row[0] == _RECV:
-        flight[_BANKS] = bind_transfer(chip, c, context, row)[_MASK]
+        address, words = transfer_operands(chip, c, context, row)
+        flight[_BANKS] = bind_transfer(chip, c, context, address, words)[_MASK]
     elif row[1] == _DMA:
         flight[_BANKS] = dma_mask(chip, c, context, row)
 

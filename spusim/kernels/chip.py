@@ -58,7 +58,8 @@ class G(IntEnum):
     LATENCY = 44
     OWN_PORT = 45  # data banks have a port for the dma
     INPUT_WORD = 46  # of external memory, from where on frames are written; -1: they take a channel
-    COUNT = 47
+    DELIVERY_NEXT = 47  # cycle in which a message arrives, or a recv gives back its room
+    COUNT = 48
 
 
 class K(IntEnum):
@@ -263,7 +264,7 @@ FIELDS = (
     "contexts",  # (cores, contexts, X.COUNT)
     "steps",  # (cores, contexts, steps ahead, T.COUNT)
     "unit_free",  # (cores, units)
-    "bank_free",  # (cores, banks)
+    "unit_banks",  # (cores, units): mask of banks that are held while the unit is not free
     "out_free",  # (cores + 1,), the host last
     "in_free",  # (cores + 1,)
     "messages",  # (messages, N.COUNT)

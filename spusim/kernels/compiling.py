@@ -30,6 +30,7 @@ from numba.core.registry import CPUDispatcher, cpu_target
 from numba.np import arrayobj
 
 _MANGLED = "_ZN" + "".join(f"{len(part)}{part}" for part in __name__.split(".")[:-1])
+_attributes: dict[Callable[..., Any], tuple[str, ...]] = {}  # of functions, for LLVM
 _numba_index = arrayobj.fix_integer_index
 
 
@@ -41,14 +42,6 @@ def _index(context: Any, builder: Any, kind: types.Integer, index: Any, size: An
 
 
 arrayobj.fix_integer_index = _index
-
-
-import os
-MOST_INLINED = int(os.environ.get("X_MOST", 10**9))
-
-
-def _instructions(function: Any) -> int:
-    return sum(1 for block in function.blocks for _ in block.instructions)
 
 
 class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no types
@@ -64,8 +57,6 @@ class PartLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]  # numba has no
         builder = self._codegen._pass_builder()
         for function in ll_module.functions:
             passes.run(function, builder)
-            if _instructions(function) > MOST_INLINED:
-                function.add_function_attribute("noinline")
 
     def finalize(self) -> None:
         """Leave it to the entry, which links what this calls, once for all that call it."""
@@ -122,6 +113,9 @@ class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
         super().run_pass(state)
         # Numba knows a function by its entry for Python; nobody can come in by this one.
         lowered = state.cr
+        code = state.library._final_module.get_function(lowered.fndesc.llvm_func_name)
+        for attribute in _attributes[state.func_id.func]:
+            code.add_function_attribute(attribute)
         module = lowered.fndesc.lookup_module()
         entry = _dynfunc.make_function(module, name, "", 0, lowered.env, (state.library,))
         state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
@@ -141,7 +135,7 @@ class _Flags(compiler.Flags):  # type: ignore[misc]
     def copy(self) -> "_Flags":
         """Return the options that the functions of numba's own that are called depend on."""
         called = _Flags(self)
-        for name in ("no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"):
+        for name in ("no_cpython_wrapper", "no_cfunc_wrapper"):
             called.discard(name)
         return called
 
@@ -224,13 +218,13 @@ class _Part(CPUDispatcher):  # type: ignore[misc]
         return template, signature, args, kws
 
 
-def part_of(function: Callable[..., Any], inlined: bool) -> Any:
-    """Return a function as kernels meet it; inlined: LLVM has no choice."""
+def part_of(function: Callable[..., Any], attributes: tuple[str, ...]) -> Any:
+    """Return a function as kernels meet it; attributes: LLVM's, of how it is called."""
+    _attributes[function] = attributes
     part = nb.njit(
         pipeline_class=_PartCompiler,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        forceinline=inlined,
     )(function)
     part.__class__ = _Part
     return part

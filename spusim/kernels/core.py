@@ -43,7 +43,7 @@ class CoreArrays(NamedTuple):
     )  # (beats of all, 2) int64 for `stepping`: first entry, word read; may be empty
     beat_first: np.ndarray  # (columns x pes of all + 1,) int64: first beat; may be empty
     entry_rows: np.ndarray  # (entries of all,) int32: slot in the slice, -1: none; may be empty
-    columns: np.ndarray  # scratch (longest + 1,) int64
+    columns: np.ndarray  # scratch (longest + a round of `survey.list_columns`,) int64
     every: np.ndarray  # 0, 1, 2, ... (longest,) int64
     windows: np.ndarray  # (longest,) int64: window of the scanner that a column is in
     offsets: np.ndarray  # scratch (longest + 3,) int32
@@ -55,7 +55,7 @@ class CoreArrays(NamedTuple):
     pattern: np.ndarray  # scratch (words,) uint64: which of x are not zero, 64 a word
     x16: np.ndarray  # scratch (longest, up to whole 64) int16
     tile_x: np.ndarray  # scratch int16, see `tiles`
-    acc32: np.ndarray  # scratch (rows, up to whole tiles) int32
+    acc32: np.ndarray  # scratch (rows,) int32
     va: np.ndarray  # scratch (longest vector,) int64
     vb: np.ndarray  # scratch (longest vector,) int64
     pe_done: np.ndarray  # scratch (pes,) int32

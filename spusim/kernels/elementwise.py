@@ -3,8 +3,9 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import SATURATE, STOCHASTIC, fold
+from spusim.kernels.banks import settle_banks
 from spusim.kernels.context import address_offset
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel, seldom
 from spusim.kernels.layout import B, C, Fault, Op, P, X
 from spusim.kernels.narrow import TABLE_NONE, TABLE_RELU, narrow_values
 from spusim.kernels.tape import replays
@@ -39,7 +40,7 @@ _B_SETTINGS, _B_OFFSET, _B_TABLE = int(B.SETTINGS), int(B.OFFSET), int(B.TABLE)
 _B_BYTES, _B_BITS, _B_CYCLES, _B_MASK = int(B.BYTES), int(B.BITS), int(B.CYCLES), int(B.MASK)
 _B_BANKS, _B_READ, _B_WRITTEN = int(B.BANKS), int(B.DATA_READ), int(B.DATA_WRITE)
 _B_LOOKUPS, _B_ELEMENTS, _B_MULTIPLIES = int(B.TABLE_READ), int(B.ELEMENTS), int(B.MULTIPLIES)
-_B_ACC = int(B.ACC_READ)
+_B_ACC, _B_USES, _B_HELD = int(B.ACC_READ), int(B.USES), int(B.HELD)
 _HALF_UP = 1
 
 
@@ -143,7 +144,7 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
         _select(op, va, n, operands[2], bits[3], overflow)
 
 
-@kernel
+@apart
 def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     """Compute and store a vector instruction's values, whichever it is; return the fault."""
     n = context[_LENGTH]
@@ -183,7 +184,7 @@ def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     return _NONE
 
 
-@kernel
+@apart
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     rounding = _rounding(core, context)
     if narrow_values(core, context, op, operands[1], bytes_, bits, table, rounding):
@@ -199,11 +200,12 @@ def table_reads(core, table):
     return 1 + core.tables[table, 3]
 
 
-@kernel
+@seldom
 def _bind(core, context, op, operands, offset, bound):
     """Fill a vector instruction's row of `bound`; return the fault."""
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
+    settle_banks(core, bound)
     bound[_B_SETTINGS] = 0
     table, fixed = vector_operands(core, context, op, operands, bytes_, bits)
     fault = _vector_fault(core, n, bytes_, bits, op, operands, table)
@@ -233,8 +235,8 @@ def _count_vector(core, bound):
     counters[_ELEMENT] += bound[_B_ELEMENTS]
     counters[_MULTIPLY] += bound[_B_MULTIPLIES]
     counters[_ACC_READ] += bound[_B_ACC]
-    for bank in range(core.bank_busy.shape[0]):
-        core.bank_busy[bank] += bound[_B_BANKS + bank]
+    bound[_B_USES] += 1
+    bound[_B_HELD] += bound[_B_CYCLES]
 
 
 @kernel

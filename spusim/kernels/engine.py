@@ -3,10 +3,12 @@
 import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
+from spusim.kernels.banks import settle_banks
 from spusim.kernels.borrow import overwrite
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.layout import (
     LOAD_CYCLES,
+    LOAD_HELD,
     LOAD_MASK,
     LOAD_READS,
     MAC_KINDS,
@@ -144,7 +146,7 @@ def _add(core, matrix, columns, n, sums, fast, x_max):
         add_columns_stepwise(slim, x, columns, n, sums, bits, overflow)
 
 
-@kernel
+@apart
 def _add_in_parts(core, matrix, n, sums, x_max, position):
     """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
     params, total = core.params, matrix[_COLUMNS]
@@ -245,7 +247,7 @@ def _cycles(core, m, src, n, accumulate, load):
     return product_cycles(core, matrix, columns, n, load)
 
 
-@kernel
+@apart
 def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     """Execute one product; return its duration without interference, and the banks it holds.
 
@@ -272,6 +274,7 @@ def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     counters[_DATA_READ] += memo[LOAD_READS]
     if not accumulate:
         counters[_ACC_WRITE] += matrix[_ROWS]
+    memo[LOAD_HELD] += cycles
     use = core.matrix_use[m]
     use[0] += cycles
     use[1] += effective
@@ -294,9 +297,11 @@ def _settle_column(core, matrix, column, uses):
 def settle(core):
     """Add up accesses to banks and cycles of PEs that follow from how often columns were pushed.
 
-    No product asks for them, so that they are not added up product by product.
+    No instruction asks for them, so that they are not added up one by one.
     """
     settle_stalls(core)
+    for pc in range(core.bound.shape[0]):
+        settle_banks(core, core.bound[pc])
     for m in range(core.matrices.shape[0]):
         matrix = core.matrices[m]
         settle_load(core, core.load_memo[m])

@@ -156,17 +156,13 @@ class _EntryLibrary(codegen.JITCodeLibrary):
         for defined in (*module.functions, *module.global_variables):
             if not defined.is_declaration and defined.name != ENTRY:
                 defined.linkage = "internal"
-        import os
-        if os.environ.get("X_TWICE"):
-            super()._optimize_final_module()
-            return
-        u = not os.environ.get("X_NOUNROLL")
-        builder = self._codegen._pass_builder(speed_level=int(os.environ.get("X_SPEED",3)))  if 0 else None
-        from llvmlite.binding import create_pass_builder, create_pipeline_tuning_options
-        t = create_pipeline_tuning_options(speed_level=int(os.environ.get("X_SPEED",3)))
-        t.loop_vectorization=not os.environ.get("X_NOVEC"); t.loop_interleaving=not os.environ.get("X_NOINTER"); t.loop_unrolling=u; t.slp_vectorization=False
-        builder=create_pass_builder(self._codegen._tm,t)
-        builder.getModulePassManager().run(module, builder)
+        level = int(config.OPT)
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = level > 1
+        # two rounds of a vector loop side by side: a fifth more code, and nothing is faster for it
+        options.loop_interleaving = False
+        passes = llvm.create_pass_builder(self._codegen._tm, options)
+        passes.getModulePassManager().run(module, passes)
 
     def _finalize_final_module(self):
         target = llvm.Target.from_triple(self._codegen._tm.triple)

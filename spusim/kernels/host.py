@@ -4,7 +4,7 @@ import numpy as np
 
 from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import COUNTERS
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
@@ -37,7 +37,7 @@ def frame_granted(chip, frame, now):
         _plan_frame(registers, now + 1)
 
 
-@kernel
+@seldom
 def land_frame(chip, frame):
     """Write a frame to external memory (T60)."""
     words = chip.frames[frame]

@@ -232,19 +232,21 @@ class B(IntEnum):
     BITS = 7
     CYCLES = 11
     MASK = 12  # of banks
-    DATA_READ = 13  # from here on, what it adds to event counters
-    DATA_WRITE = 14
-    TABLE_READ = 15
-    ELEMENTS = 16
-    MULTIPLIES = 17
-    ACC_READ = 18
-    BANKS = 19  # from here on, accesses to each bank
-    COUNT = 19
+    USES = 13  # times that it was done, and cycles that it held them, not yet settled
+    HELD = 14
+    DATA_READ = 15  # from here on, what it adds to event counters
+    DATA_WRITE = 16
+    TABLE_READ = 17
+    ELEMENTS = 18
+    MULTIPLIES = 19
+    ACC_READ = 20
+    BANKS = 21  # from here on, accesses to each bank
+    COUNT = 21
 
 
 # A row of `CoreArrays.load_memo`: key (0: nothing yet), cycles, banks held, words of data memory
-# read, products not yet settled; then the accesses of every bank.
-LOAD_CYCLES, LOAD_MASK, LOAD_READS, LOAD_USES, LOAD_BANKS = 1, 2, 3, 4, 5
+# read; products, and cycles of theirs, not yet settled; then the accesses of every bank.
+LOAD_CYCLES, LOAD_MASK, LOAD_READS, LOAD_USES, LOAD_HELD, LOAD_BANKS = 1, 2, 3, 4, 5, 6
 
 # `CoreArrays.owing`, stalls of PEs not yet settled: cycles of load phases, of finishing and of
 # drains, in which all PEs are alike, then the cycle in which each PE was done.

@@ -5,10 +5,12 @@ All of it follows from the matrix and from where the operand lies, and is found 
 
 import numpy as np
 
-from spusim.kernels.declare import kernel
+from spusim.kernels.banks import hold_banks
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import (
     LOAD_BANKS,
     LOAD_CYCLES,
+    LOAD_HELD,
     LOAD_MASK,
     LOAD_READS,
     LOAD_USES,
@@ -21,7 +23,7 @@ _PRIVATE, _COLUMNS, _ABITS = int(P.PRIVATE_WEIGHTS), int(M.COLUMNS), int(M.ACTIV
 _FETCH = int(M.FETCH)
 
 
-@kernel
+@seldom
 def load_cycles(core, matrix, src, accumulate):
     """Length of the load phase, rule T7."""
     pes = core.params[_PES]
@@ -73,7 +75,7 @@ def _operand_accesses(core, matrix, src, accesses):
     return reads, mask
 
 
-@kernel
+@seldom
 def _bank_accesses(core, matrix, src, accumulate, accesses):
     """Count accesses to data banks but for columns' words; return reads and the banks held."""
     banks, pes = core.params[_BANKS], core.params[_PES]
@@ -86,12 +88,13 @@ def _bank_accesses(core, matrix, src, accumulate, accesses):
     return reads, (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
 
 
-@kernel
+@seldom
 def settle_load(core, memo):
-    """Add up the accesses of products whose row of `load_memo` this is."""
+    """Add up the accesses, and the cycles held, of products whose row of `load_memo` this is."""
     for bank in range(core.params[_BANKS]):
         core.bank_busy[bank] += memo[LOAD_USES] * memo[LOAD_BANKS + bank]
-    memo[LOAD_USES] = 0
+    hold_banks(core, memo[LOAD_MASK], memo[LOAD_HELD])
+    memo[LOAD_USES] = memo[LOAD_HELD] = 0
 
 
 @kernel

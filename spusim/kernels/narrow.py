@@ -173,15 +173,6 @@ def _fetch(pairs, places):
 
 
 @kernel
-def _interpolate(values, pairs, up, fraction_bits):
-    up, shift = np.int32(up), fraction_bits
-    for k in range(values.shape[0]):
-        here = np.int32(np.int16(pairs[k]))
-        rise = np.int32(np.int32(shifted(pairs[k], 16) - here) * values[k])
-        values[k] = np.int32(here + _halved(rise, up, shift))
-
-
-@kernel
 def _looks_up(core, table):
     """Whether a table is one that `_look_up` can do."""
     if table >= core.tables.shape[0] or core.table_pairs.shape[0] == 0:
@@ -192,24 +183,39 @@ def _looks_up(core, table):
 
 
 @kernel
-def _look_up(core, table, values):
-    """Replace values (n,) int32 by their interpolated table entries."""
+def _look_up(core, table, values, pairs):
+    """Put the pair of entries of each value (n,) int32 in pairs, and how far it is in in values."""
     row = core.tables[table]
     base, address_bits, fraction_bits = row[0], row[1], row[2]
-    pairs = seen_as(core.vb, np.int32, 4)[: values.shape[0]]
     one = np.int64(1)
     half, top = one << (address_bits - 1), (one << (address_bits + fraction_bits - 1)) - 1
-    up = min(core.params[_ROUNDING], one) << (fraction_bits - 1)
     _find_entries(values, pairs, base, half, (one << fraction_bits) - 1, top, fraction_bits)
     _fetch(core.table_pairs, pairs)
-    _interpolate(values, pairs, up, fraction_bits)
 
 
 @kernel
-def _finish(values, more, least, bits, target):
-    """Store values (n,) plus a number, at least another one, and saturated to bits."""
+def _interpolate(values, pairs, up, shift, more, low, high, target):
+    """Store the entries that lie values / 2**shift into pairs (n,), as `_finish` does."""
+    for k in range(target.shape[0]):
+        here = np.int32(np.int16(pairs[k]))
+        rise = np.int32(np.int32(shifted(pairs[k], 16) - here) * values[k])
+        found = np.int32(here + _halved(rise, up, shift))
+        target[k] = min(max(np.int32(found + more), low), high)
+
+
+@kernel
+def _finish(core, table, values, pairs, more, least, bits, target):
+    """Store values (n,), or what was looked up of them, plus a number, saturated to bits.
+
+    least: of the results.
+    """
     low, high = np.int32(max(least, -(np.int64(1) << (bits - 1)))), np.int32((1 << (bits - 1)) - 1)
     more = np.int32(more)
+    if table < TABLE_RELU:
+        fraction_bits = core.tables[table, 2]
+        up = np.int32(min(core.params[_ROUNDING], np.int64(1)) << (fraction_bits - 1))
+        _interpolate(values, pairs, up, fraction_bits, more, low, high, target)
+        return
     for k in range(target.shape[0]):
         target[k] = min(max(np.int32(values[k] + more), low), high)
 
@@ -239,12 +245,14 @@ def narrow_values(core, context, op, first, bytes_, bits, table, rounding):
         least = zero if table == TABLE_RELU else least
     elif not _combined(core, context, op, bytes_, bits, rounding, values):
         return False
+    pairs = seen_as(core.vb, np.int32, 4)[:n]
     if looks:
-        _look_up(core, table, values)
+        _look_up(core, table, values, pairs)
+    at = bytes_[3] >> (width >> 4)
     if width == 16:
-        at = bytes_[3] >> 1
-        _finish(values, more, least, width, seen_as(core.memory, np.int16, 2)[at : at + n])
+        target = seen_as(core.memory, np.int16, 2)[at : at + n]
+        _finish(core, table, values, pairs, more, least, width, target)
     else:
-        at = bytes_[3]
-        _finish(values, more, least, width, seen_as(core.memory, np.int8, 1)[at : at + n])
+        narrow = seen_as(core.memory, np.int8, 1)[at : at + n]
+        _finish(core, table, values, pairs, more, least, width, narrow)
     return True

@@ -22,6 +22,7 @@ _ROUTER, _SEND, _WORD_BYTES = int(Unit.ROUTER), int(Op.SEND), int(P.WORD_BYTES)
 _SLOTS, _WRITE, _UNKNOWN_CHANNEL = int(G.SLOTS), int(C.DATA_WRITE), int(ChipFault.UNKNOWN_CHANNEL)
 _LENGTH, _DESTINATIONS = int(ChipFault.MESSAGE_LENGTH), int(ChipFault.DESTINATIONS)
 _TRANSFER, _L_ISSUE, _PC, _F_BANKS = int(ChipFault.TRANSFER), int(L.ISSUE), int(X.PC), int(F.BANKS)
+_DELIVERY_NEXT = int(G.DELIVERY_NEXT)
 
 
 @kernel
@@ -119,4 +120,5 @@ def receive(chip, c, now):
     chip.port_cycles[c, _R_BUSY] += words
     chip.port_cycles[c, _MESSAGE] += now - state[_K_ISSUED]
     state[_ROOM_AT], state[_ROOM_CHANNEL], state[_ROOM_WORDS] = done, message[_CHANNEL], words
+    chip.chip[_DELIVERY_NEXT] = min(chip.chip[_DELIVERY_NEXT], done)
     complete(chip, c, context, _WRITE, address, words, state[_K_BANKS], state[_K_ISSUED], now, done)

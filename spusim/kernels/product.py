@@ -4,11 +4,9 @@ import numpy as np
 
 from spusim.kernels.declare import kernel
 from spusim.kernels.engine import matvec_fault, multiply
-from spusim.kernels.layout import C, Fault, P
-from spusim.kernels.thread import hold_banks
+from spusim.kernels.layout import C, Fault
 
-_INSTRUCTION, _SHARED = int(C.INSTRUCTION), int(P.SHARED_PORTS)
-_NONE, _MATRIX = int(Fault.NONE), int(Fault.MATRIX)
+_INSTRUCTION, _NONE, _MATRIX = int(C.INSTRUCTION), int(Fault.NONE), int(Fault.MATRIX)
 
 
 @kernel
@@ -19,8 +17,6 @@ def run_product(core, m, src, acc, accumulate):
     fault = matvec_fault(core, m, src, acc)
     if fault != _NONE:
         return fault, np.int64(0)
-    cycles, mask = multiply(core, m, src, acc, accumulate)
-    if not core.params[_SHARED]:
-        hold_banks(core, mask, cycles)
+    cycles, _ = multiply(core, m, src, acc, accumulate)
     core.counters[_INSTRUCTION] += 1
     return _NONE, cycles

@@ -109,10 +109,10 @@ def ones(_context, word):
 
 @intrinsic
 def first_one(_context, word):
-    """Return the place of the lowest one of a word that is not zero."""
+    """Return the place of the lowest one of a word, 64 of zero."""
 
     def generate(_context, builder, _signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate
 

@@ -36,7 +36,7 @@ _R_BUSY, _BLOCKED, _SLOTS, _SENT = int(R.BUSY), int(R.BLOCKED), int(G.SLOTS), in
 _DUE, _READ, _UNKNOWN_CORE = int(G.FRAME_DUE), int(C.DATA_READ), int(ChipFault.UNKNOWN_CORE)
 _UNKNOWN_CHANNEL, _TOO_LONG = int(ChipFault.UNKNOWN_CHANNEL), int(ChipFault.MESSAGE_TOO_LONG)
 _FULL, _INFORMED, _INPUT_WORD = int(ChipFault.MESSAGES), int(N.INFORMED), int(G.INPUT_WORD)
-_L_GRANT = int(L.GRANT)
+_L_GRANT, _DELIVERY_NEXT = int(L.GRANT), int(G.DELIVERY_NEXT)
 
 
 @kernel
@@ -52,6 +52,13 @@ def _slot(chip, c, context):
 
 
 @kernel
+def _deliver_in(chip, message, cycle):
+    """Let a message be on its way until a cycle."""
+    message[_STATE], message[_ARRIVES] = MOVING, cycle
+    chip.chip[_DELIVERY_NEXT] = min(chip.chip[_DELIVERY_NEXT], cycle)
+
+
+@kernel
 def post_remote(chip, c, context, core, thread, now):
     """Carry a token to another core (T25)."""
     if core >= chip.chip[_CORES]:
@@ -61,10 +68,9 @@ def post_remote(chip, c, context, core, thread, now):
     if slot < 0:
         return
     message = chip.messages[slot]
-    message[_STATE] = MOVING
     message[_MASK] = 1 << core
     message[_THREAD] = thread
-    message[_ARRIVES] = now + 1 + chip.chip[_HOP]
+    _deliver_in(chip, message, now + 1 + chip.chip[_HOP])
 
 
 @kernel
@@ -139,8 +145,7 @@ def _grant(chip, message, now):
     if to_host:
         chip.in_free[cores] = free
         chip.chip[_IN_BUSY] += cycles
-    message[_STATE] = MOVING
-    message[_ARRIVES] = free + chip.chip[_HOP]
+    _deliver_in(chip, message, free + chip.chip[_HOP])
     note(
         chip, _L_GRANT, now, sender, message[_MASK], message[_CHANNEL], words, waits, free,
     )  # fmt: skip
@@ -196,16 +201,20 @@ def arbitrate(chip, now):
 
 @kernel
 def deliver(chip, now):
-    """Make this cycle's deliveries."""
-    cores = chip.chip[_CORES]
+    """Make this cycle's deliveries, and foresee the next one."""
+    cores, following = chip.chip[_CORES], np.int64(NEVER)
     for c in range(cores):
         if chip.core[c, _ROOM_AT] == now:
             chip.core[c, _ROOM_AT] = NEVER
             chip.taken[c, chip.core[c, _ROOM_CHANNEL]] -= chip.core[c, _ROOM_WORDS]
             chip.chip[_ROUTER_NEXT] = min(chip.chip[_ROUTER_NEXT], now)
+        following = min(following, chip.core[c, _ROOM_AT])
     for slot in range(chip.chip[_SLOTS]):
         message = chip.messages[slot]
-        if message[_STATE] != MOVING or message[_ARRIVES] != now:
+        if message[_STATE] != MOVING:
+            continue
+        if message[_ARRIVES] != now:
+            following = min(following, message[_ARRIVES])
             continue
         message[_STATE] = STANDING if message[_WORDS] else FREE
         if message[_INFORMED]:
@@ -217,6 +226,7 @@ def deliver(chip, now):
         for c in range(cores):
             if (message[_MASK] | message[_INFORMED]) >> c & 1:
                 take_token(chip, c, message[_THREAD], now)
+    chip.chip[_DELIVERY_NEXT] = following
 
 
 @kernel

@@ -10,7 +10,7 @@ one beat and no queue can fill, there is nothing to recur (`even_cycles`).
 
 import numpy as np
 
-from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.declare import apart, inlined, kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 from spusim.kernels.layout import (
     OWING_DONE,
@@ -56,7 +56,7 @@ def _step(packed, done, first, release_done):
     return latest
 
 
-@kernel
+@apart
 def _in_words(core, matrix, columns, n):
     """Let n columns go through the queues; return the last push.
 
@@ -78,7 +78,7 @@ def _in_words(core, matrix, columns, n):
     return push
 
 
-@kernel
+@apart
 def _in_bytes(core, matrix, columns, n):
     """Do as `_in_words`."""
     params, owed = core.params, core.pe_owed

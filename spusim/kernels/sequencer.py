@@ -4,8 +4,8 @@ import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
 from spusim.kernels.context import start_thread
-from spusim.kernels.declare import kernel
-from spusim.kernels.layout import X
+from spusim.kernels.declare import kernel, seldom
+from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
@@ -20,10 +20,10 @@ _DISPATCH = int(G.DISPATCH_CYCLES)
 _UNKNOWN_THREAD, _DOUBLE = int(ChipFault.UNKNOWN_THREAD), int(ChipFault.DOUBLE_ARMING)
 _SHARED = int(G.SHARED)
 _L_READY, _L_DISPATCH, _L_RETIRE = int(L.READY), int(L.DISPATCH), int(L.RETIRE)
-_NOW = int(G.NOW)
+_NOW, UNITS = int(G.NOW), len(Unit)
 
 
-@kernel
+@seldom
 def fail(chip, fault, core, context, detail):
     """Note what went wrong; the run stops at the end of the cycle. The first fault counts."""
     if chip.chip[_FAULT] == 0:
@@ -131,18 +131,18 @@ def quiet(chip, c):
 def occupy(chip, c, unit, banks, until):
     """Give a unit, and with reserved ports an instruction's banks, until a cycle (T18, T24)."""
     chip.unit_free[c, unit] = until
-    if banks and not chip.chip[_SHARED]:
-        free = chip.bank_free[c]
-        for bank in range(free.shape[0]):
-            free[bank] = until if banks >> bank & 1 else free[bank]
+    chip.unit_banks[c, unit] = banks
 
 
 @kernel
 def banks_free_at(chip, c, banks):
-    """Cycle from which all banks of a mask are free; always, with shared ports."""
+    """Cycle from which all banks of a mask are free; always, with shared ports.
+
+    What a unit did before its last instruction is complete, and holds no bank any more.
+    """
     time = np.int64(0)
     if banks and not chip.chip[_SHARED]:
-        free = chip.bank_free[c]
-        for bank in range(free.shape[0]):
-            time = max(time, free[bank] if banks >> bank & 1 else 0)
+        for unit in range(UNITS):
+            held = chip.unit_banks[c, unit] & banks
+            time = max(time, chip.unit_free[c, unit] if held else 0)
     return time

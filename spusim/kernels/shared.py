@@ -15,7 +15,7 @@ from spusim.kernels.contention import (
     start_vector,
     step_window,
 )
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.engine_state import (
     IDLE,
     PHASE,
@@ -37,7 +37,7 @@ _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _L_DONE, _HAZARD = int(L.DONE), int(P.HAZARD_STALL)
 
 
-@kernel
+@apart
 def begin_planned(chip, c, context, unit, now):
     """Let a unit begin, in this cycle, the instruction that was executed ahead."""
     plan = chip.planned[c, context]
@@ -70,7 +70,7 @@ def _finish_unit(chip, c, unit, now):
             flight[_READY_AT] = now
 
 
-@kernel
+@apart
 def step_units(chip, c, now):
     """Step a core's competing units to the beginning of cycle `now`; complete what completes."""
     state, core = chip.core[c], chip.cores[c]
@@ -107,7 +107,7 @@ def _foresee(chip, c):
     return time
 
 
-@kernel
+@apart
 def next_completion(chip, c):
     """Cycle before which none of a core's competing units completes; NEVER if none is at work.
 

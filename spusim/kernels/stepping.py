@@ -18,7 +18,7 @@ A window may end in any cycle: parts stop there, with what they have done up to 
 
 import numpy as np
 
-from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.declare import apart, inlined, kernel
 from spusim.kernels.engine_state import (
     AT,
     BANKS,
@@ -312,7 +312,7 @@ def step_engine(
     return state[CYCLE] - begin
 
 
-@kernel
+@apart
 def step_alone(core, m, src, columns, n, accumulate):
     """Duration of a product whose banks nobody else wants; adds to the core's stalls."""
     count = core.params[_PES]

@@ -14,6 +14,7 @@ _COLUMNS, _STATS = int(M.COLUMNS), int(M.STATS)
 _ENTRIES, _WORDS, _INDEX_WORDS = int(M.ENTRIES), int(M.WORDS), int(M.INDEX_WORDS)
 _ALL, _WIDTH, _STARTS = int(P.PUSH_ALL), int(P.SCAN_WIDTH), int(P.WINDOW_STARTS)
 _ONE = np.uint64(1)
+COLUMNS_A_ROUND = 8
 
 
 @kernel
@@ -32,15 +33,17 @@ def note_pattern(core, total):
 
 @kernel
 def list_columns(core, total):
-    """Write the columns of the pattern to `core.columns`, ascending."""
-    columns = core.columns
-    n = np.uint64(0)  # without a sign nobody looks for a negative index
+    """Write the columns of the pattern to `core.columns`, ascending, and anything behind them."""
+    columns, n = core.columns, np.int64(0)
     for word in range((total + WORD - 1) // WORD):
         on = core.pattern[word]
-        while on:
-            columns[n] = word * WORD + first_one(on)
-            on &= on - _ONE
-            n += _ONE
+        end = n + ones(on)
+        while n < end:  # so many a round, whether they are there or not: nobody guesses when
+            for k in range(COLUMNS_A_ROUND):
+                columns[n + k] = word * WORD + first_one(on)
+                on &= on - _ONE
+            n += COLUMNS_A_ROUND
+        n = end
 
 
 @kernel

@@ -7,6 +7,7 @@ the steps one by one. Either way the rules of a unit exist once, in the function
 
 import numpy as np
 
+from spusim.kernels.banks import hold_banks
 from spusim.kernels.context import address_offset, enter_loop, next_instruction, set_thread
 from spusim.kernels.declare import kernel
 from spusim.kernels.elementwise import run_vector
@@ -23,13 +24,6 @@ _CYCLES, _BANKS = int(Given.CYCLES), int(Given.BANKS)
 
 
 @kernel
-def hold_banks(core, mask, cycles):
-    """Count the cycles for which an instruction holds its banks (T18)."""
-    for bank in range(core.bank_held.shape[0] if mask else 0):
-        core.bank_held[bank] += cycles if mask >> bank & 1 else 0
-
-
-@kernel
 def synchronises(op):
     """Whether an instruction is one that threads are not executed ahead over."""
     if op == _END or op == _POST or op == _SEND or op == _RECV:
@@ -41,29 +35,31 @@ def synchronises(op):
 def run_thread(core, context, steps, most):
     """Execute until a synchronisation instruction, `most` steps, or a fault.
 
-    steps (n, T.COUNT) int64 gets a row per executed instruction. Returns (steps, fault): with no
-    fault and fewer than `most` steps, the context stands before one that synchronises, or before
-    one that the machine executes: with no step at all, this is HANDED.
+    steps (n, T.COUNT) int64 gets a row per executed instruction. Returns (steps, fault, cycles of
+    all steps): with no fault and fewer than `most` steps, the context stands before one that
+    synchronises, or before one that the machine executes: with no step at all, this is HANDED.
     """
-    done = 0
+    done, spent = 0, np.int64(0)
     while done < most:
         pc = context[_PC]
         if pc >= core.code.shape[0]:
-            return done, _PC_OUTSIDE
+            return done, _PC_OUTSIDE, spent
         op, unit = core.code[pc, 0], core.code[pc, 1]
         operands = core.code[pc, 2:]
         if synchronises(op):
-            return done, _NONE
+            return done, _NONE, spent
         cycles, mask, fault = np.int64(1), np.int64(0), np.int64(_NONE)
         if op >= _CONVOLVE:
             if not core.given[_READY]:
-                return done, _NONE if done else _HANDED
+                return done, _NONE if done else _HANDED, spent
             core.given[_READY] = 0
             cycles, mask = core.given[_CYCLES], core.given[_BANKS]
+            if not core.params[_SHARED]:
+                hold_banks(core, mask, cycles)
         elif unit == _ENGINE:
             src = operands[1] + address_offset(context)
             if operands[0] >= core.matrices.shape[0]:
-                return done, _MATRIX
+                return done, _MATRIX, spent
             fault = matvec_fault(core, operands[0], src, operands[2])
             if fault == _NONE:
                 cycles, mask = multiply(
@@ -76,19 +72,18 @@ def run_thread(core, context, steps, most):
         elif op != _LOOP:
             fault = set_thread(context, op, operands)
         if fault:
-            return done, fault
+            return done, fault, spent
         steps[done, 0] = unit
         steps[done, 1] = cycles
         steps[done, 2] = mask
         steps[done, 3] = pc
-        if not core.params[_SHARED]:
-            hold_banks(core, mask, cycles)
         core.counters[_INSTRUCTION] += 1
+        spent += cycles
         done += 1
         if op == _LOOP:
             fault = enter_loop(context, operands[0], operands[1], operands[2])
             if fault:
-                return done, fault
+                return done, fault, spent
         else:
             next_instruction(context)
-    return done, _NONE
+    return done, _NONE, spent

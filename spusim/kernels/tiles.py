@@ -35,22 +35,25 @@ def compact_plainly(x, at, mask, out, to):
 
 
 @kernel
-def sum_tile_plainly(weights, at, x, begin, columns, sums, to):
+def sum_tile_plainly(weights, at, x, begin, columns, start, sums, to, rows):
     """Do as `sum_tile`."""
-    total = sums[to : to + TILE]
-    total[:] = 0
+    total = sums[to : to + min(rows, TILE)]
+    for r in range(total.shape[0]):
+        total[r] = np.int32(start[to + r])
     for i in range(0, columns, 2):
         one, two = np.int32(x[begin + i]), np.int32(x[begin + i + 1])
         pair = weights[at + i * TILE : at + (i + 2) * TILE]
-        for r in range(TILE):
-            total[r] += np.int32(np.int32(pair[2 * r]) * one) + np.int32(pair[2 * r + 1] * two)
+        for r in range(total.shape[0]):
+            added = np.int32(np.int32(pair[2 * r]) * one) + np.int32(pair[2 * r + 1] * two)
+            total[r] = np.int32(total[r] + added)
 
 
 # compact(x int16, at, mask uint32, out int16, to): writes those of x[at : at + 32] whose bit of the
 # mask is set to out[to:], and anything behind them up to 32 in all; returns how many they are
 compact = Deferred(_CODE, "compact_quickly") if COMPACTS else compact_plainly
-# sum_tile(weights int16 or int8, at, x int16, begin, columns, sums int32, to): sums[to + r] =
-# weights of row r of the tile times x[begin : begin + columns], modulo 2**32
+# sum_tile(weights int16 or int8, at, x int16, begin, columns, start int64, sums int64, to, rows):
+# sums[to + r] = start[to + r] + weights of row r of the tile times x[begin : begin + columns],
+# modulo 2**32, for the tile's first `rows` rows; start and sums may be the same array
 sum_tile = Deferred(_CODE, "sum_quickly") if PLACES else sum_tile_plainly
 
 
@@ -72,13 +75,16 @@ def _compact_all(core, matrix):
 
 
 @kernel
-def _sum_tiles(core, matrix, tile_weights):
-    """Put the sums of every tile's rows in `core.acc32`."""
+def _sum_tiles(core, matrix, tile_weights, start, sums):
+    """Put start plus the products of every tile's rows in sums."""
     rows, words = matrix[_ROWS], (matrix[_COLUMNS] + MASK - 1) // MASK
     weights, at, begin = matrix[_WEIGHTS], matrix[_MASKS] + words, np.int64(0)
     for row in range(0, rows, TILE):
         columns = np.int64(core.tile_masks[at])
-        sum_tile(tile_weights, weights, core.tile_x, begin, columns, core.acc32, np.int64(row))
+        sum_tile(
+            tile_weights, weights, core.tile_x, begin, columns, start, sums, np.int64(row),
+            rows - row,
+        )  # fmt: skip
         weights += columns * TILE
         begin += columns
         at += words + 1
@@ -92,10 +98,6 @@ def add_tiles(core, matrix, start, sums):
     """
     _compact_all(core, matrix)
     if matrix[_WIDE]:
-        _sum_tiles(core, matrix, core.tiles16)
+        _sum_tiles(core, matrix, core.tiles16, start, sums)
     else:
-        _sum_tiles(core, matrix, core.tiles8)
-    rows = matrix[_ROWS]
-    found = core.acc32[:rows]
-    for r in range(rows):
-        sums[r] = np.int32(np.int32(start[r]) + found[r])
+        _sum_tiles(core, matrix, core.tiles8, start, sums)

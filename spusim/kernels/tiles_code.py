@@ -47,11 +47,13 @@ class _TileLoop:
         self.shorts = ir.VectorType(_SHORT, PLACES)
         self.ints = ir.VectorType(_INT, PLACES // 2)
 
-    def emit(self, weights, x, columns, sums) -> None:
-        """Emit it; weights, x and sums are pointers, and columns whole groups, at least one."""
+    def emit(self, weights, x, columns):
+        """Emit it, and return the sums; weights and x are pointers, columns whole groups."""
         builder, zero = self.builder, ir.Constant(_LONG, 0)
+        nothing = ir.Constant(self.ints, [0] * self.ints.count)
         before, loop = builder.basic_block, builder.append_basic_block("columns")
-        builder.branch(loop)
+        summed, after = builder.append_basic_block("summed"), builder.append_basic_block("after")
+        builder.cbranch(builder.icmp_signed(">", columns, zero), loop, after)
         builder.position_at_end(loop)
         i = builder.phi(_LONG)
         i.add_incoming(zero, before)
@@ -63,15 +65,39 @@ class _TileLoop:
         following = builder.add(i, ir.Constant(_LONG, GROUP))
         i.add_incoming(following, loop)
         for phi, value in zip(sofar, added, strict=True):
-            phi.add_incoming(ir.Constant(self.ints, [0] * self.ints.count), before)
+            phi.add_incoming(nothing, before)
             phi.add_incoming(value, loop)
-        after = builder.append_basic_block("summed")
-        builder.cbranch(builder.icmp_signed("<", following, columns), loop, after)
+        builder.cbranch(builder.icmp_signed("<", following, columns), loop, summed)
+        builder.position_at_end(summed)
+        totals = [
+            functools.reduce(builder.add, added[part :: self.parts]) for part in range(self.parts)
+        ]
+        builder.branch(after)
         builder.position_at_end(after)
-        for part in range(self.parts):
-            total = functools.reduce(builder.add, added[part :: self.parts])
-            place = builder.gep(sums, [ir.Constant(_LONG, part * self.ints.count)])
-            builder.store(total, builder.bitcast(place, self.ints.as_pointer()), align=4)
+        sums = [builder.phi(self.ints) for _ in totals]
+        for phi, total in zip(sums, totals, strict=True):
+            phi.add_incoming(nothing, before)
+            phi.add_incoming(total, summed)
+        return sums
+
+    def store(self, totals, start, sums, rows) -> None:
+        """Store sums plus what they start with, of so many rows; start and sums are pointers."""
+        builder, count = self.builder, self.ints.count
+        longs = ir.VectorType(_LONG, count)
+        width = ir.Constant(_INT, _LONG.width // 8)
+        for part, total in enumerate(totals):
+            first = ir.Constant(_LONG, part * count)
+            numbers = ir.Constant(longs, [part * count + k for k in range(count)])
+            own = builder.icmp_signed("<", numbers, splat(builder, rows, count))
+            here, there = (
+                builder.bitcast(builder.gep(array, [first]), longs.as_pointer())
+                for array in (start, sums)
+            )
+            nothing = ir.Constant(longs, [0] * count)
+            name = f"v{count}i{_LONG.width}.p0"
+            began = call(builder, f"llvm.masked.load.{name}", longs, here, width, own, nothing)
+            found = builder.sext(builder.add(builder.trunc(began, self.ints), total), longs)
+            call(builder, f"llvm.masked.store.{name}", ir.VoidType(), found, there, width, own)
 
     def _products(self, weights, x, i):
         builder, products = self.builder, []
@@ -93,24 +119,17 @@ class _TileLoop:
 
 
 @intrinsic
-def sum_quickly(_context, weights, at, x, begin, columns, sums, to):
+def sum_quickly(_context, weights, at, x, begin, columns, start, sums, to, rows):
     """Do as `tiles.sum_tile`."""
 
     def generate(context, builder, signature, args):
-        def place(k):
-            data = _data(context, builder, signature, args, k)
-            return builder.gep(data, [args[k + 1]])
+        def place(array, index):
+            return builder.gep(_data(context, builder, signature, args, array), [args[index]])
 
-        zero = ir.Constant(_LONG, 0)
-        some = builder.icmp_signed(">", args[4], zero)
-        with builder.if_else(some) as (then, otherwise):
-            with then:
-                _TileLoop(builder).emit(place(0), place(2), args[4], place(5))
-            with otherwise:
-                ints = ir.VectorType(_INT, TILE)
-                none = ir.Constant(ints, [0] * TILE)
-                builder.store(none, builder.bitcast(place(5), ints.as_pointer()), align=4)
+        loop = _TileLoop(builder)
+        totals = loop.emit(place(0, 1), place(2, 3), args[4])
+        loop.store(totals, place(5, 7), place(6, 7), args[8])
         return context.get_dummy_value()
 
     index = types.int64
-    return types.void(weights, index, x, index, index, sums, index), generate
+    return types.void(weights, index, x, index, index, start, sums, index, index), generate

@@ -274,7 +274,7 @@ def _registers(arch: Arch) -> np.ndarray:
     link = arch.link
     chip[G.HOP_CYCLES], chip[G.CHANNELS] = link.hop_cycles, link.channels
     chip[G.CHANNEL_WORDS], chip[G.HOST_CYCLES] = link.channel_words, link.host_cycles_per_word
-    chip[[G.ROUTER_NEXT, G.FRAME_DUE]] = NEVER
+    chip[[G.ROUTER_NEXT, G.FRAME_DUE, G.DELIVERY_NEXT]] = NEVER
     chip[G.SHARED] = arch.core.ports == "shared"
     return chip
 
@@ -313,7 +313,7 @@ def _sequencer_arrays(loaded: list[LoadedCore], arch: Arch) -> dict[str, np.ndar
         "contexts": np.zeros((cores, contexts, X.COUNT), np.int64),
         "steps": np.zeros((cores, contexts, STEPS_AHEAD, T.COUNT), np.int64),
         "unit_free": np.zeros((cores, len(Unit)), np.int64),
-        "bank_free": np.zeros((cores, arch.core.data_memory.banks), np.int64),
+        "unit_banks": np.zeros((cores, len(Unit)), np.int64),
         "sequencer_cycles": np.zeros((cores, Q.COUNT), np.int64),
         "vector_cycles": np.zeros((cores, 2), np.int64),
         "port_cycles": np.zeros((cores, R.COUNT), np.int64),

@@ -55,8 +55,9 @@ def named_counts(table: np.ndarray, kinds: tuple[str, ...]) -> dict[str, np.ndar
     looked_up = [C.MAC + k for k, kind in enumerate(kinds) if kind.startswith(CODEBOOK)]
     if looked_up:
         named["codebook.read"] = table[:, looked_up].sum(axis=1)
+    some = table.sum(axis=0)
     for name, counter in SELDOM.items():
-        if table[:, counter].any():
+        if some[counter]:
             named[name] = table[:, counter]
     named["router.word"], named["link.word"] = table[:, -2], table[:, -1]
     return named

@@ -122,8 +122,10 @@ def pack_frames(frames: np.ndarray, program: Program) -> np.ndarray:
     pixels = _pixels(port, program.name)
     planes = frames.reshape(len(frames), pixels, port.planes).swapaxes(1, 2)
     # every frame, and every plane of one, begins a word
-    rest = (0, -pixels % per_word)
-    filled = np.pad(planes, ((0, 0), (0, 0), rest), constant_values=port.filler)
+    rest = -pixels % per_word
+    filled = planes
+    if rest:
+        filled = np.pad(planes, ((0, 0), (0, 0), (0, rest)), constant_values=port.filler)
     packed = pack_elements(filled.reshape(-1), port.bits, program.word_bits)
     return packed.reshape(len(frames), _frame_words(program), width)
 

@@ -24,6 +24,7 @@ from spusim.kernels.layout import (
     Tape,
 )
 from spusim.kernels.registers import FEW, WORD
+from spusim.kernels.survey import COLUMNS_A_ROUND
 from spusim.kernels.tiles import MASK, TILE
 from spusim.machine.beats import beats_in_lanes, evenly
 from spusim.machine.decode import decode_program
@@ -38,6 +39,17 @@ ROUNDING = {"floor": 0, "half_up": 1, "half_even": 2, "stochastic": 3}
 OVERFLOW = {"saturate": 0, "wrap": 1, "nullify": 2}
 Joined = dict[str, np.ndarray]
 LONGEST_VECTOR = 1 << 16  # elements, what an instruction can count
+
+
+@dataclass(frozen=True)
+class StoredCore:
+    """What no run changes of a core: its image, decoded and expanded for the kernels."""
+
+    image: CoreImage
+    instructions: tuple[Instruction, ...]
+    mac_kinds: tuple[str, ...]  # names of the MAC counters
+    arrays: Joined  # those of `CoreArrays` that only depend on image and architecture
+    tile_columns: int  # most that a matrix has in tiles
 
 
 @dataclass(frozen=True)
@@ -59,17 +71,34 @@ class LoadedCore:
 
 
 def load_core(
-    image: CoreImage, program: Program, arch: Arch, taping: Taping = no_tape
+    image: CoreImage,
+    program: Program,
+    arch: Arch,
+    taping: Taping = no_tape,
+    stored: StoredCore | None = None,
 ) -> LoadedCore:
-    """Decode an image for the kernels; raises MachineError for what the machine cannot do."""
-    code, instructions = decode_program(image.code)
-    kinds = mac_kinds(program)
+    """Make a core ready to run; raises MachineError for what the machine cannot do.
+
+    stored: of this image, for this program and architecture, from `store_core`; None: made now.
+    """
     tape = taping(image)
     if tape.mode != Tape.REPLAY and any(outlined(matrix) for matrix in image.matrices):
         raise MachineError(
             f"program {program.name} was outlined, so it can be timed from a recording but not "
             "computed; compile it with `pack`"
         )
+    stored = stored or store_core(image, program, arch)
+    arrays = CoreArrays(**stored.arrays | _blank_arrays(stored, program, arch, tape))
+    return LoadedCore(
+        arrays, CoreState(*arrays), [*stored.instructions], image, stored.mac_kinds, tape.images,
+        program.numerics,
+    )  # fmt: skip
+
+
+def store_core(image: CoreImage, program: Program, arch: Arch) -> StoredCore:
+    """Decode an image for the kernels; raises MachineError for what the machine cannot do."""
+    code, instructions = decode_program(image.code)
+    kinds = mac_kinds(program)
     multiplied = {*code[code[:, 0] == Op.MATVEC, 2].tolist()}
     matrices = [
         load_matrix(matrix, arch, program.numerics, kinds, number in multiplied)
@@ -80,10 +109,20 @@ def load_core(
             f"program {program.name} mixes {len(kinds)} precisions; the counters hold "
             f"{MAC_KINDS}: use fewer"
         )
-    arrays = _arrays(image, program, arch, code, matrices, tape)
-    return LoadedCore(
-        arrays, CoreState(*arrays), instructions, image, kinds, tape.images, program.numerics
-    )
+    joined = _join_matrices(image, matrices, arch.core)
+    longest = max((int(m.fields[M.COLUMNS]) for m in matrices), default=0) + 1
+    table_rows, table_memory = _tables(image)
+    arrays = joined | {
+        "params": _params(program, arch),
+        "code": code,
+        "tables": table_rows,
+        "table_memory": table_memory,
+        "table_pairs": table_pairs(table_memory),
+        "every": np.arange(longest, dtype=np.int64),
+        "windows": np.arange(longest, dtype=np.int64) // arch.core.scanner.width,
+    }
+    tiled = joined["matrices"][:, M.TILED].max(initial=0) // TILE
+    return StoredCore(image, tuple(instructions), kinds, arrays, int(tiled))
 
 
 def mac_kinds(program: Program) -> tuple[str, ...]:
@@ -92,7 +131,7 @@ def mac_kinds(program: Program) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
+def _params(program: Program, arch: Arch) -> np.ndarray:
     core, numerics = arch.core, program.numerics
     interpolations = core.table_memory.banks * core.table_memory.ports
     values = {
@@ -116,7 +155,7 @@ def _params(program: Program, arch: Arch, tape: Tape) -> np.ndarray:
         P.HAZARD_STALL: core.hazard == "stall",
         P.SHARED_PORTS: core.ports == "shared",
         P.WORD_SHIFT: (core.data_memory.word_bits // 8).bit_length() - 1,
-        P.TAPE: tape,
+        P.TAPE: Tape.NONE,
         P.SEED: numerics.seed,
         P.PARTIAL_EVERY: numerics.partial_sums.every,
         P.PARTIAL_SHIFT: numerics.partial_sums.shift,
@@ -194,8 +233,6 @@ def _join_matrices(image: CoreImage, loaded: list[LoadedMatrix], core: CoreSpec)
         "matrices": table,
         "byte_beats": byte_beats,
         "short_beats": short_beats,
-        "uses": np.zeros(joined["stats"].shape[1], np.int32),
-        "tile_x": np.zeros(table[:, M.TILED].max(initial=0) // TILE + MASK, np.int16),
     }
 
 
@@ -260,47 +297,37 @@ def _join_beats(loaded: list[LoadedMatrix]) -> tuple[np.ndarray, np.ndarray, np.
     )
 
 
-def _arrays(
-    image: CoreImage,
-    program: Program,
-    arch: Arch,
-    code: np.ndarray,
-    loaded: list[LoadedMatrix],
-    tape: CoreTape,
-) -> CoreArrays:
-    core = arch.core
-    joined = _join_matrices(image, loaded, core)
-    joined["matrices"][:, M.TAPE], joined["matrices"][:, M.PRODUCTS] = tape.begins, tape.products
-    longest = max((int(m.fields[M.COLUMNS]) for m in loaded), default=0) + 1
+def _blank_arrays(stored: StoredCore, program: Program, arch: Arch, tape: CoreTape) -> Joined:
+    """Return what a run changes of a core, in its state before it."""
+    core, constant = arch.core, stored.arrays
+    params, matrices = constant["params"].copy(), constant["matrices"].copy()
+    params[P.TAPE] = tape.mode
+    matrices[:, M.TAPE], matrices[:, M.PRODUCTS] = tape.begins, tape.products
+    longest = len(constant["every"])
     words = -(-longest // WORD)  # of patterns
     rows = max(program.accumulators, 1)
-    table_rows, table_memory = _tables(image)
-    return CoreArrays(
-        params=_params(program, arch, tape.mode),
-        code=code,
-        **joined,
-        tables=table_rows,
-        table_memory=table_memory,
-        table_pairs=table_pairs(table_memory),
-        memory=_memory(image, core, tape.mode),
+    return dict(
+        params=params,
+        matrices=matrices,
+        memory=_memory(stored.image, core, tape.mode),
         acc=np.zeros(rows, np.int64),
         counters=np.zeros(COUNTERS, np.int64),
         bank_busy=np.zeros(core.data_memory.banks, np.int64),
         bank_held=np.zeros(core.data_memory.banks, np.int64),
         pe_stalls=np.zeros((core.pes, S.COUNT), np.int64),
         scanner_stalls=np.zeros(S.COUNT, np.int64),
-        matrix_use=np.zeros((len(loaded), 3), np.int64),
-        columns=np.zeros(longest + 1, np.int64),
-        every=np.arange(longest, dtype=np.int64),
+        matrix_use=np.zeros((len(matrices), 3), np.int64),
+        columns=np.zeros(longest + COLUMNS_A_ROUND, np.int64),
         offsets=np.zeros(longest + 3, np.int32),
         factors=np.zeros(longest + 3, np.int16),
-        windows=np.arange(longest, dtype=np.int64) // core.scanner.width,
-        load_memo=np.zeros((len(loaded), LOAD_BANKS + core.data_memory.banks), np.int64),
+        uses=np.zeros(constant["stats"].shape[1], np.int32),
+        load_memo=np.zeros((len(matrices), LOAD_BANKS + core.data_memory.banks), np.int64),
         owing=np.zeros(OWING_DONE + core.pes, np.int64),
         x=np.zeros(words * WORD, np.int32),
         pattern=np.zeros(words, np.uint64),
         x16=np.zeros(words * WORD, np.int16),
-        acc32=np.zeros(-(-rows // TILE) * TILE, np.int32),
+        tile_x=np.zeros(stored.tile_columns + MASK, np.int16),
+        acc32=np.zeros(rows, np.int32),
         va=np.empty(LONGEST_VECTOR, np.int64),
         vb=np.empty(LONGEST_VECTOR, np.int64),
         pe_done=np.zeros(core.pes, np.int32),
@@ -309,7 +336,7 @@ def _arrays(
         steps=np.zeros(longest, np.int64),
         release=np.zeros(longest + core.queue.depth, np.int64),
         bank_scratch=np.zeros(core.data_memory.banks, np.int64),
-        bound=np.zeros((len(code), B.COUNT + core.data_memory.banks), np.int64),
+        bound=np.zeros((len(constant["code"]), B.COUNT + core.data_memory.banks), np.int64),
         given=np.zeros(Given.COUNT, np.int64),
         tape=tape.patterns,
     )

@@ -12,7 +12,7 @@ from spusim.machine.collect import collect
 from spusim.machine.errors import MachineError
 from spusim.machine.external import external_arrays, set_channel
 from spusim.machine.host import Host, blank_frames, host_arrays, pack_frames
-from spusim.machine.load import LoadedCore, load_core
+from spusim.machine.load import LoadedCore, StoredCore, load_core, store_core
 from spusim.machine.tape import Taping, no_tape
 from spusim.program import Program
 from spusim.result import RunResult
@@ -47,6 +47,7 @@ class Spu:
                 f"{program.pes} PEs, {arch.name} has {arch.cores} of {arch.core.pes}; recompile it"
             )
         self.program, self.arch, self._order, self._taping = program, arch, order, taping
+        self._stored: list[StoredCore] = []  # from the first run on
         # of the last run: its cores, and of each file what the host notes at its end
         self.cores: list[LoadedCore] = []
         self.file_ends: list[int] = []
@@ -97,7 +98,10 @@ class Spu:
         read_log: ReadLog | None,
     ) -> tuple[RunResult, FinalState]:
         program, arch = self.program, self.arch
-        self.cores = [load_core(image, program, arch, self._taping) for image in program.cores]
+        self._stored = self._stored or [store_core(core, program, arch) for core in program.cores]
+        self.cores = [
+            load_core(stored.image, program, arch, self._taping, stored) for stored in self._stored
+        ]
         for core, values in zip(self.cores, accumulators or (), strict=accumulators is not None):
             core.arrays.acc[:] = values
         host_side = host_arrays(program, words) | external_arrays(program, arch, self.cores)

@@ -167,26 +167,39 @@ def test_activations_of_a_tile_are_brought_together_as_plainly(seed):
 
 
 @nb.njit
-def _sums(weights, x, columns):
-    sums, plain = np.full(TILE + 4, 7, np.int32), np.full(TILE + 4, 7, np.int32)
-    sum_tile(weights, np.int64(32), x, np.int64(5), columns, sums, np.int64(2))
-    sum_tile_plainly(weights, np.int64(32), x, np.int64(5), columns, plain, np.int64(2))
-    return sums, plain
+def _sums(weights, x, columns, start, rows):
+    sums, plain = np.full(TILE + 4, 7, np.int64), np.full(TILE + 4, 7, np.int64)
+    sum_tile(weights, np.int64(32), x, np.int64(5), columns, start, sums, np.int64(2), rows)
+    sum_tile_plainly(
+        weights, np.int64(32), x, np.int64(5), columns, start, plain, np.int64(2), rows
+    )
+    own = start.copy()
+    sum_tile(weights, np.int64(32), x, np.int64(5), columns, own, own, np.int64(2), rows)
+    return sums, plain, own
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(SEEDS, st.sampled_from([np.int8, np.int16]), st.sampled_from([0, 8, 16, 24, 80]))
-def test_sums_of_a_tile_are_the_plain_ones(seed, kind, columns):
+@given(
+    SEEDS,
+    st.sampled_from([np.int8, np.int16]),
+    st.sampled_from([0, 8, 16, 24, 80]),
+    st.sampled_from([1, 7, 8, 9, TILE, 40]),
+)
+def test_sums_of_a_tile_are_the_plain_ones(seed, kind, columns, rows):
     rng = np.random.default_rng(seed)
     limits = np.iinfo(kind)
     weights = rng.integers(limits.min, limits.max + 1, 32 + TILE * columns).astype(kind)
     x = rng.integers(-(2**15), 2**15, columns + 5).astype(np.int16)
     if rng.random() < 0.2:
         weights[:], x[:] = limits.min, -(2**15)  # whose pairs leave 32 bits
-    sums, plain = _sums(weights, x, columns)
+    start = rng.integers(-(2**31), 2**31, TILE + 4)
+    sums, plain, own = _sums(weights, x, columns, start, rows)
     pairs = weights[32:].astype(np.int64).reshape(-1, TILE, 2)
     exact = np.einsum("prk,pk->r", pairs, x[5:].astype(np.int64).reshape(-1, 2))
-    assert sums.tolist() == plain.tolist() == [7, 7, *exact.astype(np.int32), 7, 7]
+    end = 2 + min(rows, TILE)  # beyond which nothing is written
+    wanted = (start[2:-2] + exact).astype(np.int32)[: end - 2].tolist()
+    assert sums.tolist() == plain.tolist() == [7, 7, *wanted, *[7] * (TILE + 4 - end)]
+    assert own.tolist() == [*start[:2], *wanted, *start[end:]]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
