@@ -156,11 +156,12 @@ class _EntryLibrary(codegen.JITCodeLibrary):
         for defined in (*module.functions, *module.global_variables):
             if not defined.is_declaration and defined.name != ENTRY:
                 defined.linkage = "internal"
-        level = int(config.OPT)
+        # More than that grows the code by half, and nothing is faster for it: kernels that gain
+        # from working on several vectors at once do so by themselves.
+        level = min(int(config.OPT), 2)
         options = llvm.create_pipeline_tuning_options(speed_level=level)
         options.loop_vectorization = level > 1
-        # two rounds of a vector loop side by side: a fifth more code, and nothing is faster for it
-        options.loop_interleaving = False
+        options.loop_unrolling = options.loop_interleaving = False
         passes = llvm.create_pass_builder(self._codegen._tm, options)
         passes.getModulePassManager().run(module, passes)
 
