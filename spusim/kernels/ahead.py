@@ -8,7 +8,6 @@ which they do not.
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.context import address_offset
 from spusim.kernels.declare import apart, kernel
@@ -20,6 +19,7 @@ from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
 from spusim.kernels.transfers import bind_transfer, transfer_operands
 from spusim.kernels.vector import passes_before
+from spusim.kernels.views import overwrite
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
 _READY_AT, _ENDED, _STEP, _STEPS = int(F.READY_AT), int(F.ENDED), int(F.STEP), int(F.STEPS)

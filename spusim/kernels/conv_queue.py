@@ -10,13 +10,13 @@ cycle after its push, and no queue of two entries (three where slots free at `do
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.conv_layout import F, G, Stall
 from spusim.kernels.conv_places import sum_windows
 from spusim.kernels.conv_scan import RUN, visit
 from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 from spusim.kernels.scratch import fresh, zeros
+from spusim.kernels.views import overwrite
 
 _OUT_W = int(G.OUT_WIDTH)
 _PUSH, _SLOT, _FULL = int(F.PUSH), int(F.SLOT), int(F.FULL)

@@ -202,8 +202,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     return Kernel(function)
 
 
-# LLVM's names for what it does with calls from other kernels. `inlined`: of a few operations, always
-# part of its callers; `apart`: never; `seldom`: never, and what leads to the call is set apart, too.
+# What LLVM does with calls from other kernels. `inlined`: a few operations, always part of the
+# caller; `apart`: never; `seldom`: never, and what leads to the call is put aside, too.
 # A frame of a small network goes through as many instructions as a first-level cache holds, and a
 # large function takes longer to compile than its parts do.
 inlined = partial(Kernel, attributes=("alwaysinline",))

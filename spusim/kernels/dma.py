@@ -3,13 +3,13 @@
 import numpy as np
 
 from spusim.kernels.banks import hold_banks
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
 from spusim.kernels.context import address_offset, next_instruction
 from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import C, M, Op, P, Unit, X
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, occupy
+from spusim.kernels.views import overwrite
 
 _MEMORY_NEXT, _CHANNEL_FREE, _LATENCY = int(G.MEMORY_NEXT), int(G.CHANNEL_FREE), int(G.LATENCY)
 _BYTES, _PER_CYCLES, _OWN = int(G.CHANNEL_BYTES), int(G.CHANNEL_CYCLES), int(G.OWN_PORT)

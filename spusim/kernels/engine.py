@@ -4,7 +4,6 @@ import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.banks import settle_banks
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.declare import apart, kernel
 from spusim.kernels.layout import (
     LOAD_CYCLES,
@@ -36,6 +35,7 @@ from spusim.kernels.survey import (
 )
 from spusim.kernels.tape import read_operand, replays, tape_full
 from spusim.kernels.tiles import add_tiles
+from spusim.kernels.views import overwrite
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _ALL, _GATE = int(P.PUSH_ALL), int(P.GATE)

@@ -12,7 +12,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import typeof
-from numba.core import codegen, config, types
+from numba.core import codegen, config, errors, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
@@ -135,6 +135,8 @@ _LETTERS = {
 # names of what this process may have, too, since it compiles, but others will not
 NUMBAS_OWN = ("NRT_", "numba", "_ZN")
 
+REMEDY = "use plain loops over arrays that are given, or made by spusim.kernels.scratch"
+
 
 class KernelError(SpusimError):
     """A kernel that cannot be called from Python as it is."""
@@ -183,8 +185,7 @@ class _EntryLibrary(codegen.JITCodeLibrary):
             known = name.startswith("llvm.") or llvm.address_of_symbol(name)
             if not known or name.startswith(NUMBAS_OWN):
                 raise KernelError(
-                    f"{self.name} needs {name} of numba's runtime, which kernels do without: use "
-                    "plain loops over arrays that it is given"
+                    f"{self.name} needs {name} of numba's runtime, which kernels do without; {REMEDY}"
                 )
 
 
@@ -324,7 +325,10 @@ def _garbage_left():
 def compile_entry(kernel, arguments) -> Compiled:
     """Compile a kernel for arguments like these. Raises KernelError, and what numba raises."""
     kinds = tuple(_argument_type(argument) for argument in arguments)
-    kernel.part.compile(kinds)
+    try:
+        kernel.part.compile(kinds)
+    except errors.NumbaRuntimeError as error:
+        raise KernelError(f"{kernel.py_func.__qualname__}: {error}; {REMEDY}") from None
     made = kernel.part.overloads[kinds]
     context, name = made.target_context, kernel.py_func.__qualname__
     returned = made.signature.return_type

@@ -1,5 +1,7 @@
 """The code of `scratch`: arrays in memory that the entry's runtime gives and takes back."""
 
+from itertools import accumulate
+
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -26,10 +28,8 @@ def _sizes(context, builder, kind, value):
 def _make(context, builder, kind, sizes):
     """Return an array that is not filled, and its bytes. Makes the kernel raise MemoryError."""
     itemsize = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    strides = [ir.Constant(_WORD, itemsize)]
-    for size in reversed(sizes):
-        strides.append(builder.mul(strides[-1], size))
-    count, *strides = reversed(strides)
+    first = ir.Constant(_WORD, itemsize)
+    count, *strides = reversed([*accumulate(reversed(sizes), builder.mul, initial=first)])
     memory = _call(builder, ALLOCATE, _BYTES, count)
     with builder.if_then(cgutils.is_null(builder, memory), likely=False):
         context.call_conv.return_user_exc(builder, MemoryError, (_FULL,))

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, K
 from spusim.kernels.contention import (
     ACTIVE,
@@ -25,6 +24,7 @@ from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
 from spusim.kernels.scratch import copied, release
 from spusim.kernels.sequencer import occupy
+from spusim.kernels.views import overwrite
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
 _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)

@@ -14,11 +14,11 @@ from spusim.kernels.arithmetic import (
     scale_dithered,
     shift_right,
 )
-from spusim.kernels.borrow import seen_as
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
 from spusim.kernels.scratch import copied, release, zeros
+from spusim.kernels.views import seen_as
 
 _TENSOR, _CHANNEL = int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)
 _ADD, _SUB, _MUL, _MAX = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX)
@@ -64,11 +64,11 @@ def read_elements(memory, byte, bits, n, out):
         for k in range(n):
             out[k] = narrow_element(memory, byte, bits, k)
     elif bits == 8:
-        _read(seen_as(memory, np.int8, 1)[byte : byte + n], out)
+        _read(seen_as(memory, np.int8)[byte : byte + n], out)
     elif bits == 16:
-        _read(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], out)
+        _read(seen_as(memory, np.int16)[byte >> 1 : (byte >> 1) + n], out)
     else:
-        _read(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], out)
+        _read(seen_as(memory, np.int32)[byte >> 2 : (byte >> 2) + n], out)
 
 
 @kernel
@@ -84,11 +84,11 @@ def write_elements(memory, byte, bits, n, values, overflow):
         for k in range(n):
             _put_narrow(memory, byte, bits, k, values[k], overflow)
     elif bits == 8:
-        _write(seen_as(memory, np.int8, 1)[byte : byte + n], values, bits, overflow)
+        _write(seen_as(memory, np.int8)[byte : byte + n], values, bits, overflow)
     elif bits == 16:
-        _write(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], values, bits, overflow)
+        _write(seen_as(memory, np.int16)[byte >> 1 : (byte >> 1) + n], values, bits, overflow)
     else:
-        _write(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], values, bits, overflow)
+        _write(seen_as(memory, np.int32)[byte >> 2 : (byte >> 2) + n], values, bits, overflow)
 
 
 @kernel
@@ -184,7 +184,7 @@ def requantise(
     To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
-    wholes = seen_as(memory, np.uint32, 4)
+    wholes = seen_as(memory, np.uint32)
     multiplier, shift = np.int64(1), np.int64(sd)
     if op == _TENSOR:
         multiplier, shift = np.int64(wholes[byte >> 2]), np.int64(wholes[(byte >> 2) + 1] & 0xFF)
