@@ -8,19 +8,18 @@ which they do not.
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, G, K
 from spusim.kernels.context import address_offset
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.dma import dma_mask
 from spusim.kernels.elementwise import table_reads, vector_operands
 from spusim.kernels.layout import B, Fault, M, Op, P, T, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.seldom import apart
 from spusim.kernels.sequencer import fail
 from spusim.kernels.thread import run_thread, synchronises
 from spusim.kernels.transfers import bind_transfer, transfer_operands
 from spusim.kernels.vector import passes_before
+from spusim.kernels.views import overwrite
 
 _FLIGHTS, _INSTRUCTIONS = int(K.FLIGHTS), int(K.INSTRUCTIONS)
 _READY_AT, _ENDED, _STEP, _STEPS = int(F.READY_AT), int(F.ENDED), int(F.STEP), int(F.STEPS)
@@ -53,10 +52,9 @@ def next_row(chip, c, context):
     return chip.cores[c].code[pc]  # the row that `run_thread` reads, too
 
 
-@kernel
+@apart
 def _plan(core, thread, row, plan):
     """Note the operands of a vector or matrix-vector instruction before it is executed."""
-    apart()
     if row[0] >= _CONVOLVE:
         plan[:] = 0
     elif row[1] == _VECTOR:
@@ -69,10 +67,9 @@ def _plan(core, thread, row, plan):
         plan[_ACCUMULATE] = row[5]
 
 
-@kernel
+@apart
 def _note_pushed(core, plan, pushed):
     """Note the columns of the product whose values have just been computed."""
-    apart()
     n = 0
     for j in range(core.matrices[plan[_MATRIX], _COLUMNS]):
         if core.params[_ALL] or core.x[j]:
@@ -98,10 +95,9 @@ def _note_operands(chip, core, plan, unit):
     chip.chip[_NOTED] = end
 
 
-@kernel
+@apart
 def _run_noted(chip, c, context, steps, most):
     """Do as `run_thread`, and log every step of engine and vector unit with its operands."""
-    apart()
     core, thread, plan = chip.cores[c], chip.contexts[c, context], chip.planned[c, context]
     done, spent = np.int64(0), np.int64(0)
     while done < most:

@@ -4,9 +4,8 @@ A row of `CoreArrays.bound` says which banks an instruction accesses, and how of
 counts its uses and the cycles for which it holds them; `settle_banks` does the rest.
 """
 
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import B, P
-from spusim.kernels.seldom import seldom
 
 _SHARED, _MASK, _USES, _HELD = int(P.SHARED_PORTS), int(B.MASK), int(B.USES), int(B.HELD)
 _BANKS = int(B.BANKS)
@@ -19,10 +18,9 @@ def hold_banks(core, mask, cycles):
         core.bank_held[bank] += cycles if mask >> bank & 1 else 0
 
 
-@kernel
+@seldom
 def settle_banks(core, bound):
     """Add up the accesses, and the cycles held, of an instruction whose row of `bound` this is."""
-    seldom()
     if bound[_USES] == 0:
         return
     for bank in range(core.bank_busy.shape[0]):

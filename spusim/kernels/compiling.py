@@ -9,18 +9,28 @@ cached.
 No kernel counts from an array's end: an index is never negative, and nobody looks whether it is.
 """
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba as nb
 from numba import _dynfunc
-from numba.core import codegen, compiler, compiler_machinery, typed_passes, types
+from numba.core import (
+    codegen,
+    compiler,
+    compiler_machinery,
+    event,
+    sigutils,
+    targetconfig,
+    typed_passes,
+    types,
+    untyped_passes,
+)
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.np import arrayobj
 
 _MANGLED = "_ZN" + "".join(f"{len(part)}{part}" for part in __name__.split(".")[:-1])
+_attributes: dict[Callable[..., Any], tuple[str, ...]] = {}  # of functions, for LLVM
 _numba_index = arrayobj.fix_integer_index
 
 
@@ -99,9 +109,13 @@ class _LowerPart(typed_passes.NativeLowering):  # type: ignore[misc]
         name = state.func_id.func_qualname
         state.library = PartLibrary(state.targetctx.codegen(), name)
         state.flags.no_compile = True
+        state.targetctx = state.targetctx.subtarget(enable_nrt=False)  # counts no references
         super().run_pass(state)
         # Numba knows a function by its entry for Python; nobody can come in by this one.
         lowered = state.cr
+        code = state.library._final_module.get_function(lowered.fndesc.llvm_func_name)
+        for attribute in _attributes[state.func_id.func]:
+            code.add_function_attribute(attribute)
         module = lowered.fndesc.lookup_module()
         entry = _dynfunc.make_function(module, name, "", 0, lowered.env, (state.library,))
         state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
@@ -121,7 +135,7 @@ class _Flags(compiler.Flags):  # type: ignore[misc]
     def copy(self) -> "_Flags":
         """Return the options that the functions of numba's own that are called depend on."""
         called = _Flags(self)
-        for name in ("no_cpython_wrapper", "no_cfunc_wrapper", "forceinline"):
+        for name in ("no_cpython_wrapper", "no_cfunc_wrapper"):
             called.discard(name)
         return called
 
@@ -147,27 +161,53 @@ class _PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
         super().__init__(typing, target, library, args, returned, _Flags(flags), names)
 
     def define_pipelines(self) -> list[Any]:
-        whole = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes = compiler_machinery.PassManager("part")
-        for found, description in whole.passes:
-            lowers = found is typed_passes.NativeLowering
-            passes.add_pass(_LowerPart if lowers else found, description)
-        passes.finalize()
-        return [passes]
+        """Return none of numba's: `PASSES` are run one after the other."""
+        return []
 
     def _compile_core(self) -> Any:
-        # Looking for garbage, of which there is little before the end, takes a sixth of the time.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return super()._compile_core()
-        finally:
-            if collects:
-                gc.enable()
+        """Run the passes, without numba's looks at what each of them did."""
+        with targetconfig.ConfigStack().enter(self.state.flags.copy()):
+            for kind in PASSES:
+                step = kind()
+                step.analysis = dict.fromkeys(PASSES)  # of which none asks for another's findings
+                step.run_pass(self.state)
+        return self.state.cr
+
+
+# Numba's, without those for what no kernel has: closures, `with`, literals that types depend on,
+# expressions of whole arrays, parallel loops.
+PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.RewriteSemanticConstants,
+    untyped_passes.DeadBranchPrune,
+    untyped_passes.GenericRewrites,
+    untyped_passes.RewriteDynamicRaises,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    _LowerPart,
+    typed_passes.NoPythonBackend,
+)
 
 
 class _Part(CPUDispatcher):  # type: ignore[misc]
     """A function as kernels meet it: one version for all integers, literal or left out."""
+
+    def compile(self, signature: Any) -> Any:
+        """Compile it, as numba does; nobody asks how long that takes."""
+        args, returned = sigutils.normalize_signature(signature)
+        existing = self.overloads.get(tuple(args))
+        if existing is not None:
+            return existing.entry_point
+        with self._compiling_counter:
+            told = {"dispatcher": self, "args": args, "return_type": returned}
+            with event.trigger_event("numba:compile", data=told):
+                compiled = self._compiler.compile(args, returned)
+            self.add_overload(compiled)
+        return compiled.entry_point
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Type a call; the values of its integers are left to be found when it is linked."""
@@ -178,13 +218,13 @@ class _Part(CPUDispatcher):  # type: ignore[misc]
         return template, signature, args, kws
 
 
-def part_of(function: Callable[..., Any], inlined: bool) -> Any:
-    """Return a function as kernels meet it; inlined: LLVM has no choice."""
+def part_of(function: Callable[..., Any], attributes: tuple[str, ...]) -> Any:
+    """Return a function as kernels meet it; attributes: LLVM's, of how it is called."""
+    _attributes[function] = attributes
     part = nb.njit(
         pipeline_class=_PartCompiler,
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        forceinline=inlined,
     )(function)
     part.__class__ = _Part
     return part

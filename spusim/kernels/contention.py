@@ -7,7 +7,6 @@ the engine: they are stepped some cycles ahead of it, and it is told which banks
 
 import numpy as np
 
-from spusim.kernels.borrow import borrow, overwrite
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.engine_state import (
     BY_ENGINE,
@@ -21,6 +20,7 @@ from spusim.kernels.engine_state import (
 from spusim.kernels.layout import P
 from spusim.kernels.stepping import step_engine
 from spusim.kernels.vector import beat_words
+from spusim.kernels.views import overwrite
 
 # Vector unit. After it, masks of banks: those that its beat has still to access more than 0, 1, ...
 # times.
@@ -145,8 +145,6 @@ def _step_rivals(core, now, until, vector, bytes_, bits, transfer, accesses):
     Returns the cycle reached, and the mask of all banks that were accessed; accesses (AHEAD,)
     comes out with those of each cycle, or as it was if there are none.
     """
-    vector, bytes_, bits = borrow(vector), borrow(bytes_), borrow(bits)
-    transfer, accesses = borrow(transfer), borrow(accesses)
     if not vector[ACTIVE] and now >= transfer[START] + transfer[WORDS] * transfer[INTERVAL]:
         return until, np.int64(0)
     time, rivals = now, np.int64(0)

@@ -4,6 +4,7 @@ import numpy as np
 
 from spusim.kernels.conv_layout import G
 from spusim.kernels.declare import kernel
+from spusim.kernels.scratch import fresh, release, zeros
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
@@ -32,7 +33,7 @@ def _count_rectangle(x, sizes, top, bottom, left, right, met):
     """Add for output rows top to bottom - 1, columns left to right - 1."""
     sy, sx, width = sizes[_STRIDE_Y], sizes[_STRIDE_X], sizes[_WIDTH]
     # of a channel: each column's nonzeros in rows sy apart, from the top down to row i - sy
-    above = np.zeros((sizes[_HEIGHT] + sy, width), np.int32)
+    above = zeros((sizes[_HEIGHT] + sy, width), np.int32)
     for c in range(sizes[_CHANNELS]):
         for y in range(sizes[_HEIGHT]):
             for i in range(width):
@@ -46,6 +47,7 @@ def _count_rectangle(x, sizes, top, bottom, left, right, met):
                 for i in range(*_inside(left, right, sx, offset, width), sx):
                     total += above[end, i] - above[begin, i]
                 met[ky * sizes[_KERNEL_W] + kx, c] += total
+    release(above)
 
 
 @kernel
@@ -68,7 +70,7 @@ def sum_windows(values, sizes, y, sums):
 
     values (pixels,) int32.
     """
-    width, columns = sizes[_WIDTH], np.zeros(sizes[_WIDTH], np.int64)
+    width, columns = sizes[_WIDTH], zeros(sizes[_WIDTH], np.int64)
     for ky in range(sizes[_KERNEL_H]):
         row = y * sizes[_STRIDE_Y] + ky * sizes[_DILATION_Y] - sizes[_TOP]
         if 0 <= row < sizes[_HEIGHT]:
@@ -81,6 +83,7 @@ def sum_windows(values, sizes, y, sums):
         last = min(sums.shape[0], -((offset - width) // sizes[_STRIDE_X]))
         for i in range(first, last):
             sums[i] += columns[i * sizes[_STRIDE_X] + offset]
+    release(columns)
 
 
 @kernel
@@ -92,7 +95,7 @@ def fetch_blocks(bounds, sizes, per_word, words, times):
     plane,) int64: to each word is added how many blocks need it.
     """
     height, width = sizes[_HEIGHT], sizes[_WIDTH]
-    needed = np.zeros((height, width), np.uint8)
+    needed = zeros((height, width), np.uint8)
     flat = needed.reshape(needed.size)
     for block in range(words.shape[0]):
         top, bottom = _need(bounds[block], bounds[block + 1], sizes, needed)
@@ -110,7 +113,7 @@ def fetch_blocks(bounds, sizes, per_word, words, times):
 def _need(first, last, sizes, needed):
     """Mark the pixels that positions first to last - 1 need; return the rows they lie within."""
     width = sizes[_OUT_W]
-    columns = np.empty(sizes[_WIDTH], np.uint8)
+    columns = fresh(sizes[_WIDTH], np.uint8)
     top, bottom = sizes[_HEIGHT], np.int64(0)
     for y in range(first // width, (last - 1) // width + 1):
         _need_columns(max(first - y * width, 0), min(last - y * width, width), sizes, columns)
@@ -120,6 +123,7 @@ def _need(first, last, sizes, needed):
                 for ix in range(columns.shape[0]):
                     needed[iy, ix] |= columns[ix]
                 top, bottom = min(top, iy), max(bottom, iy + 1)
+    release(columns)
     return min(top, bottom), bottom
 
 

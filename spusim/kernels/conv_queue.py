@@ -10,12 +10,13 @@ cycle after its push, and no queue of two entries (three where slots free at `do
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.conv_layout import F, G, Stall
 from spusim.kernels.conv_places import sum_windows
 from spusim.kernels.conv_scan import RUN, visit
 from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
+from spusim.kernels.scratch import fresh, zeros
+from spusim.kernels.views import overwrite
 
 _OUT_W = int(G.OUT_WIDTH)
 _PUSH, _SLOT, _FULL = int(F.PUSH), int(F.SLOT), int(F.FULL)
@@ -69,9 +70,9 @@ def row_passes_bytes(
     starts, channels, steps, spans, _ = pushed
     depth, empty = ring.shape[0], spans.shape[0] - 1
     # those of a position's slices, behind those of the last `depth` before it
-    releases = np.empty(depth + costs.shape[0] // LANES, np.int64)
+    releases = fresh(depth + costs.shape[0] // LANES, np.int64)
     overwrite(releases, ring)
-    ends, owed = np.empty(RUN, np.int64), np.zeros(LANES, np.uint8)
+    ends, owed = fresh(RUN, np.int64), zeros(LANES, np.uint8)
     busy_until = load_lanes(owed, 0)  # counted from the last push + 1
     push, scanned, empties = feeder[_PUSH], feeder[_PUSH], np.int64(0)
     for run in range(first, last, RUN):
@@ -114,10 +115,10 @@ def row_passes_even(first, last, sizes, pushed, windows, visits, shortest, feede
     """
     starts, _, _, spans, tails = pushed
     width = sizes[_OUT_W]
-    slices, cycles = np.empty(width, np.int64), np.empty(width, np.int64)
+    slices, cycles = fresh(width, np.int64), fresh(width, np.int64)
     pixels = spans.shape[0]
-    found, spent = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
-    ones = np.empty(pixels, np.int32)
+    found, spent = fresh(pixels, np.int32), fresh(pixels, np.int32)
+    ones = fresh(pixels, np.int32)
     for pixel in range(pixels):
         found[pixel] = starts[pixel + 1] - starts[pixel]
         spent[pixel] = spans[pixel] + tails[pixel]

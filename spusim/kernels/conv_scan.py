@@ -6,6 +6,7 @@ import numpy as np
 
 from spusim.kernels.conv_layout import F, G
 from spusim.kernels.declare import Deferred, kernel
+from spusim.kernels.scratch import fresh, release
 
 trailing_zeros = Deferred("numba.cpython.unsafe.numbers", "trailing_zeros")
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
@@ -78,7 +79,7 @@ def list_pushed(flags, window_of, pushed):
                 n += 1
         spans[pixel], tails[pixel] = span, windows - 1 - last
     empty = flags.shape[1]
-    starts[empty : empty + 2] = n, n + 1
+    starts[empty], starts[empty + 1] = n, n + 1
     channels[n], steps[n] = 0, 1
     spans[empty], tails[empty] = 1, 0
 
@@ -132,7 +133,7 @@ def scan_position(position, sizes, pushed, windows, feeder, visits, columns, sca
     columns and scans (places * channels + 1,) int32. Other arguments as in `visit`.
     """
     starts, channels, steps, _, _ = pushed
-    ends = np.empty(1, np.int64)
+    ends = fresh(1, np.int64)
     visit(position, position + 1, sizes, pushed, windows, feeder, ends, visits)
     n = 0
     for v in range(ends[0]):
@@ -142,4 +143,5 @@ def scan_position(position, sizes, pushed, windows, feeder, visits, columns, sca
             scans[n] = np.int64(steps[q]) + before
             before = 0
             n += 1
+    release(ends)
     return n

@@ -9,6 +9,7 @@ from spusim.kernels.conv_layout import FREE, F, G, Stall
 from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
 from spusim.kernels.conv_scan import RUN, scan_position
 from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.scratch import fresh, zeros
 
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
 _PUSH, _FULL, _BEHIND = int(F.PUSH), int(F.FULL), int(F.BEHIND)
@@ -70,7 +71,7 @@ def add_work(beats, counted, groups, times, stalls):
     slice is empty for the PE.
     """
     pes = beats.shape[1]
-    busy, empty = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
+    busy, empty = zeros(pes, np.int64), zeros(pes, np.int64)
     for i in range(times.shape[0]):
         for p in range(pes):
             spent = times[i] * max(np.int64(1), np.int64(beats[i, p]) * groups)
@@ -93,8 +94,8 @@ def row_passes(
     was pushed.
     """
     empty = beats.shape[0] - 1
-    columns, scans = np.empty(empty + 1, np.int32), np.empty(empty + 1, np.int32)
-    entered, empties = np.zeros(done.shape[0], np.int64), np.int64(0)
+    columns, scans = fresh(empty + 1, np.int32), fresh(empty + 1, np.int32)
+    entered, empties = zeros(done.shape[0], np.int64), np.int64(0)
     before[:] = 0
     for position in range(first, last):
         n = scan_position(position, sizes, pushed, windows, feeder, visits, columns, scans)
@@ -120,8 +121,8 @@ def row_tile(
     which empty entries are added. stalls and feeder_stalls come as zeros. Other arguments as in
     `row_passes`, `add_work` and `finish`.
     """
-    visits = np.empty((RUN * sizes[_KERNEL_H] * sizes[_KERNEL_W] + 1, 3), np.int64)
-    before = np.zeros(done.shape[0], np.int64)
+    visits = fresh((RUN * sizes[_KERNEL_H] * sizes[_KERNEL_W] + 1, 3), np.int64)
+    before = zeros(done.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0
     empties, shortest = np.int64(-1), largest(drain)
@@ -157,16 +158,17 @@ def pixel_tile(
     it; heights (pes,): filters. stalls and feeder_stalls come as zeros.
     """
     pes, blocks = done.shape[0], groups.shape[0]
-    entered, before = np.zeros(pes, np.int64), np.zeros(pes, np.int64)
-    drains = np.zeros(pes, np.int64)  # of the last block
-    times = np.zeros(beats.shape[0], np.int64)
+    entered, before = zeros(pes, np.int64), zeros(pes, np.int64)
+    drains = zeros(pes, np.int64)  # of the last block
+    times = zeros(beats.shape[0], np.int64)
     for k in range(kinds.shape[0]):
         times[kinds[k]] = 1
-    scans = np.empty(kinds.shape[0], np.int64)
+    scans = fresh(kinds.shape[0], np.int64)
     idle_feeder(feeder, ring)
     done[:] = 0
     for block in range(blocks):
-        scans[:] = fetch[block]
+        for k in range(scans.shape[0]):
+            scans[k] = fetch[block]
         advance(
             beats, groups[block], kinds, scans, kinds.shape[0], before, release_done, feeder,
             ring, done, entered, stalls,

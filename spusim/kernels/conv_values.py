@@ -9,10 +9,10 @@ pitch; what is computed between them is never looked at.
 import numpy as np
 
 from spusim.kernels.arithmetic import fold
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.conv_layout import G
 from spusim.kernels.declare import kernel
 from spusim.kernels.lanes import NARROW, WIDE, add_narrow, add_wide
+from spusim.kernels.views import overwrite
 
 _CHANNELS, _HEIGHT, _WIDTH = int(G.CHANNELS), int(G.HEIGHT), int(G.WIDTH)
 _STRIDE_Y, _STRIDE_X, _TOP, _LEFT = int(G.STRIDE_Y), int(G.STRIDE_X), int(G.TOP), int(G.LEFT)

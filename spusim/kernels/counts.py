@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.kernels.declare import kernel
+from spusim.kernels.scratch import zeros
 
 
 @kernel
@@ -12,7 +13,7 @@ def count_owned(marks, owner, counts):
     marks (rows, columns) uint8, 0 or 1; owner (rows,): the PE of each row.
     """
     columns, pes = counts.shape
-    found = np.zeros((pes, columns), np.int32)
+    found = zeros((pes, columns), np.int32)
     for row in range(marks.shape[0]):
         own = owner[row]
         for column in range(columns):
@@ -29,7 +30,7 @@ def lay_places(places, per_word, per_beat, words, beats):
     places, words, beats (columns, pes) int32; per_word: places of a word, per_beat: of a beat.
     """
     columns, pes = places.shape
-    taken = np.zeros(pes, np.int64)  # of the word in which the next column begins
+    taken = zeros(pes, np.int64)  # of the word in which the next column begins
     for column in range(columns):
         for p in range(pes):
             left = np.int64(places[column, p])

@@ -116,9 +116,9 @@ class Kernel:
     other arguments, OverflowError for integers beyond 64 bits, and what the compiled code raises.
     """
 
-    def __init__(self, function: Callable[..., Any], inlined: bool = False):
+    def __init__(self, function: Callable[..., Any], attributes: tuple[str, ...] = ()):
         update_wrapper(self, function)
-        self.py_func, self.inlined = function, inlined
+        self.py_func, self._attributes = function, attributes
         self._signature = inspect.signature(function)
         self._count = len(self._signature.parameters)
         self._entries: dict[tuple[Any, ...], Callable[[list[Any]], Any]] = {}
@@ -162,7 +162,7 @@ class Kernel:
         if self._part is None:
             from spusim.kernels.compiling import part_of
 
-            self._part = part_of(self.py_func, self.inlined)
+            self._part = part_of(self.py_func, self._attributes)
         return self._part
 
     @property
@@ -202,8 +202,13 @@ def kernel(function: Callable[..., Any]) -> Any:
     return Kernel(function)
 
 
-# a kernel of a few operations; unlike numba's own way of inlining this costs no compile time
-inlined = partial(Kernel, inlined=True)
+# What LLVM does with calls from other kernels. `inlined`: a few operations, always part of the
+# caller; `apart`: never; `seldom`: never, and what leads to the call is put aside, too.
+# A frame of a small network goes through as many instructions as a first-level cache holds, and a
+# large function takes longer to compile than its parts do.
+inlined = partial(Kernel, attributes=("alwaysinline",))
+apart = partial(Kernel, attributes=("noinline",))
+seldom = partial(Kernel, attributes=("noinline", "cold"))
 
 
 def tell_when_compiling(tell: Callable[[str], None]) -> Callable[[], None]:

@@ -3,14 +3,13 @@
 import numpy as np
 
 from spusim.kernels.banks import hold_banks
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, D, F, G, K, V
 from spusim.kernels.context import address_offset, next_instruction
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import C, M, Op, P, Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import fail, occupy
+from spusim.kernels.views import overwrite
 
 _MEMORY_NEXT, _CHANNEL_FREE, _LATENCY = int(G.MEMORY_NEXT), int(G.CHANNEL_FREE), int(G.LATENCY)
 _BYTES, _PER_CYCLES, _OWN = int(G.CHANNEL_BYTES), int(G.CHANNEL_CYCLES), int(G.OWN_PORT)
@@ -72,10 +71,9 @@ def _count_banks(chip, c, context, row, counts):
     return np.int64(0)
 
 
-@kernel
+@seldom
 def dma_mask(chip, c, context, row):
     """Banks that an instruction of the dma would hold (T57)."""
-    seldom()
     if chip.chip[_OWN] and row[0] != _FETCH:
         return np.int64(0)
     return _count_banks(chip, c, context, row, chip.cores[c].bank_scratch)
@@ -154,10 +152,9 @@ def _words(chip, c, row):
     return chip.transfers[c, row[4], 0] * chip.transfers[c, row[4], 1]
 
 
-@kernel
+@seldom
 def issue_dma(chip, c, context, row, now):
     """Begin an instruction of the dma in this cycle: do it, and ask for the channel (T54)."""
-    seldom()
     core = chip.cores[c]
     address = row[2] + address_offset(chip.contexts[c, context])
     done = _bring(chip, c, row) if row[0] == _FETCH else _copy(chip, c, row, address)
@@ -225,10 +222,9 @@ def _grant(chip, c, now):
     chip.core[c, _NEXT] = min(chip.core[c, _NEXT], done)
 
 
-@kernel
+@seldom
 def grant_channel(chip, now):
     """Grant the channel at the end of this cycle to the lowest core that asks for it (T55)."""
-    seldom()
     chip.chip[_MEMORY_NEXT] = NEVER
     for c in range(chip.dma.shape[0]):
         if chip.dma[c, _WAITING]:

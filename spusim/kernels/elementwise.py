@@ -5,10 +5,9 @@ import numpy as np
 from spusim.kernels.arithmetic import SATURATE, STOCHASTIC, fold
 from spusim.kernels.banks import settle_banks
 from spusim.kernels.context import address_offset
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel, seldom
 from spusim.kernels.layout import B, C, Fault, Op, P, X
 from spusim.kernels.narrow import TABLE_NONE, TABLE_RELU, narrow_values
-from spusim.kernels.seldom import apart, seldom
 from spusim.kernels.tape import replays
 from spusim.kernels.vector import (
     SCALE_BYTES,
@@ -145,10 +144,9 @@ def _combined(core, context, op, operands, bytes_, bits, overflow):
         _select(op, va, n, operands[2], bits[3], overflow)
 
 
-@kernel
+@apart
 def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     """Compute and store a vector instruction's values, whichever it is; return the fault."""
-    apart()
     n = context[_LENGTH]
     overflow = core.params[_RESULT_OVERFLOW]
     if context[_WD] == 1 and table >= TABLE_RELU:
@@ -186,7 +184,7 @@ def wide_values(core, context, op, operands, bytes_, bits, table, rounding):
     return _NONE
 
 
-@kernel
+@apart
 def _vector_values(core, context, op, operands, bytes_, bits, table):
     rounding = _rounding(core, context)
     if narrow_values(core, context, op, operands[1], bytes_, bits, table, rounding):
@@ -202,10 +200,9 @@ def table_reads(core, table):
     return 1 + core.tables[table, 3]
 
 
-@kernel
+@seldom
 def _bind(core, context, op, operands, offset, bound):
     """Fill a vector instruction's row of `bound`; return the fault."""
-    seldom()
     n = context[_LENGTH]
     bytes_, bits = bound[_B_BYTES : _B_BYTES + 4], bound[_B_BITS : _B_BITS + 4]
     settle_banks(core, bound)

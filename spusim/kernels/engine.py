@@ -4,8 +4,7 @@ import numpy as np
 
 from spusim.kernels.arithmetic import WRAP
 from spusim.kernels.banks import settle_banks
-from spusim.kernels.borrow import overwrite
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.layout import (
     LOAD_CYCLES,
     LOAD_HELD,
@@ -26,7 +25,6 @@ from spusim.kernels.matvec import (
     requantise_partial,
 )
 from spusim.kernels.rowtime import even_cycles, product_cycles, settle_pes, settle_stalls
-from spusim.kernels.seldom import apart
 from spusim.kernels.stepping import step_alone
 from spusim.kernels.survey import (
     largest_magnitude,
@@ -37,6 +35,7 @@ from spusim.kernels.survey import (
 )
 from spusim.kernels.tape import read_operand, replays, tape_full
 from spusim.kernels.tiles import add_tiles
+from spusim.kernels.views import overwrite
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _ALL, _GATE = int(P.PUSH_ALL), int(P.GATE)
@@ -147,10 +146,9 @@ def _add(core, matrix, columns, n, sums, fast, x_max):
         add_columns_stepwise(slim, x, columns, n, sums, bits, overflow)
 
 
-@kernel
+@apart
 def _add_in_parts(core, matrix, n, sums, x_max, position):
     """Do as `_add` of all pushed columns, and requantise the sums at every boundary."""
-    apart()
     params, total = core.params, matrix[_COLUMNS]
     boundary = first_boundary(position, params[_EVERY])
     limit = (np.int64(1) << (params[_BITS] - 1)) - 1
@@ -249,7 +247,7 @@ def _cycles(core, m, src, n, accumulate, load):
     return product_cycles(core, matrix, columns, n, load)
 
 
-@kernel
+@apart
 def multiply(core, m, src, acc, accumulate, zero=0, position=0):
     """Execute one product; return its duration without interference, and the banks it holds.
 

@@ -5,11 +5,14 @@ numpy's arrays apart, calls the kernel, and stores what it returns. Nothing in a
 numba: what little of numba's runtime kernels need, memory for arrays of their own, is in `RUNTIME`.
 """
 
+import gc
+from contextlib import contextmanager
+
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import typeof
-from numba.core import codegen, config, types
+from numba.core import codegen, config, errors, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import as_dtype
@@ -19,6 +22,7 @@ from spusim.kernels.compiling import link_all
 from spusim.kernels.declare import Handle, plain
 from spusim.kernels.handles import HandleType
 from spusim.kernels.loading import ARRAY, BOOL, ENTRY, FLOAT, INT, Compiled
+from spusim.kernels.scratch_code import give_all_back
 
 _WORD, _HALF, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _POINTER = _BYTE.as_pointer()
@@ -26,50 +30,53 @@ _POINTER = _BYTE.as_pointer()
 _HEAD = object.__basicsize__
 _DATA, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 16, _HEAD + 24
 
-# numba's MemInfo is count, destructor, its argument, data, size, allocator; the data lie behind it
+# what numba's code and ours call; a block of memory begins with the address of the one made before
 RUNTIME = """
-declare noalias ptr @malloc(i64)
+declare ptr @malloc(i64)
 declare void @free(ptr)
 
-define ptr @NRT_Allocate(i64 %size) {
-  %memory = call ptr @malloc(i64 %size)
-  ret ptr %memory
+@made = internal global ptr null
+
+; where the data of a block are: behind the address, on a cache line of their own
+define internal ptr @data_of(ptr %block) {
+  %address = ptrtoint ptr %block to i64
+  %behind = add i64 %address, 71
+  %aligned = and i64 %behind, -64
+  %data = inttoptr i64 %aligned to ptr
+  ret ptr %data
 }
 
-define void @NRT_Free(ptr %memory) {
-  call void @free(ptr %memory)
-  ret void
-}
-
-define ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
-  %alignment = zext i32 %align to i64
-  %head = add i64 %alignment, 64
-  %whole = add i64 %head, %size
-  %info = call ptr @malloc(i64 %whole)
-  %failed = icmp eq ptr %info, null
+define ptr @spusim_allocate(i64 %size) {
+  %whole = add i64 %size, 72
+  %block = call ptr @malloc(i64 %whole)
+  %failed = icmp eq ptr %block, null
   br i1 %failed, label %none, label %some
 none:
   ret ptr null
 some:
-  store i64 1, ptr %info
-  %address = ptrtoint ptr %info to i64
-  %behind = add i64 %address, %head
-  %negative = sub i64 0, %alignment
-  %aligned = and i64 %behind, %negative
-  %place = getelementptr i64, ptr %info, i64 3
-  store i64 %aligned, ptr %place
-  %kept = getelementptr i64, ptr %info, i64 4
-  store i64 %size, ptr %kept
-  ret ptr %info
+  %before = load ptr, ptr @made
+  store ptr %before, ptr %block
+  store ptr %block, ptr @made
+  %data = call ptr @data_of(ptr %block)
+  ret ptr %data
 }
 
-define ptr @NRT_MemInfo_alloc(i64 %size) {
-  %info = call ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 16)
-  ret ptr %info
-}
-
-define void @NRT_MemInfo_call_dtor(ptr %info) {
-  call void @free(ptr %info)
+; free all blocks down to the one with these data; all of them for null
+define void @spusim_release(ptr %wanted) {
+begin:
+  br label %next
+next:
+  %block = load ptr, ptr @made
+  %over = icmp eq ptr %block, null
+  br i1 %over, label %end, label %give
+give:
+  %before = load ptr, ptr %block
+  store ptr %before, ptr @made
+  %data = call ptr @data_of(ptr %block)
+  call void @free(ptr %block)
+  %last = icmp eq ptr %data, %wanted
+  br i1 %last, label %end, label %next
+end:
   ret void
 }
 
@@ -128,6 +135,8 @@ _LETTERS = {
 # names of what this process may have, too, since it compiles, but others will not
 NUMBAS_OWN = ("NRT_", "numba", "_ZN")
 
+REMEDY = "use plain loops over arrays that are given, or made by spusim.kernels.scratch"
+
 
 class KernelError(SpusimError):
     """A kernel that cannot be called from Python as it is."""
@@ -149,7 +158,14 @@ class _EntryLibrary(codegen.JITCodeLibrary):
         for defined in (*module.functions, *module.global_variables):
             if not defined.is_declaration and defined.name != ENTRY:
                 defined.linkage = "internal"
-        super()._optimize_final_module()
+        # More than that grows the code by half, and nothing is faster for it: kernels that gain
+        # from working on several vectors at once do so by themselves.
+        level = min(int(config.OPT), 2)
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = level > 1
+        options.loop_unrolling = options.loop_interleaving = False
+        passes = llvm.create_pass_builder(self._codegen._tm, options)
+        passes.getModulePassManager().run(module, passes)
 
     def _finalize_final_module(self):
         target = llvm.Target.from_triple(self._codegen._tm.triple)
@@ -169,8 +185,7 @@ class _EntryLibrary(codegen.JITCodeLibrary):
             known = name.startswith("llvm.") or llvm.address_of_symbol(name)
             if not known or name.startswith(NUMBAS_OWN):
                 raise KernelError(
-                    f"{self.name} needs {name} of numba's runtime, which kernels do without: use "
-                    "plain loops over arrays that it is given"
+                    f"{self.name} needs {name} of numba's runtime, which kernels do without; {REMEDY}"
                 )
 
 
@@ -284,17 +299,36 @@ def _entry_module(context, descriptor, name, letters):
         length = builder.sext(builder.extract_value(found, 1), _WORD)
         for k, word in enumerate((address, length)):
             builder.store(word, builder.gep(results, [ir.Constant(_WORD, k)]))
+        give_all_back(builder)
         builder.ret(status.code)
     writer.store(descriptor.restype, returned, results)
+    give_all_back(builder)
     builder.ret(ir.Constant(_HALF, 0))
     return module
 
 
+@contextmanager
+def _garbage_left():
+    """Look for no garbage, now or later, in what a compiler makes: nearly all of it stays."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
+
+
 @global_compiler_lock
+@_garbage_left()
 def compile_entry(kernel, arguments) -> Compiled:
     """Compile a kernel for arguments like these. Raises KernelError, and what numba raises."""
     kinds = tuple(_argument_type(argument) for argument in arguments)
-    kernel.part.compile(kinds)
+    try:
+        kernel.part.compile(kinds)
+    except errors.NumbaRuntimeError as error:
+        raise KernelError(f"{kernel.py_func.__qualname__}: {error}; {REMEDY}") from None
     made = kernel.part.overloads[kinds]
     context, name = made.target_context, kernel.py_func.__qualname__
     returned = made.signature.return_type

@@ -1,4 +1,4 @@
-"""What numba knows of handles (`declare.Handle`), and operations on addresses that it lacks."""
+"""What numba knows of handles (`declare.Handle`)."""
 
 import hashlib
 import operator
@@ -127,13 +127,3 @@ def _handle_of(table, number):
     if isinstance(table, HandleType) and table.title == "CoreTable":
         return lambda table, number: handle_at(table.first, table.addresses[number])
     return None
-
-
-@intrinsic
-def pointer(typing_context, address):
-    """Turn an address into a pointer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, ChipFault, G, N, O
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import COUNTERS
-from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import fail
 from spusim.kernels.vector import narrow_element
+from spusim.kernels.views import overwrite
 
 _CORES, _DUE, _PERIOD, _BEGAN = int(G.CORES), int(G.FRAME_DUE), int(G.PERIOD), int(G.FILE_BEGAN)
 _FIRST, _LAST, _SENT, _FINISHED = int(G.FIRST), int(G.LAST), int(G.SENT), int(G.FINISHED)
@@ -38,10 +37,9 @@ def frame_granted(chip, frame, now):
         _plan_frame(registers, now + 1)
 
 
-@kernel
+@seldom
 def land_frame(chip, frame):
     """Write a frame to external memory (T60)."""
-    seldom()
     words = chip.frames[frame]
     at = chip.chip[_INPUT_WORD] * words.shape[1]
     overwrite(chip.external[at:], words.reshape(words.size))

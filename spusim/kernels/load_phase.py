@@ -6,7 +6,7 @@ All of it follows from the matrix and from where the operand lies, and is found 
 import numpy as np
 
 from spusim.kernels.banks import hold_banks
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import (
     LOAD_BANKS,
     LOAD_CYCLES,
@@ -17,17 +17,15 @@ from spusim.kernels.layout import (
     M,
     P,
 )
-from spusim.kernels.seldom import seldom
 
 _PES, _BANKS, _WORD_BYTES, _WIDTH = int(P.PES), int(P.BANKS), int(P.WORD_BYTES), int(P.SCAN_WIDTH)
 _PRIVATE, _COLUMNS, _ABITS = int(P.PRIVATE_WEIGHTS), int(M.COLUMNS), int(M.ACTIVATION_BITS)
 _FETCH = int(M.FETCH)
 
 
-@kernel
+@seldom
 def load_cycles(core, matrix, src, accumulate):
     """Length of the load phase, rule T7."""
-    seldom()
     pes = core.params[_PES]
     fetch = core.fetch[matrix[_FETCH] + (pes if accumulate else 0) :]
     words = np.int64(0)
@@ -77,10 +75,9 @@ def _operand_accesses(core, matrix, src, accesses):
     return reads, mask
 
 
-@kernel
+@seldom
 def _bank_accesses(core, matrix, src, accumulate, accesses):
     """Count accesses to data banks but for columns' words; return reads and the banks held."""
-    seldom()
     banks, pes = core.params[_BANKS], core.params[_PES]
     reads, mask = _operand_accesses(core, matrix, src, accesses)
     if core.params[_PRIVATE]:
@@ -91,10 +88,9 @@ def _bank_accesses(core, matrix, src, accumulate, accesses):
     return reads, (np.int64(1) << banks) - 1 if banks < 64 else np.int64(-1)
 
 
-@kernel
+@seldom
 def settle_load(core, memo):
     """Add up the accesses, and the cycles held, of products whose row of `load_memo` this is."""
-    seldom()
     for bank in range(core.params[_BANKS]):
         core.bank_busy[bank] += memo[LOAD_USES] * memo[LOAD_BANKS + bank]
     hold_banks(core, memo[LOAD_MASK], memo[LOAD_HELD])

@@ -6,8 +6,7 @@ A run that is not traced has a log of no rows, and pays one comparison a row.
 from enum import IntEnum
 
 from spusim.kernels.chip import G
-from spusim.kernels.declare import kernel
-from spusim.kernels.seldom import seldom
+from spusim.kernels.declare import kernel, seldom
 
 
 class L(IntEnum):
@@ -30,9 +29,8 @@ WIDTH = 8  # kind, cycle, core and five more
 _LIMIT, _LOGGED, _LOG_FULL = int(G.LOG_LIMIT), int(G.LOGGED), int(G.LOG_FULL)
 
 
-@kernel
+@seldom
 def _append(chip, kind, cycle, core, a, b, c, d, e):
-    seldom()
     registers = chip.chip
     at = registers[_LOGGED]
     registers[_LOGGED] += 1

@@ -10,11 +10,11 @@ defines what comes out.
 import numpy as np
 
 from spusim.kernels.arithmetic import MOST_MULTIPLIER, MOST_RIGHT, SATURATE, STOCHASTIC
-from spusim.kernels.borrow import seen_as
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P, X
 from spusim.kernels.registers import shifted
 from spusim.kernels.vector import read_elements
+from spusim.kernels.views import seen_as
 
 _TENSOR, _CHANNEL = int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)
 _FIRST, _LOOKUP = int(Op.QUANTISE_SHIFT), int(Op.LOOKUP)
@@ -70,7 +70,7 @@ def _scale_each(acc, entries, rounding, norm, zero, bits, out):
 def _scaled(core, context, op, first, byte, bits, zero, rounding, out):
     """Put requantised accumulators in out (n,) int32; return whether that could be done here."""
     acc = core.acc[first : first + out.shape[0]]
-    wholes = seen_as(core.memory, np.uint32, 4)
+    wholes = seen_as(core.memory, np.uint32)
     norm = context[_NORM]
     if op == _CHANNEL:
         entries = wholes[byte >> 2 : (byte >> 2) + 2 * out.shape[0]]
@@ -129,7 +129,7 @@ def _combined(core, context, op, bytes_, bits, rounding, out):
     """Put an elementwise instruction's results in out (n,) int32; return whether it could be."""
     n = out.shape[0]
     sa, sb, sd = context[_SA], context[_SB], context[_SD]
-    other = seen_as(core.vb, np.int32, 4)[:n]
+    other = seen_as(core.vb, np.int32)[:n]
     if op == _LOOKUP:
         op, sb, sd = np.int64(_MOVE), np.int64(0), sa
         sa, rounding = np.int64(0), np.int64(0)
@@ -143,7 +143,7 @@ def _combined(core, context, op, bytes_, bits, rounding, out):
         return False
     half = (np.int64(rounding) << sd) >> 1
     if bits[0] == 16 and bits[1] == 16:
-        halves = seen_as(core.memory, np.int16, 2)
+        halves = seen_as(core.memory, np.int16)
         one, two = halves[bytes_[0] >> 1 :], halves[bytes_[1] >> 1 :]
         _combine(op, one[:n], two[:n], sa, sb, sd, half, out)
         return True
@@ -233,7 +233,7 @@ def narrow_values(core, context, op, first, bytes_, bits, table, rounding):
         return False
     if looks and not _looks_up(core, table):
         return False
-    values = seen_as(core.va, np.int32, 4)[:n]
+    values = seen_as(core.va, np.int32)[:n]
     if table == TABLE_RELU:
         least = np.int64(0)
     if op >= _FIRST and op <= _CHANNEL:
@@ -245,14 +245,14 @@ def narrow_values(core, context, op, first, bytes_, bits, table, rounding):
         least = zero if table == TABLE_RELU else least
     elif not _combined(core, context, op, bytes_, bits, rounding, values):
         return False
-    pairs = seen_as(core.vb, np.int32, 4)[:n]
+    pairs = seen_as(core.vb, np.int32)[:n]
     if looks:
         _look_up(core, table, values, pairs)
     at = bytes_[3] >> (width >> 4)
     if width == 16:
-        target = seen_as(core.memory, np.int16, 2)[at : at + n]
+        target = seen_as(core.memory, np.int16)[at : at + n]
         _finish(core, table, values, pairs, more, least, width, target)
     else:
-        narrow = seen_as(core.memory, np.int8, 1)[at : at + n]
+        narrow = seen_as(core.memory, np.int8)[at : at + n]
         _finish(core, table, values, pairs, more, least, width, narrow)
     return True

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import FREE, HOST_BIT, NEVER, STANDING, ChipFault, F, G, K, N, R
 from spusim.kernels.declare import kernel
 from spusim.kernels.layout import C, Op, P, Unit, X
@@ -10,6 +9,7 @@ from spusim.kernels.log import L, note
 from spusim.kernels.router import request
 from spusim.kernels.sequencer import fail, occupy
 from spusim.kernels.transfers import complete, transfer_operands
+from spusim.kernels.views import overwrite
 
 _CHANNELS, _RECEIVING, _K_CHANNEL = int(G.CHANNELS), int(K.RECEIVING), int(K.CHANNEL)
 _K_ADDRESS, _K_WORDS, _K_ISSUED = int(K.ADDRESS), int(K.WORDS), int(K.ISSUED)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import (
     FREE,
     HOST_BIT,
@@ -22,6 +21,7 @@ from spusim.kernels.layout import C
 from spusim.kernels.log import L, note
 from spusim.kernels.sequencer import fail, take_token
 from spusim.kernels.transfers import complete
+from spusim.kernels.views import overwrite
 
 _CORES, _HOP, _CHANNELS = int(G.CORES), int(G.HOP_CYCLES), int(G.CHANNELS)
 _ROOM, _HOST_CYCLES, _ROUTER_NEXT = int(G.CHANNEL_WORDS), int(G.HOST_CYCLES), int(G.ROUTER_NEXT)

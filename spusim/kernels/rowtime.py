@@ -10,7 +10,7 @@ one beat and no queue can fill, there is nothing to recur (`even_cycles`).
 
 import numpy as np
 
-from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.declare import apart, inlined, kernel
 from spusim.kernels.lanes import LANES, highest, less, load_lanes, plus, store_lanes
 from spusim.kernels.layout import (
     OWING_DONE,
@@ -22,7 +22,6 @@ from spusim.kernels.layout import (
     S,
 )
 from spusim.kernels.registers import FEW, FULL, full_shorts, grow, lowest, shrink, store_shorts
-from spusim.kernels.seldom import apart
 
 _LOAD, _BUSY, _EMPTY, _STARVED = int(S.LOAD), int(S.BUSY), int(S.EMPTY_COLUMN), int(S.STARVED)
 _IMBALANCE, _DRAIN = int(S.IMBALANCE), int(S.DRAIN)
@@ -57,14 +56,13 @@ def _step(packed, done, first, release_done):
     return latest
 
 
-@kernel
+@apart
 def _in_words(core, matrix, columns, n):
     """Let n columns go through the queues; return the last push.
 
     `core.steps` has the cycles from one to the next; `core.pe_done` comes out with the cycle in
     which each PE is done.
     """
-    apart()
     params, done = core.params, core.pe_done
     pes, total, begin = params[_PES], matrix[_COLUMNS], matrix[_COSTS]
     packed = core.packed_beats[begin : begin + total * pes].reshape((total, pes))
@@ -80,10 +78,9 @@ def _in_words(core, matrix, columns, n):
     return push
 
 
-@kernel
+@apart
 def _in_bytes(core, matrix, columns, n):
     """Do as `_in_words`."""
-    apart()
     params, owed = core.params, core.pe_owed
     release_done, depth, begin = params[_DONE], params[_DEPTH], matrix[_BYTES]
     push, release = _BEFORE, core.release[:depth]

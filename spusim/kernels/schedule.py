@@ -3,6 +3,7 @@
 import numpy as np
 
 from spusim.kernels.declare import kernel
+from spusim.kernels.scratch import zeros
 
 DENSE, BITMAP, RUN_LENGTH, PENCIL, BLOCK, N_OF_M = range(6)
 
@@ -81,7 +82,7 @@ def lay_beats(entries, beats, per_word, per_beat, first_word, banks_per_pe, priv
     begins (columns * pes + 1,): first beat of column j at PE p. Bank -1: no contended read.
     """
     columns, pes = entries.shape
-    places = np.zeros(pes, np.int64)
+    places = zeros(pes, np.int64)
     entry = np.int64(0)
     beat = np.int64(0)
     for j in range(columns):

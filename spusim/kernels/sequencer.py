@@ -4,10 +4,9 @@ import numpy as np
 
 from spusim.kernels.chip import ChipFault, F, G, H, K
 from spusim.kernels.context import start_thread
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import Unit, X
 from spusim.kernels.log import L, note
-from spusim.kernels.seldom import seldom
 
 _NEXT, _HEAD, _READY, _THREADS = int(K.NEXT), int(K.READY_HEAD), int(K.READY_COUNT), int(K.THREADS)
 _FLIGHTS, _CORE_ARRIVED = int(K.FLIGHTS), int(K.ARRIVED)
@@ -24,10 +23,9 @@ _L_READY, _L_DISPATCH, _L_RETIRE = int(L.READY), int(L.DISPATCH), int(L.RETIRE)
 _NOW, UNITS = int(G.NOW), len(Unit)
 
 
-@kernel
+@seldom
 def fail(chip, fault, core, context, detail):
     """Note what went wrong; the run stops at the end of the cycle. The first fault counts."""
-    seldom()
     if chip.chip[_FAULT] == 0:
         chip.chip[_FAULT] = fault
         chip.chip[_FAULT_CORE] = core

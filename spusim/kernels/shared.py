@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A, F, K
 from spusim.kernels.contention import (
     ACTIVE,
@@ -15,7 +14,7 @@ from spusim.kernels.contention import (
     start_vector,
     step_window,
 )
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel
 from spusim.kernels.engine_state import (
     IDLE,
     PHASE,
@@ -23,8 +22,9 @@ from spusim.kernels.engine_state import (
 )
 from spusim.kernels.layout import P, Unit
 from spusim.kernels.log import L, note
-from spusim.kernels.seldom import apart
+from spusim.kernels.scratch import copied, release
 from spusim.kernels.sequencer import occupy
+from spusim.kernels.views import overwrite
 
 _FLIGHTS, _STEPPED = int(K.FLIGHTS), int(K.STEPPED)
 _K_MATRIX, _BEGAN = int(K.ENGINE_MATRIX), int(K.ENGINE_BEGAN)
@@ -37,10 +37,9 @@ _ENGINE, _VECTOR = int(Unit.ENGINE), int(Unit.VECTOR)
 _L_DONE, _HAZARD = int(L.DONE), int(P.HAZARD_STALL)
 
 
-@kernel
+@apart
 def begin_planned(chip, c, context, unit, now):
     """Let a unit begin, in this cycle, the instruction that was executed ahead."""
-    apart()
     plan = chip.planned[c, context]
     core = chip.cores[c]
     chip.core[c, _COMPLETES] = 0
@@ -71,10 +70,9 @@ def _finish_unit(chip, c, unit, now):
             flight[_READY_AT] = now
 
 
-@kernel
+@apart
 def step_units(chip, c, now):
     """Step a core's competing units to the beginning of cycle `now`; complete what completes."""
-    apart()
     state, core = chip.core[c], chip.cores[c]
     engine, vector = chip.engine[c], chip.vector[c, 0]
     time = state[_STEPPED]
@@ -98,23 +96,24 @@ def step_units(chip, c, now):
 def _foresee(chip, c):
     """Step copies of a core's competing units to the next completion; return its cycle."""
     core, last = chip.cores[c], chip.last[c]
+    engine, pes = copied(chip.engine[c]), copied(chip.pes[c])
     time, _ = step_window(
-        core, chip.core[c, _STEPPED], NEVER, chip.engine[c].copy(), chip.pes[c].copy(),
-        chip.columns[c], last.copy() if core.params[_HAZARD] else last, chip.vector[c, 0].copy(),
+        core, chip.core[c, _STEPPED], NEVER, engine, pes, chip.columns[c],
+        copied(last) if core.params[_HAZARD] else last, copied(chip.vector[c, 0]),
         chip.vector[c, 1], chip.vector_bytes[c], chip.vector_bits[c], chip.transfer[c],
-        chip.accesses[c], core.pe_stalls.copy(), core.scanner_stalls.copy(),
+        chip.accesses[c], copied(core.pe_stalls), copied(core.scanner_stalls),
     )  # fmt: skip
+    release(engine)
     return time
 
 
-@kernel
+@apart
 def next_completion(chip, c):
     """Cycle before which none of a core's competing units completes; NEVER if none is at work.
 
     It is foreseen once for all that is at work: a transfer that begins later makes nothing complete
     earlier, so that all it costs is to look again when that cycle has come.
     """
-    apart()
     state = chip.core[c]
     if chip.engine[c, PHASE] == IDLE and not chip.vector[c, 0, ACTIVE]:
         return np.int64(NEVER)

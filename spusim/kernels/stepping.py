@@ -18,8 +18,7 @@ A window may end in any cycle: parts stop there, with what they have done up to 
 
 import numpy as np
 
-from spusim.kernels.borrow import borrow
-from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.declare import apart, inlined, kernel
 from spusim.kernels.engine_state import (
     AT,
     BANKS,
@@ -56,7 +55,7 @@ from spusim.kernels.layout import M, P, S
 from spusim.kernels.load_window import load
 from spusim.kernels.rowtime import cost_of
 from spusim.kernels.scanner import push_next, scan_rest
-from spusim.kernels.seldom import apart
+from spusim.kernels.scratch import release, zeros
 
 _PES, _DEPTH, _DONE = int(P.PES), int(P.QUEUE_DEPTH), int(P.RELEASE_DONE)
 _STAGES, _HAZARD, _COSTS = int(P.MAC_STAGES), int(P.HAZARD_STALL), int(M.COSTS)
@@ -297,8 +296,6 @@ def step_engine(
     where no bank is in the mask `rivals`, which has all of them. GRANTED comes out as the mask of
     the banks that the engine was granted, of those it had to ask for.
     """
-    state, pes, columns, last = borrow(state), borrow(pes), borrow(columns), borrow(last)
-    taken, pe_stalls, scanner_stalls = borrow(taken), borrow(pe_stalls), borrow(scanner_stalls)
     begin, until = state[CYCLE], state[CYCLE] + cycles
     state[GRANTED] = 0
     if state[PHASE] == LOADING and load(
@@ -315,16 +312,17 @@ def step_engine(
     return state[CYCLE] - begin
 
 
-@kernel
+@apart
 def step_alone(core, m, src, columns, n, accumulate):
     """Duration of a product whose banks nobody else wants; adds to the core's stalls."""
-    apart()
     count = core.params[_PES]
-    state = np.zeros(ENGINE_STATE + n, np.int64)
-    pes = np.zeros((PE_STATE, count), np.int64)
-    last = np.zeros((count, core.acc.shape[0] // count + SPARE_SLOTS), np.int64)
-    taken = np.zeros(0, np.int64)
+    state = zeros(ENGINE_STATE + n, np.int64)
+    pes = zeros((PE_STATE, count), np.int64)
+    last = zeros((count, core.acc.shape[0] // count + SPARE_SLOTS), np.int64)
+    taken = zeros(0, np.int64)
     start_engine(core, m, src, n, accumulate, state, pes, last)
-    return step_engine(
+    cycles = step_engine(
         core, state, pes, columns, last, _ENDLESS, taken, 0, core.pe_stalls, core.scanner_stalls
     )
+    release(state)
+    return cycles

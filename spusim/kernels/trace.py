@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from spusim.kernels.ahead import COLUMNS_A_NOTE
-from spusim.kernels.borrow import overwrite
 from spusim.kernels.chip import NEVER, A
 from spusim.kernels.contention import (
     ACTIVE,
@@ -44,6 +43,7 @@ from spusim.kernels.engine_state import (
 )
 from spusim.kernels.layout import M, S, Unit
 from spusim.kernels.rowtime import cost_of
+from spusim.kernels.views import overwrite
 
 
 class W(IntEnum):

@@ -4,11 +4,10 @@ from spusim.kernels.banks import settle_banks
 from spusim.kernels.chip import F, G, K
 from spusim.kernels.contention import ADDRESS, INTERVAL, START, WORDS
 from spusim.kernels.context import address_offset, next_instruction
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import kernel, seldom
 from spusim.kernels.layout import B, C, Op, Unit, X
 from spusim.kernels.load_phase import access_words
 from spusim.kernels.log import L, note
-from spusim.kernels.seldom import seldom
 from spusim.kernels.sequencer import occupy
 
 _NEXT, _READY_AT, _ROUTER, _SEND = int(K.NEXT), int(F.READY_AT), int(Unit.ROUTER), int(Op.SEND)
@@ -24,9 +23,8 @@ def transfer_operands(chip, c, context, row):
     return row[at] + address_offset(chip.contexts[c, context]), row[at + 1]
 
 
-@kernel
+@seldom
 def _bind(core, bound, address, words):
-    seldom()
     settle_banks(core, bound)
     bound[_B_BANKS:] = 0
     bound[_B_MASK] = access_words(bound[_B_BANKS:], address, words)

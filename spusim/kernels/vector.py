@@ -14,10 +14,11 @@ from spusim.kernels.arithmetic import (
     scale_dithered,
     shift_right,
 )
-from spusim.kernels.borrow import seen_as
 from spusim.kernels.declare import inlined, kernel
 from spusim.kernels.layout import Op, P
 from spusim.kernels.random import dither
+from spusim.kernels.scratch import copied, release, zeros
+from spusim.kernels.views import seen_as
 
 _TENSOR, _CHANNEL = int(Op.QUANTISE_TENSOR), int(Op.QUANTISE_CHANNEL)
 _ADD, _SUB, _MUL, _MAX = int(Op.ADD), int(Op.SUB), int(Op.MUL), int(Op.MAX)
@@ -63,11 +64,11 @@ def read_elements(memory, byte, bits, n, out):
         for k in range(n):
             out[k] = narrow_element(memory, byte, bits, k)
     elif bits == 8:
-        _read(seen_as(memory, np.int8, 1)[byte : byte + n], out)
+        _read(seen_as(memory, np.int8)[byte : byte + n], out)
     elif bits == 16:
-        _read(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], out)
+        _read(seen_as(memory, np.int16)[byte >> 1 : (byte >> 1) + n], out)
     else:
-        _read(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], out)
+        _read(seen_as(memory, np.int32)[byte >> 2 : (byte >> 2) + n], out)
 
 
 @kernel
@@ -83,11 +84,11 @@ def write_elements(memory, byte, bits, n, values, overflow):
         for k in range(n):
             _put_narrow(memory, byte, bits, k, values[k], overflow)
     elif bits == 8:
-        _write(seen_as(memory, np.int8, 1)[byte : byte + n], values, bits, overflow)
+        _write(seen_as(memory, np.int8)[byte : byte + n], values, bits, overflow)
     elif bits == 16:
-        _write(seen_as(memory, np.int16, 2)[byte >> 1 : (byte >> 1) + n], values, bits, overflow)
+        _write(seen_as(memory, np.int16)[byte >> 1 : (byte >> 1) + n], values, bits, overflow)
     else:
-        _write(seen_as(memory, np.int32, 4)[byte >> 2 : (byte >> 2) + n], values, bits, overflow)
+        _write(seen_as(memory, np.int32)[byte >> 2 : (byte >> 2) + n], values, bits, overflow)
 
 
 @kernel
@@ -183,7 +184,7 @@ def requantise(
     To one bit only the signs matter, and nothing is folded; then overflow must be SATURATE.
     Returns whether all entries have a multiplier below 2**31 and a shift up to 62.
     """
-    wholes = seen_as(memory, np.uint32, 4)
+    wholes = seen_as(memory, np.uint32)
     multiplier, shift = np.int64(1), np.int64(sd)
     if op == _TENSOR:
         multiplier, shift = np.int64(wholes[byte >> 2]), np.int64(wholes[(byte >> 2) + 1] & 0xFF)
@@ -308,7 +309,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
     lanes, banks, shift = params[_LANES], params[_BANKS], params[_WORD_SHIFT]
     beats = max((n + lanes - 1) // lanes, 1)
     whole_lookups = (lanes * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
-    words, banks_of = np.zeros(4, np.int64), np.zeros(4, np.int64)
+    words, banks_of = zeros(4, np.int64), zeros(4, np.int64)
     _start_banks(params, bytes_, bits, words, banks_of)
     total = np.int64(params[_STAGES])
     mask, read, written = np.int64(0), np.int64(0), np.int64(0)
@@ -343,6 +344,7 @@ def vector_cycles(params, n, bytes_, bits, fixed, reads, accesses, scratch):
                 lookups = (elements * reads + params[_TABLE_READS] - 1) // params[_TABLE_READS]
             longest = max(longest, lookups)
         total += longest
+    release(words)
     return total, mask, read, written
 
 
@@ -352,10 +354,11 @@ def passes_cycles(params, n, bytes_, bits, fixed, reads, passes, accesses, scrat
     total, mask, read, written = vector_cycles(
         params, n, bytes_, bits, fixed, reads, accesses, scratch
     )
-    reading = bits.copy()
+    reading = copied(bits)
     reading[3] = 0
     for _ in range(passes):
         more = vector_cycles(params, n, bytes_, reading, fixed, reads, accesses, scratch)
         total += more[0] - params[_STAGES]
         read += more[2]
+    release(reading)
     return total, mask, read, written

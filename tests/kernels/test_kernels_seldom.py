@@ -2,9 +2,8 @@
 
 import pytest
 
-from spusim.kernels.declare import kernel
+from spusim.kernels.declare import apart, kernel, seldom
 from spusim.kernels.entry import compile_entry
-from spusim.kernels.seldom import apart, seldom
 
 
 @kernel
@@ -12,15 +11,13 @@ def _sum_within(n):
     return n * n + 1
 
 
-@kernel
+@apart
 def _sum_apart(n):
-    apart()
     return n * n + 2
 
 
-@kernel
+@seldom
 def _sum_seldom(n):
-    seldom()
     return n * n + 3
 
 
