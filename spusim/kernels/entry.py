@@ -185,7 +185,7 @@ class _EntryLibrary(codegen.JITCodeLibrary):
             known = name.startswith("llvm.") or llvm.address_of_symbol(name)
             if not known or name.startswith(NUMBAS_OWN):
                 raise KernelError(
-                    f"{self.name} needs {name} of numba's runtime, which kernels do without; {REMEDY}"
+                    f"{self.name} needs {name} of numba's runtime, which kernels lack; {REMEDY}"
                 )
 
 
