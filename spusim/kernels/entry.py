@@ -2,7 +2,7 @@
 
 Numba types and lowers the functions (`compiling`), links and optimises them. The entry takes
 numpy's arrays apart, calls the kernel, and stores what it returns. Nothing in an object refers to
-numba: what little of numba's runtime kernels need, memory for arrays of their own, is in `RUNTIME`.
+numba: memory for kernels' own arrays, and what little they need of numba's runtime, is `RUNTIME`.
 """
 
 import gc
@@ -30,7 +30,8 @@ _POINTER = _BYTE.as_pointer()
 _HEAD = object.__basicsize__
 _DATA, _DIMENSIONS, _STRIDES = _HEAD, _HEAD + 16, _HEAD + 24
 
-# what numba's code and ours call; a block of memory begins with the address of the one made before
+# What numba's code and ours call. A block of memory begins with the address of the one made before;
+# an object has one list of them, since only one thread at a time is in it (`loading.load`).
 RUNTIME = """
 declare ptr @malloc(i64)
 declare void @free(ptr)
@@ -309,13 +310,19 @@ def _entry_module(context, descriptor, name, letters):
 
 @contextmanager
 def _garbage_left():
-    """Look for no garbage, now or later, in what a compiler makes: nearly all of it stays."""
-    collects = gc.isenabled()
+    """Look for no garbage while a compiler works: nearly all that it makes stays.
+
+    What is there by then, its own and others', goes to the oldest generation without a look. For
+    good only where somebody has frozen objects before, as the command line does.
+    """
+    collects, frozen = gc.isenabled(), gc.get_freeze_count()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
+        if not frozen:
+            gc.unfreeze()  # else what a notebook has by now would never be collected
         if collects:
             gc.enable()
 

@@ -1,6 +1,7 @@
 """Handles: what Python put behind a pointer is what compiled code reads and writes."""
 
 import gc
+import weakref
 
 import numpy as np
 from hypothesis import given, settings
@@ -125,3 +126,39 @@ def test_the_collector_waits_for_a_kernel_and_is_back_after_it():
         compile_entry(added, (1, 2))
     assert listener.found == [False]
     assert gc.isenabled()
+
+
+class Ring:
+    """Garbage as soon as nobody holds it, for the collector alone."""
+
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_others_held_while_a_kernel_was_compiled_is_collected_after_it():
+    @kernel
+    def taken(a, b):
+        return a - b
+
+    gc.unfreeze()  # nobody has frozen anything
+    ring = Ring()
+    gone = weakref.ref(ring)
+    compile_entry(taken, (1, 2))
+    assert gc.get_freeze_count() == 0
+    del ring
+    gc.collect()
+    assert gone() is None
+
+
+def test_where_objects_were_frozen_before_what_a_compiler_makes_is_frozen_too():
+    @kernel
+    def joined(a, b):
+        return a | b
+
+    gc.freeze()
+    before = gc.get_freeze_count()
+    try:
+        compile_entry(joined, (1, 2))
+        assert gc.get_freeze_count() > before
+    finally:
+        gc.unfreeze()
