@@ -24,13 +24,13 @@ from spusim.frontend.yaml_file import (
     read_yaml,
 )
 
-# what is not there, and what comes nearest to it, where the name alone would not tell
 # what a text must do where a pattern says so
 PATTERN_RULES = {
     NAME_PATTERN: "begin with a letter or _ and have letters, digits, _, . and - only",
     STRUCTURE_PATTERN: "be element, row, column, filter, channel, kernel, unit, pencil:N, "
     "block:RxC or n_of_m:N:M, e.g. pencil:8, block:4x4 or n_of_m:2:4",
 }
+# what is not there, and what comes nearest to it, where the name alone would not tell
 INSTEAD = {
     **dict.fromkeys(
         ("gelu", "silu", "swish", "mish", "elu", "selu", "softplus"),

@@ -22,7 +22,6 @@ _NUMBERS = {
     "torch.bool": "bool",
 }
 _QUANTISED = ("torch.qint8", "torch.quint8", "torch.qint32")
-_WIDENED_BYTES = 8  # an element, at most, while it is converted
 
 
 @dataclass

@@ -76,7 +76,7 @@ class CoreState(Handle):
 
 
 class CoreTable(Handle):
-    """Handles of all cores: table[number] in kernels. A list would count references.
+    """Handles of all cores: table[number] in kernels, which have no lists.
 
     first: any core's handle, whose members are of the same kinds as those of all; addresses:
     (cores,) int64.

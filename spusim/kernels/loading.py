@@ -51,7 +51,10 @@ def _jit() -> Any:
 
 
 def load(compiled: Compiled) -> Callable[[list[Any]], Any]:
-    """Return a function of an entry's arguments, as a list. It keeps the code loaded."""
+    """Return a function of an entry's arguments, as a list. It keeps the code loaded.
+
+    A call keeps Python's lock: the list of a kernel's own arrays (`entry.RUNTIME`) is one call's.
+    """
     library = llvm.JITLibraryBuilder().add_object_img(compiled.code).add_current_process()
     name = f"kernel{next(_numbers)}"
     tracker = library.export_symbol(ENTRY).link(_jit(), name)

@@ -184,7 +184,7 @@ def _looks_up(core, table):
 
 @kernel
 def _look_up(core, table, values, pairs):
-    """Put the pair of entries of each value (n,) int32 in pairs, and how far it is in in values."""
+    """Replace values (n,) int32 by how far each is into its pair of entries, put in pairs."""
     row = core.tables[table]
     base, address_bits, fraction_bits = row[0], row[1], row[2]
     one = np.int64(1)

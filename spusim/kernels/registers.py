@@ -20,5 +20,5 @@ store_shorts = Deferred(_CODE, "store_shorts")  # (shorts, array): writes them t
 nonzero_word = Deferred(_CODE, "nonzero_word")
 ones = Deferred(_CODE, "ones")  # how many ones a word has
 first_one = Deferred(_CODE, "first_one")  # the lowest one of a word, 64 of zero
-last_one = Deferred(_CODE, "last_one")  # and the highest
+last_one = Deferred(_CODE, "last_one")  # the highest one of a word that is not zero
 shifted = Deferred(_CODE, "shifted")  # (int32, shift from 0 to 31): floored, in 32 bits
