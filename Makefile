@@ -41,8 +41,8 @@ verify: $(SETUP)
 soak: $(SETUP)
 	$(BIN)/python tests/agreement/soak.py --minutes $(MINUTES) --jobs $(JOBS) $(SEED:%=--seed %)
 
-# The same with every index of every kernel checked: a read beyond an array is an error, and so is
-# a negative index. Some minutes, and kernels of its own.
+# Tests of kernels and of what runs them, with every index of every kernel checked: a read beyond an
+# array is an error, and so is a negative index. Some minutes, and kernels of its own.
 bounds: $(SETUP)
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/bounds \
 	    $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(INDEXED)

@@ -223,6 +223,3 @@ def test_T25_any_number_of_tokens_may_be_on_their_way() -> None:
     # frame there at 102; recv 103, loop 104, posts 105 to 174: the last is there at 174 + 101;
     # send 276, there at 276 + 102
     assert run(whole, arch, frames(), (0,)).cycles == 378
-
-
-# --- T31: frames and files

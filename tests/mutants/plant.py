@@ -4,9 +4,9 @@
 
 The project is copied, once for every job; a fault replaces the one place where its text stands,
 its tests run until one fails, and the text is put back. The test that caught it last time
-(`caught.json`, written at the end) runs first, and alone if it fails again. A test that catches
-something must pass without any fault: those of last time before anything is planted, another one
-at once. Exit code 1 if a fault survives.
+(`caught.json`, written after each fault) runs first, and alone if it fails again. A test that
+catches something must pass without any fault: those of last time before anything is planted,
+another one at once. Exit code 1 if a fault survives.
 """
 
 import argparse

@@ -37,8 +37,7 @@ def place_letters(axes: Axes, panel: Panel) -> None:
 def _place(axes: Axes, series: Series, taken: list[Bbox], pixels: float) -> None:
     for x, y, letter in zip(series.x, series.y, series.letters, strict=True):
         at_x, at_y = axes.transData.transform((x, y))
-        found = _free(axes.bbox, at_x, at_y, taken, pixels)
-        away_x, away_y, box = found
+        away_x, away_y, box = _free(axes.bbox, at_x, at_y, taken, pixels)
         taken.append(box)
         far = (away_x**2 + away_y**2) ** 0.5 > 1.01 * _NEAR_POINTS
         line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.4", "shrinkA": 0, "shrinkB": 2}
