@@ -161,7 +161,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _cache_home() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise RevisionError(
+            "this user has no home to keep revisions in; set XDG_CACHE_HOME to a folder"
+        ) from None
     return cache / "spusim" / "revisions"
 
 

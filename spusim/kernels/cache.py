@@ -99,19 +99,28 @@ def _made_for() -> str:
 
 
 @functools.cache
-def _root() -> Path:
-    """Numba's own setting, else beside the sources where that can be written, else the user's."""
+def _root() -> Path | None:
+    """Numba's own setting, else beside the sources where that can be written, else the user's.
+
+    None for a user without a home, as in a container that is run under any number. A folder that
+    others can write to will not do: what lies in it is run.
+    """
     if os.environ.get(_CACHE_DIR):
         return Path(os.environ[_CACHE_DIR])
     beside = SOURCES / "__pycache__"
     if os.access(beside if beside.exists() else SOURCES, os.W_OK):
         return beside / "kernels"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spusim" / "kernels"
+    try:
+        users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return users / "spusim" / "kernels"
 
 
-def folder(source: Path) -> Path:
-    """Return where the compiled kernels of a file are kept."""
-    return _root() / f"{source.stem}-{fingerprint(source)}"
+def folder(source: Path) -> Path | None:
+    """Return where the compiled kernels of a file are kept; None: nowhere."""
+    root = _root()
+    return root / f"{source.stem}-{fingerprint(source)}" if root else None
 
 
 @functools.cache
@@ -128,9 +137,12 @@ def place_of(function: Callable[..., Any], kinds: str) -> Path | None:
     source = Path(inspect.getfile(function)).resolve()
     if not source.exists():
         return None  # typed in, so that nothing tells when it changes
+    kept = folder(source)
+    if kept is None:
+        return None
     name = function.__qualname__.replace("<locals>.", "")
     told = f"{function.__qualname__}|{kinds}|{_made_for()}"
-    return folder(source) / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}{SUFFIX}"
+    return kept / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}{SUFFIX}"
 
 
 def read(place: Path | None) -> Compiled | None:
@@ -170,4 +182,5 @@ def write(place: Path | None, compiled: Compiled) -> None:
 
 def compiled() -> bool:
     """Whether the kernels have been compiled on this machine already."""
-    return any(folder(_source("advance")).glob(f"*{SUFFIX}"))
+    kept = folder(_source("advance"))
+    return kept is not None and any(kept.glob(f"*{SUFFIX}"))

@@ -290,6 +290,19 @@ def test_a_place_that_cannot_be_written_is_an_error(repository, monkeypatch):
         diff_sides(*sides, lambda line: None)
 
 
+def test_a_user_without_a_home_is_told(repository, monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    with (
+        pytest.raises(RevisionError, match="set XDG_CACHE_HOME to a folder"),
+        checked_out(find_revision("HEAD", repository)),
+    ):
+        pass
+
+
 def test_ctrl_c_removes_the_worktree(repository):
     commit(repository, {CODE: "import time\n\n\ndef main():\n    time.sleep(60)\n"})
     diffing = subprocess.Popen(

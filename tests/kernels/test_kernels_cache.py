@@ -198,6 +198,21 @@ def test_a_folder_that_cannot_be_made_is_no_obstacle(root, told):
     assert call() == 5
 
 
+def test_without_a_home_kernels_run_and_are_kept_nowhere(told, monkeypatch, tmp_path):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # sources are somebody else's
+    monkeypatch.setattr(cache, "_root", cache._root.__wrapped__)
+    assert [call(), call()] == [5, 5]
+    assert len(told) == 2 and not cache.compiled()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert call() == 5 and len(kept(tmp_path)) == 1
+
+
 def test_what_a_file_was_compiled_to_before_is_removed(root):
     stem = Path(__file__).stem
     old, other = root / f"{stem}-0123456789abcdef", root / f"{stem}-more-0123456789abcdef"
