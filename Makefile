@@ -126,4 +126,4 @@ $(SETUP): setup.cfg constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv out build dist tests/rtl/.cache
+	rm -rf .venv out build dist tests/rtl/.cache .cache/bounds
