@@ -76,7 +76,7 @@ def regress(
             "--arch, --network, --stream, --set and --input-period go with --record and a target; "
             "what is in the baseline runs as its list says"
         )
-    path, cores = find_baseline(baseline, record_results), jobs or os.cpu_count() or 1
+    path, cores = find_baseline(baseline, record_results), jobs or len(os.sched_getaffinity(0))
     if record_results:
         outcomes, written = record_cases(path, cases or [], options, tolerances, cores, _watch)
         told = f"written: {', '.join(map(str, written)) or 'nothing, all is the same'}"
