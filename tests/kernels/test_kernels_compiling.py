@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numba.core import event
+from numba.core import config, event
 
+from spusim.kernels import loading
 from spusim.kernels.declare import Handle, inlined, kernel, tell_when_compiling
 from spusim.kernels.entry import KernelError, compile_entry
 
@@ -142,6 +143,23 @@ def gives_an_array(x):
 def test_a_kernel_that_returns_an_array_is_refused():
     with pytest.raises(KernelError, match="let it write to an array that it is given"):
         gives_an_array(np.ones(3, np.int64))
+
+
+@kernel
+def rows_of(x, least):
+    """Use what numba has functions of its own for, which count references."""
+    part = x[1:]
+    part[:] = max(part[0], least)
+    return x.reshape(2, x.size // 2).sum() + min(part.size, least)
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_kernels_compile_at_every_level_of_optimisation(monkeypatch, level):
+    monkeypatch.setattr(config, "OPT", level)
+    entry = loading.load(compile_entry(rows_of, (np.zeros(4, np.int64), 1)))
+    x = np.array([1, 2, 3, 4], np.int64)
+    assert entry([x, 7]) == 1 + 3 * 7 + 3
+    assert x.tolist() == [1, 7, 7, 7]
 
 
 @kernel
