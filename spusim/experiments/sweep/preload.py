@@ -11,9 +11,11 @@ from contextlib import suppress
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 gc.disable()  # nothing of what is being loaded goes away
 
-from spusim.experiments.sweep.identity import versions  # noqa: E402
+from spusim.experiments.sweep.identity import network_content, versions  # noqa: E402
 from spusim.experiments.sweep.warm import warm_network  # noqa: E402
 from spusim.experiments.sweep.worker import WHERE as WHERE  # noqa: E402
+from spusim.frontend import find_network, list_networks  # noqa: E402
+from spusim.frontend.topology_file import load_topology  # noqa: E402
 from spusim.kernels.declare import tell_when_compiling  # noqa: E402
 
 
@@ -25,11 +27,18 @@ def load_kernels() -> None:
     end()
 
 
+def read_topology() -> None:
+    """Read a network file, whose checks are made when the first one is read."""
+    path = find_network(next(iter(list_networks())))
+    network_content(load_topology(path), str(path.parent), None)
+
+
 def _refuse(kernel: str) -> None:
     raise RuntimeError(f"{kernel} is not kept")
 
 
 versions()
+read_topology()
 load_kernels()
 gc.freeze()
 gc.enable()
