@@ -14,9 +14,11 @@ gc.disable()  # nothing of what is being loaded goes away
 from spusim.experiments.sweep.identity import network_content, versions  # noqa: E402
 from spusim.experiments.sweep.warm import warm_network  # noqa: E402
 from spusim.experiments.sweep.worker import WHERE as WHERE  # noqa: E402
-from spusim.frontend import find_network, list_networks  # noqa: E402
+from spusim.frontend import find_network  # noqa: E402
 from spusim.frontend.topology_file import load_topology  # noqa: E402
 from spusim.kernels.declare import tell_when_compiling  # noqa: E402
+
+LAYERS_OF = ("cnn_small", "tinylstm_se")  # shipped networks: convolutions, and a recurrence
 
 
 def load_kernels() -> None:
@@ -27,10 +29,11 @@ def load_kernels() -> None:
     end()
 
 
-def read_topology() -> None:
-    """Read a network file, whose checks are made when the first one is read."""
-    path = find_network(next(iter(list_networks())))
-    network_content(load_topology(path), str(path.parent), None)
+def read_topologies() -> None:
+    """Read network files: checks of a kind of layer are made when the first one is read."""
+    for name in LAYERS_OF:
+        path = find_network(name)
+        network_content(load_topology(path), str(path.parent), None)
 
 
 def _refuse(kernel: str) -> None:
@@ -38,7 +41,7 @@ def _refuse(kernel: str) -> None:
 
 
 versions()
-read_topology()
+read_topologies()
 load_kernels()
 gc.freeze()
 gc.enable()
