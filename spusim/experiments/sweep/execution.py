@@ -110,7 +110,8 @@ class Execution:
         if self._job_s is None:
             return 1
         fitting = int(self._chunk_s / max(self._job_s, 1e-6))
-        return max(1, min(fitting, MOST_JOBS, self._left // (AHEAD * slots)))
+        flying = sum(len(chunk) for place in self._places for chunk in place.flying.values())
+        return max(1, min(fitting, MOST_JOBS, (self._left - flying) // (AHEAD * slots)))
 
     # and back
 

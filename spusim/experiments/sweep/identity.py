@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -19,8 +20,11 @@ from spusim.isa import load_isa
 from spusim.resources import shipped
 
 _SOURCES = Path(spusim.__file__).resolve().parent
-# what computes a point; plots, reports and commands do not
+# what computes no point; of experiments some do, and others plot, report and check
 _APART = {"cli", "experiments", "_shipped"}
+_EXPERIMENTS = _SOURCES / "experiments"
+_WORKER = _EXPERIMENTS / "sweep" / "worker.py"
+_NAMED = re.compile(r"^\s*(?:from|import) spusim\.experiments\.([\w.]+)", re.MULTILINE)
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -40,12 +44,30 @@ class Versions:
 def versions() -> Versions:
     """Return the versions of the spusim that runs."""
     digest = hashlib.sha256()
-    for path in sorted(_SOURCES.rglob("*.py")):
-        name = path.relative_to(_SOURCES)
-        if name.parts[0] not in _APART:
-            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
+    for path in computing_sources():
+        digest.update(f"{path.relative_to(_SOURCES).as_posix()}\0".encode() + path.read_bytes())
     digest.update((shipped("isa") / "spu.isa").read_bytes())
     return Versions(spusim.__version__, load_isa().version, digest.hexdigest())
+
+
+def computing_sources() -> list[Path]:
+    """Return the files that compute a point: all but commands, and of experiments the worker's."""
+    every = _SOURCES.rglob("*.py")
+    plain = (path for path in every if path.relative_to(_SOURCES).parts[0] not in _APART)
+    return sorted([*plain, *_imported(_WORKER)])
+
+
+def _imported(source: Path) -> set[Path]:
+    """Return a file and those of experiments that it imports, and so on."""
+    found, waiting = set[Path](), [source]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            names = _NAMED.findall(path.read_text())
+            sources = (_EXPERIMENTS / f"{name.replace('.', '/')}.py" for name in names)
+            waiting.extend(path for path in sources if path.exists())
+    return found
 
 
 def hash_of(content: Any) -> str:

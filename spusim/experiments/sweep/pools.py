@@ -112,8 +112,10 @@ class LocalPool:
         """End all processes at once, whatever they are doing."""
         for seat in self.seats:
             seat.executor.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - self._before:
+        processes = set(multiprocessing.active_children()) - self._before
+        for process in processes:
             process.terminate()
+        for process in processes:  # which take milliseconds to end, all at once
             process.join()
 
 

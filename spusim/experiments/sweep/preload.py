@@ -11,10 +11,14 @@ from contextlib import suppress
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 gc.disable()  # nothing of what is being loaded goes away
 
-from spusim.experiments.sweep.identity import versions  # noqa: E402
+from spusim.experiments.sweep.identity import network_content, versions  # noqa: E402
 from spusim.experiments.sweep.warm import warm_network  # noqa: E402
 from spusim.experiments.sweep.worker import WHERE as WHERE  # noqa: E402
+from spusim.frontend import find_network  # noqa: E402
+from spusim.frontend.topology_file import load_topology  # noqa: E402
 from spusim.kernels.declare import tell_when_compiling  # noqa: E402
+
+LAYERS_OF = ("cnn_small", "tinylstm_se")  # shipped networks: convolutions, and a recurrence
 
 
 def load_kernels() -> None:
@@ -25,11 +29,19 @@ def load_kernels() -> None:
     end()
 
 
+def read_topologies() -> None:
+    """Read network files: checks of a kind of layer are made when the first one is read."""
+    for name in LAYERS_OF:
+        path = find_network(name)
+        network_content(load_topology(path), str(path.parent), None)
+
+
 def _refuse(kernel: str) -> None:
     raise RuntimeError(f"{kernel} is not kept")
 
 
 versions()
+read_topologies()
 load_kernels()
 gc.freeze()
 gc.enable()

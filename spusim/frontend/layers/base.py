@@ -327,3 +327,15 @@ def files(starts: tuple[int, ...], frames: int) -> Iterator[slice]:
     """Yield the frames of each file."""
     ends = (*starts[1:], frames)
     return (slice(start, end) for start, end in zip(starts, ends, strict=True))
+
+
+def side_by_side(starts: tuple[int, ...], frames: int) -> Iterator[np.ndarray]:
+    """Yield the first frame of each file (files,), then the second, and so on; the longest first.
+
+    A file that ends is the last one, and gone from the next.
+    """
+    longest_first = sorted(files(starts, frames), key=lambda file: file.start - file.stop)
+    first = np.array([file.start for file in longest_first], dtype=np.intp)
+    lengths = np.array([file.stop - file.start for file in longest_first], dtype=np.intp)
+    for step in range(lengths.max(initial=0)):
+        yield first[: np.count_nonzero(lengths > step)] + step

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from spusim.frontend.errors import TopologyError
-from spusim.frontend.layers.base import Job, Observer, files, rows_of
+from spusim.frontend.layers.base import Job, Observer, rows_of, side_by_side
 from spusim.frontend.layers.dynamic import add_bias, add_sums, sum_quantum
 from spusim.frontend.layers.keys import Keys
 from spusim.frontend.layers.model import Shape, Size, StackedModel
@@ -63,17 +63,18 @@ class FloatLstm(FloatRecurrence):
         cells, hiddens = np.empty((count, size)), np.empty((count, self.sizes[1]))
         # a sigmoid is (1 + tanh(x / 2)) / 2, so that one tanh serves all gates of a frame
         halves = np.repeat([0.5, 0.5, 1.0, 0.5], size)
-        for file in files(starts, count):
-            cell, hidden = np.zeros(size), np.zeros(self.sizes[1])
-            for frame in range(file.start, file.stop):
-                gates[frame] += self.weight_hh @ hidden
-                bent = np.tanh(halves * gates[frame]).reshape(4, size)
-                enter, forget, _, leave = 0.5 * (1.0 + bent)
-                cell = forget * cell + enter * bent[2]
-                hidden = leave * np.tanh(cell)
-                if self.weight_hr is not None:
-                    hidden = self.weight_hr @ hidden
-                cells[frame], hiddens[frame] = cell, hidden
+        # files side by side, each with the product that it would have alone, to the last bit
+        cell, hidden = np.zeros((len(starts), size)), np.zeros((len(starts), self.sizes[1]))
+        for frame in side_by_side(starts, count):
+            cell, hidden = cell[: len(frame)], hidden[: len(frame)]  # of files that go on
+            gates[frame] += (self.weight_hh @ hidden[..., None])[..., 0]
+            bent = np.tanh(halves * gates[frame]).reshape(-1, 4, size)
+            enter, forget, _, leave = (0.5 * (1.0 + bent)).swapaxes(0, 1)
+            cell = forget * cell + enter * bent[:, 2]
+            hidden = leave * np.tanh(cell)
+            if self.weight_hr is not None:
+                hidden = (self.weight_hr @ hidden[..., None])[..., 0]
+            cells[frame], hiddens[frame] = cell, hidden
         observe(f"{self.name}.gate", gates)
         observe(f"{self.name}.cell", cells)
         return hiddens
