@@ -8,7 +8,7 @@ import numpy as np
 from spusim.kernels.conv_layout import FREE, F, G, Stall
 from spusim.kernels.conv_queue import advance, row_passes_bytes, row_passes_even
 from spusim.kernels.conv_scan import RUN, scan_position
-from spusim.kernels.declare import inlined, kernel
+from spusim.kernels.declare import inlined, kernel, thorough
 from spusim.kernels.scratch import fresh, zeros
 
 _KERNEL_H, _KERNEL_W = int(G.KERNEL_HEIGHT), int(G.KERNEL_WIDTH)
@@ -109,7 +109,7 @@ def row_passes(
     return empties
 
 
-@kernel
+@thorough
 def row_tile(
     first, last, sizes, pushed, windows, beats, counted, costs, even, release_done, drain, load,
     stages, feeder, ring, done, times, stalls, feeder_stalls,
@@ -146,7 +146,7 @@ def row_tile(
     return finish(load, stages, before, drain, feeder, done, stalls, feeder_stalls)
 
 
-@kernel
+@thorough
 def pixel_tile(
     beats, counted, kinds, groups, fetch, release_done, heights, load, stages,
     feeder, ring, done, stalls, feeder_stalls,

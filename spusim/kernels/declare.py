@@ -116,9 +116,11 @@ class Kernel:
     other arguments, OverflowError for integers beyond 64 bits, and what the compiled code raises.
     """
 
-    def __init__(self, function: Callable[..., Any], attributes: tuple[str, ...] = ()):
+    def __init__(
+        self, function: Callable[..., Any], attributes: tuple[str, ...] = (), level: int = 2
+    ):
         update_wrapper(self, function)
-        self.py_func, self._attributes = function, attributes
+        self.py_func, self._attributes, self.level = function, attributes, level
         self._signature = inspect.signature(function)
         self._count = len(self._signature.parameters)
         self._entries: dict[tuple[Any, ...], Callable[[list[Any]], Any]] = {}
@@ -209,6 +211,9 @@ def kernel(function: Callable[..., Any]) -> Any:
 inlined = partial(Kernel, attributes=("alwaysinline",))
 apart = partial(Kernel, attributes=("noinline",))
 seldom = partial(Kernel, attributes=("noinline", "cold"))
+# Called from Python it is optimised at LLVM's third level, which writes a loop once for each answer
+# to what it asks in every round; that takes longer, and few kernels gain from it.
+thorough = partial(Kernel, level=3)
 
 
 def tell_when_compiling(tell: Callable[[str], None]) -> Callable[[], None]:

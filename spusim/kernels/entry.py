@@ -155,6 +155,7 @@ class KernelError(SpusimError):
 class _EntryLibrary(codegen.JITCodeLibrary):
     """An entry and all that it calls, emitted as an object file and not into this process."""
 
+    level: int  # of LLVM's optimisation, at most
     code: bytes
 
     def finalize(self):
@@ -168,9 +169,9 @@ class _EntryLibrary(codegen.JITCodeLibrary):
         for defined in (*module.functions, *module.global_variables):
             if not defined.is_declaration and defined.name != ENTRY:
                 defined.linkage = "internal"
-        # More than that grows the code by half, and nothing is faster for it: kernels that gain
-        # from working on several vectors at once do so by themselves.
-        level = min(int(config.OPT), 2)
+        # More than the second level, and rounds of a loop side by side, grow the code by half, and
+        # hardly a kernel is faster for it: see `declare.thorough`.
+        level = min(int(config.OPT), self.level)
         options = llvm.create_pipeline_tuning_options(speed_level=level)
         options.loop_vectorization = level > 1
         options.loop_unrolling = options.loop_interleaving = False
@@ -350,6 +351,7 @@ def compile_entry(kernel, arguments) -> Compiled:
     returned = made.signature.return_type
     letters, results = "".join(_letters(kind) for kind in kinds), _returned(returned, name)
     library = _EntryLibrary(context.codegen(), name)
+    library.level = kernel.level
     library.add_ir_module(_entry_module(context, made.fndesc, name, letters))
     library.add_llvm_module(llvm.parse_assembly(RUNTIME))
     library.add_linking_library(made.library)
