@@ -1,6 +1,5 @@
 """`spusim regress`."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from spusim.cli.run import InputPeriod, StreamSpec
 from spusim.experiments.baseline import BaselineCase, find_baseline
 from spusim.experiments.difference_sheets import outcome_record, outcome_sheets
 from spusim.experiments.differences import option_tolerances
+from spusim.experiments.pool import own_cores
 from spusim.experiments.regress import (
     ERROR,
     Outcome,
@@ -76,7 +76,7 @@ def regress(
             "--arch, --network, --stream, --set and --input-period go with --record and a target; "
             "what is in the baseline runs as its list says"
         )
-    path, cores = find_baseline(baseline, record_results), jobs or len(os.sched_getaffinity(0))
+    path, cores = find_baseline(baseline, record_results), jobs or own_cores()
     if record_results:
         outcomes, written = record_cases(path, cases or [], options, tolerances, cores, _watch)
         told = f"written: {', '.join(map(str, written)) or 'nothing, all is the same'}"

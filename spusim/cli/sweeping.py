@@ -1,6 +1,5 @@
 """Doing what `spusim sweep` was asked to: points are made, computed and watched, and summed up."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ from rich.progress import Progress as Bar
 from spusim.cli.interruption import INTERRUPTED
 from spusim.cli.kernels import tell_of_compiling
 from spusim.cli.sweep import MANY
+from spusim.experiments.pool import own_cores
 from spusim.experiments.quantities import count
 from spusim.experiments.sweep.explain import sweep_parts
 from spusim.experiments.sweep.file import SweepError, load_sweep
@@ -74,7 +74,7 @@ def _pool(
 
     @contextmanager
     def started() -> Iterator[Pool]:
-        with local_pool(jobs or len(os.sched_getaffinity(0))) as pool:
+        with local_pool(jobs or own_cores()) as pool:
             with tell_of_compiling():
                 for warm in {WARM[part.part.file.alone] for part in parts}:
                     warm()

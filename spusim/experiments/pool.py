@@ -11,6 +11,13 @@ from typing import Any
 _LOOK_S = 0.2  # a wait without end is not ended by Ctrl-C where another thread takes the signal
 
 
+def own_cores() -> int:
+    """Return how many cores this process may use, or how many there are where nobody says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Offer a pool of `jobs` processes; end them at once if the body fails."""

@@ -7,14 +7,11 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from spusim.kernels.emitting import call
+
 _WORD, _BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
 ALLOCATE, RELEASE = "spusim_allocate", "spusim_release"  # see `entry.RUNTIME`
 _FULL = "a kernel found no memory for its own arrays"
-
-
-def _call(builder, name, result, argument):
-    kind = ir.FunctionType(result, [argument.type])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [argument])
 
 
 def _sizes(context, builder, kind, value):
@@ -30,7 +27,7 @@ def _make(context, builder, kind, sizes):
     itemsize = context.get_abi_sizeof(context.get_data_type(kind.dtype))
     first = ir.Constant(_WORD, itemsize)
     count, *strides = reversed([*accumulate(reversed(sizes), builder.mul, initial=first)])
-    memory = _call(builder, ALLOCATE, _BYTES, count)
+    memory = call(builder, ALLOCATE, _BYTES, count)
     with builder.if_then(cgutils.is_null(builder, memory), likely=False):
         context.call_conv.return_user_exc(builder, MemoryError, (_FULL,))
     array = context.make_array(kind)(context, builder)
@@ -88,7 +85,7 @@ def release(_context, array):
 
     def generate(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        _call(builder, RELEASE, ir.VoidType(), builder.bitcast(data, _BYTES))
+        call(builder, RELEASE, ir.VoidType(), builder.bitcast(data, _BYTES))
         return context.get_dummy_value()
 
     return types.none(array), generate
@@ -96,4 +93,4 @@ def release(_context, array):
 
 def give_all_back(builder) -> None:
     """Give back all arrays that a kernel has made."""
-    _call(builder, RELEASE, ir.VoidType(), ir.Constant(_BYTES, None))
+    call(builder, RELEASE, ir.VoidType(), ir.Constant(_BYTES, None))

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -10,7 +11,12 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
+from spusim.arch import load_arch
+from spusim.experiments.layers import RandomLinear
+from spusim.experiments.pool import own_cores
+from spusim.experiments.sweep.jobs import Job
 from spusim.experiments.sweep.pools import LocalSeat, local_pool
+from spusim.experiments.sweep.worker import run_jobs
 
 SOON_S = 60
 
@@ -34,6 +40,15 @@ def test_a_process_killed_while_answering_breaks_its_pool_and_can_be_replaced():
         assert seat.executor.submit(sum, (3, 4)).result(SOON_S) == 7  # closing twice is harmless
     finally:
         seat.executor.shutdown(wait=False, cancel_futures=True)
+
+
+def test_a_message_names_the_process_that_computed():
+    job = Job("key", {}, load_arch("tiny"), False, RandomLinear(4, 4, 0.5, 0.5))
+    with local_pool(2) as pool:
+        for seat in pool.seats:
+            pid = seat.executor.submit(os.getpid).result(SOON_S)
+            (outcome,) = seat.executor.submit(run_jobs, [job]).result(SOON_S)
+            assert outcome.where == f"{socket.gethostname()}:{pid}"
 
 
 PROGRAM = """
@@ -104,3 +119,11 @@ def test_what_processes_inherit_is_loaded_and_nothing_is_compiled_for_it(tmp_pat
     )
     assert done.stdout == "True True set()\n", done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_as_many_processes_as_cores_that_may_be_used(monkeypatch):
+    cores = own_cores()
+    assert 1 <= cores <= os.cpu_count()
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert own_cores() == 7

@@ -40,7 +40,8 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 KERNELS = "spusim/kernels/"
 MOST_S = 300  # of processor time, which other work does not take from a test that would end
-NO_END = f"no end within {MOST_S} s"
+NO_END, CRASHED = f"no end within {MOST_S} s", "the process, which it ends"
+NO_TEST = {NO_END, CRASHED}  # what catches a fault without saying which test did
 LIMITED = ("sh", "-c", f'ulimit -t {MOST_S}; exec "$@"', "sh")
 # Most of a fault's time is a compilation of the kernels, and they run for seconds only. Kernels
 # that are compiled like this are kept apart from others (`spusim.kernels.cache`).
@@ -114,7 +115,7 @@ def remember(verdicts: Iterable[Verdict], names: Iterable[str], plan: Path = CAU
     caught = remembered(plan)
     for verdict in verdicts:
         caught.pop(verdict.mutant.name, None)
-        if verdict.caught_by and verdict.caught_by != NO_END:
+        if verdict.caught_by and verdict.caught_by not in NO_TEST:
             caught[verdict.mutant.name] = verdict.caught_by
     kept = {name: caught[name] for name in names if name in caught}
     plan.write_text(json.dumps(kept, indent=1) + "\n")
@@ -155,8 +156,8 @@ class Nursery:
             path.write_text(text)
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
             shutil.rmtree(self._fault_cache, ignore_errors=True)
-        if caught_by and caught_by != NO_END:
-            self.check_clean([caught_by])
+        if caught_by:
+            self.check_clean(mutant.tests if caught_by in NO_TEST else [caught_by])
         return Verdict(mutant, caught_by, time.monotonic() - began)
 
     def check_clean(self, tests: Iterable[str]) -> None:
@@ -198,6 +199,8 @@ class Nursery:
             return NO_END
         if "KeyboardInterrupt" in done.stdout and done.returncode == pytest.ExitCode.INTERRUPTED:
             raise Stopped
+        if done.returncode < 0:  # a signal's: memory was written to that is not the kernel's
+            return CRASHED
         if done.returncode == pytest.ExitCode.OK:
             return None
         found = FAILED.search(done.stdout)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from plant import (
+    CRASHED,
     KERNELS,
     NO_END,
     ROOT,
@@ -125,6 +126,16 @@ def test_what_never_ends_is_caught(nursery: Nursery, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("plant.LIMITED", ("sh", "-c", 'ulimit -t 3; exec "$@"', "sh"))
     forever = fault("    return NUMBER", "    while True:\n        pass")
     assert nursery.try_out(forever, None).caught_by == NO_END
+
+
+def test_what_ends_the_process_is_caught_unless_it_ends_without_a_fault(nursery: Nursery) -> None:
+    crash = fault("    return NUMBER", "    import os\n    os.abort()")
+    assert nursery.try_out(crash, None).caught_by == CRASHED
+    tests = nursery.root / "test_number.py"
+    tests.write_text("import os\n" + tests.read_text() + "\n\ndef test_ends():\n    os.abort()\n")
+    nursery._clean.clear()  # it has seen them pass
+    with pytest.raises(PlanError, match="fails without any fault"):
+        nursery.try_out(crash, None)
 
 
 def test_tests_that_are_gone_are_left_out(nursery: Nursery) -> None:

@@ -13,7 +13,7 @@ gc.disable()  # nothing of what is being loaded goes away
 
 from spusim.experiments.sweep.identity import network_content, versions  # noqa: E402
 from spusim.experiments.sweep.warm import warm_network  # noqa: E402
-from spusim.experiments.sweep.worker import WHERE as WHERE  # noqa: E402
+from spusim.experiments.sweep.worker import run_jobs as run_jobs  # noqa: E402
 from spusim.frontend import find_network  # noqa: E402
 from spusim.frontend.topology_file import load_topology  # noqa: E402
 from spusim.kernels.declare import tell_when_compiling  # noqa: E402

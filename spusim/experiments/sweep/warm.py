@@ -10,19 +10,19 @@ _BITS = 8
 
 
 def warm_layer() -> None:
-    """Run one tiny layer, so that its kernels are in numba's cache."""
+    """Run one tiny layer, so that its kernels are compiled and kept."""
     arch = load_arch("tiny")
     simulate_layer(np.ones((4, 4), np.int32), np.ones((1, 4), np.int32), arch, _BITS, 2 * _BITS)
 
 
 def warm_conv() -> None:
-    """Run one tiny convolution in each dataflow, so that its kernels are in numba's cache."""
+    """Run one tiny convolution in each dataflow, so that its kernels are compiled and kept."""
     for name in ("row64", "smartskip"):
         run_conv(RandomConv(1, 1, 1, 2, 1.0, 1.0), load_arch(name))
 
 
 def warm_network() -> None:
-    """Run one tiny network, and time it again, so that its kernels are in numba's cache."""
+    """Run one tiny network, and time it again, so that its kernels are compiled and kept."""
     quantum = Quantum(16, 0)
     requant = Requant(np.array([1]), np.array([0]))
     weight = np.ones((4, 4), np.int8)

@@ -47,7 +47,6 @@ from spusim.network.records import Network, Stream
 from spusim.numerics import numerics_of
 from spusim.result import RunResult
 
-WHERE = f"{socket.gethostname()}:{os.getpid()}"
 OPEN_NETWORKS = OPEN_STREAMS = 8  # that a worker keeps
 RECORDINGS = Recordings()
 
@@ -81,6 +80,11 @@ def run_jobs(jobs: Sequence[Job], patience_s: float = math.inf) -> list[Outcome]
     return outcomes
 
 
+def _where() -> str:
+    """Name this process, which may have been forked from one that had loaded this file."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def run_job(job: Job) -> Outcome:
     """Compute a job; what goes wrong is told in the outcome."""
     began = time.perf_counter()
@@ -99,7 +103,7 @@ def run_job(job: Job) -> Outcome:
         status, content = FAILED, {"error": f"unexpected {type(error).__name__}: {error}"}
     data = point_bytes(job.key, job.identity, status, content)
     why, seconds = content.get("error"), time.perf_counter() - began
-    return Outcome(job.key, status, impossible, data, seconds, versions(), WHERE, why, row)
+    return Outcome(job.key, status, impossible, data, seconds, versions(), _where(), why, row)
 
 
 def measure(job: Job) -> RunResult:
